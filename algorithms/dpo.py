@@ -1,0 +1,140 @@
+"""Direct preference optimisation of a choice policy: recorded actions against the reference's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.core.columns import Columns
+from torch import Tensor
+
+from algorithms.learner import ChoiceLearner
+from algorithms.losses import dpo_loss
+from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig
+from policies.choice_model import MASKED, ChoiceModel, decision_encoder
+from rl_recsys.encoding import DecisionEncoder
+from rl_recsys.progress import progress
+from rl_recsys.trajectories.preferences import sample_rejected
+from rl_recsys.trajectories.record import Step
+
+REFERENCE_MARGIN = "reference_margin"
+REFERENCE_ROWS = 16  # decisions the reference scores at once
+
+
+class RecordedPreferences(DecisionData):
+    """Recorded decisions: the taken action is preferred, the rejected one drawn from the frozen reference.
+
+    The reference scores every decision once, here; after that only a margin a pair is needed of it, and a rejected
+    action is drawn anew each epoch.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[Sequence[Step]],
+        encoder: DecisionEncoder,
+        reference: ChoiceModel,
+        *,
+        seed: int = 0,
+        progress: Callable[[int], None] = lambda rows: None,
+    ):
+        super().__init__(episodes, encoder)
+        self._seed = seed
+        self._preferred = np.array([step.chosen for step in self.steps])
+        self._logits = np.full((len(self.steps), encoder.shape.choices), MASKED, np.float32)
+        reference.eval()
+        with torch.no_grad():
+            for start in range(0, len(self.steps), REFERENCE_ROWS):
+                rows = range(start, min(start + REFERENCE_ROWS, len(self.steps)))
+                observation = {key: torch.as_tensor(value) for key, value in self.observations(rows).items()}
+                scored = reference(observation)[0].cpu().numpy()
+                self._logits[start : start + len(rows), : scored.shape[1]] = scored
+                progress(len(rows))
+
+    def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+        """Observations whose two actions are the preferred (0) and the rejected (1) one, and the reference's margins."""
+        rng = np.random.default_rng((self._seed, epoch, int(rows[0])))
+        preferred = self._preferred[rows]
+        pairs = np.stack([preferred, sample_rejected(self._logits[rows], preferred, rng)], axis=1)
+        observed = self.observations(rows)
+        index = np.arange(len(rows))[:, None]
+        margins = self._logits[rows[:, None], pairs]
+        return {
+            Columns.OBS: {
+                "state": observed["state"],
+                "actions": observed["actions"][index, pairs],
+                "mask": observed["mask"][index, pairs],
+                "positions": pairs,
+            },
+            REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
+        }
+
+
+class DPOLearner(ChoiceLearner):
+    """Minimises ``dpo_loss``; reports it, the reward margin beta h, and how often the preferred action leads."""
+
+    def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
+        """The batch's loss."""
+        logits = fwd_out[Columns.ACTION_DIST_INPUTS]
+        margin, reference = logits[:, 0] - logits[:, 1], batch[REFERENCE_MARGIN]
+        loss = dpo_loss(margin, reference, config.beta, config.label_smoothing)
+        logged = {
+            "dpo_loss": loss.detach(),
+            "reward_margin": (config.beta * (margin - reference)).mean().detach(),
+            "preference_accuracy": (margin > reference).float().mean(),
+            "preferred_leads": (margin > 0).float().mean(),
+        }
+        self.metrics.log_dict(logged, key=module_id, window=50)
+        return loss
+
+
+class DPOConfig(OfflineConfig):
+    """The config of ``DPO``: ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs."""
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class or DPO)
+        self.beta = 0.1
+        self.label_smoothing = 0.0
+
+    def training(
+        self, *, beta: float = NotProvided, label_smoothing: float = NotProvided, **kwargs: Any
+    ) -> DPOConfig:
+        """``beta`` > 0, typically 0.05 to 0.5; ``label_smoothing`` in [0, 0.5)."""
+        super().training(**kwargs)
+        if beta is not NotProvided:
+            self.beta = beta
+        if label_smoothing is not NotProvided:
+            self.label_smoothing = label_smoothing
+        return self
+
+    def validate(self) -> None:
+        """Raises ValueError for a beta or a label smoothing outside its range."""
+        super().validate()
+        if self.beta <= 0:
+            self._value_error(f"beta is {self.beta}, it must be greater than 0")
+        if not 0 <= self.label_smoothing < 0.5:
+            self._value_error(f"label_smoothing is {self.label_smoothing}, it must be in [0, 0.5)")
+
+    def get_default_learner_class(self) -> type:
+        """``DPOLearner``."""
+        return DPOLearner
+
+
+class DPO(OfflineAlgorithm):
+    """Learns from pairs of actions of one page; no reward model, no rollouts."""
+
+    @classmethod
+    def get_default_config(cls) -> DPOConfig:
+        """A ``DPOConfig``."""
+        return DPOConfig()
+
+    def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> RecordedPreferences:
+        """Pairs against the frozen policy that the run starts from."""
+        encoder = decision_encoder(self.config.policy)
+        total = sum(map(len, episodes))
+        with progress("reference margins", total) as task:
+            return RecordedPreferences(
+                episodes, encoder, model, seed=self.config.seed or 0, progress=lambda rows: task.advance(rows)
+            )

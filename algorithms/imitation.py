@@ -1,0 +1,60 @@
+"""Imitation: cross-entropy over the available actions of recorded decisions (WebShop's choice imitation)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ray.rllib.core.columns import Columns
+from torch import Tensor
+
+from algorithms.learner import ChoiceLearner
+from algorithms.losses import imitation_loss
+from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig
+from policies.choice_model import ChoiceModel, decision_encoder
+from rl_recsys.trajectories.record import Step
+
+
+class Demonstrations(DecisionData):
+    """Decisions with the action that was taken."""
+
+    def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+        """Observations and the taken actions' indices."""
+        taken = np.array([self.steps[row].chosen for row in rows], np.int64)
+        return {Columns.OBS: self.observations(rows), Columns.ACTIONS: taken}
+
+
+class ImitationLearner(ChoiceLearner):
+    """Minimises ``imitation_loss``; reports it and the share of decisions where the policy's best is the taken one."""
+
+    def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
+        """The batch's loss."""
+        logits, taken = fwd_out[Columns.ACTION_DIST_INPUTS], batch[Columns.ACTIONS]
+        loss = imitation_loss(logits, taken)
+        agreement = (logits.argmax(-1) == taken).float().mean()
+        self.metrics.log_dict({"imitation_loss": loss.detach(), "agreement": agreement}, key=module_id, window=50)
+        return loss
+
+
+class ImitationConfig(OfflineConfig):
+    """The config of ``Imitation``."""
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class or Imitation)
+
+    def get_default_learner_class(self) -> type:
+        """``ImitationLearner``."""
+        return ImitationLearner
+
+
+class Imitation(OfflineAlgorithm):
+    """Supervised learning of the demonstrated choices."""
+
+    @classmethod
+    def get_default_config(cls) -> ImitationConfig:
+        """An ``ImitationConfig``."""
+        return ImitationConfig()
+
+    def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> Demonstrations:
+        """The decisions with the demonstrated actions."""
+        return Demonstrations(episodes, decision_encoder(self.config.policy))

@@ -1,0 +1,217 @@
+"""Algorithms that learn from recorded trajectories: the batches, and an RLlib Algorithm without environment runners."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.core import COMPONENT_LEARNER_GROUP, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    LEARNER_RESULTS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    OFFLINE_SAMPLING_TIMER,
+    TIMERS,
+)
+from ray.tune.result import TRAINING_ITERATION
+
+
+from algorithms.learner import LEARNER_DEFAULTS
+from algorithms.spaces import policy_config, space_from_policy
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_module import module_spec, module_state
+from rl_recsys.encoding import DecisionEncoder
+from rl_recsys.trajectories.record import Step, TrajectoryError, read_trajectories
+
+
+def open_steps(episodes: Sequence[Sequence[Step]]) -> list[list[Step]]:
+    """The steps of each episode that were a decision: those with more than one action. Empty episodes go."""
+    kept = ([step for step in steps if len(step.choices) > 1] for steps in episodes)
+    return [steps for steps in kept if steps]
+
+
+class EpisodeBatches:
+    """Endless batches of rows from episodes: episodes in a new seeded order each epoch, their rows kept together.
+
+    Rows of one episode share most of their actions, and equal actions are encoded once; that is why rows are not
+    shuffled singly. The position (epoch and row) can be saved and set again.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
+        if not sum(lengths):
+            raise ValueError("no decision to learn from: every step of the trajectories had a single action")
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
+        self._size, self._seed = batch_size, seed
+        self.epoch, self._row = 0, 0
+        self._order = self._shuffled()
+
+    def _shuffled(self) -> np.ndarray:
+        rng = np.random.default_rng((self._seed, self.epoch))
+        episodes = rng.permutation(len(self._starts) - 1)
+        return np.concatenate([np.arange(self._starts[e], self._starts[e + 1]) for e in episodes])
+
+    def next(self) -> np.ndarray:
+        """Row indices [B] of the next batch; the last one of an epoch may be shorter."""
+        if self._row >= len(self._order):
+            self.epoch, self._row = self.epoch + 1, 0
+            self._order = self._shuffled()
+        rows = self._order[self._row : self._row + self._size]
+        self._row += len(rows)
+        return rows
+
+    def get_state(self) -> dict[str, int]:
+        """The position, for a checkpoint."""
+        return {"epoch": self.epoch, "row": self._row}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Go on from a saved position."""
+        self.epoch, self._row = state["epoch"], state["row"]
+        self._order = self._shuffled()
+
+
+class DecisionData(ABC):
+    """What an offline algorithm learns from: rows of decisions as the columns of a train batch."""
+
+    def __init__(self, episodes: Sequence[Sequence[Step]], encoder: DecisionEncoder):
+        self.steps = [step for steps in episodes for step in steps]
+        self.lengths = [len(steps) for steps in episodes]
+        self.encoder = encoder
+
+    def observations(self, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """{"state": [B, S], "actions": [B, A, L], "mask": [B, A]} of rows, A as many as the longest list has."""
+        states = np.stack([self.encoder.encode_state(self.steps[row].state) for row in rows])
+        encoded = [self.encoder.encode_choices(self.steps[row].choices) for row in rows]
+        width = max(len(self.steps[row].choices) for row in rows)
+        actions = np.stack([actions[:width] for actions, _ in encoded])
+        return {"state": states, "actions": actions, "mask": np.stack([mask[:width] for _, mask in encoded])}
+
+    @abstractmethod
+    def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+        """The train batch of rows; ``epoch`` may decide what is drawn."""
+
+
+class OfflineConfig(AlgorithmConfig):
+    """The config of an algorithm that learns from trajectories, starting from a policy folder."""
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class or OfflineAlgorithm)
+        self._is_online = False
+        self.policy: str | None = None
+        self.trajectories: str | None = None
+        self.minimum_reward = 1.0
+        self.maximum_trajectories: int | None = None
+        self.updates_per_iteration = 10
+        self.train_batch_size_per_learner = 16
+        self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
+        self.learner_config_dict = dict(LEARNER_DEFAULTS)
+
+    def training(
+        self,
+        *,
+        policy: str = NotProvided,
+        trajectories: str = NotProvided,
+        minimum_reward: float = NotProvided,
+        maximum_trajectories: int | None = NotProvided,
+        updates_per_iteration: int = NotProvided,
+        **kwargs: Any,
+    ) -> OfflineConfig:
+        """Set what to learn from, and how.
+
+        ``policy``: folder of the policy to start from. ``trajectories``: folder of the episodes to learn from, of which
+        those with at least ``minimum_reward`` are used, at most ``maximum_trajectories``, the oldest first.
+        ``updates_per_iteration``: gradient steps an iteration. ``train_batch_size_per_learner`` counts decisions.
+        """
+        super().training(**kwargs)
+        given = {
+            "policy": policy,
+            "trajectories": trajectories,
+            "minimum_reward": minimum_reward,
+            "maximum_trajectories": maximum_trajectories,
+            "updates_per_iteration": updates_per_iteration,
+        }
+        for name, value in given.items():
+            if value is not NotProvided:
+                setattr(self, name, value)
+        return self
+
+    def validate(self) -> None:
+        """Raises ValueError where the policy or the trajectories are not named."""
+        for name in ("policy", "trajectories"):
+            if not getattr(self, name):
+                self._value_error(f"{name} is not set: .training({name}=FOLDER)")
+        space_from_policy(self)
+        super().validate()
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The architecture of the policy to start from."""
+        return module_spec(policy_config(self.policy))
+
+
+class OfflineAlgorithm(Algorithm):
+    """Draws batches from the trajectories in the driver and hands them to the learners."""
+
+    @classmethod
+    def get_default_config(cls) -> OfflineConfig:
+        """The config class of this algorithm."""
+        return OfflineConfig()
+
+    def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> DecisionData:
+        """What is learnt from these episodes; ``model`` is the policy the run starts from."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it learns from")
+
+    def setup(self, config: OfflineConfig) -> None:
+        """Build the learners with the policy's weights and read the trajectories."""
+        super().setup(config)
+        model = ChoiceModel.from_pretrained(self.config.policy)
+        self.learner_group.set_weights({DEFAULT_MODULE_ID: module_state(model)})
+        found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
+        episodes = [list(trajectory.steps) for trajectory in islice(found, self.config.maximum_trajectories)]
+        if not episodes:
+            raise TrajectoryError(
+                f"{self.config.trajectories}: no trajectory has a reward of at least {self.config.minimum_reward}; "
+                "lower minimum_reward or record more"
+            )
+        self._data = self.decision_data(open_steps(episodes), model)
+        self._batches = EpisodeBatches(
+            self._data.lengths, self.config.train_batch_size_per_learner, self.config.seed or 0
+        )
+
+    def training_step(self) -> None:
+        """``updates_per_iteration`` updates, a batch each."""
+        for _ in range(self.config.updates_per_iteration):
+            with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
+                rows = self._batches.next()
+                columns = self._data.columns(rows, self._batches.epoch)
+                batch = MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=len(rows))
+                self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(rows), reduce="lifetime_sum")
+            with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+                seen = self.metrics.peek(NUM_ENV_STEPS_SAMPLED_LIFETIME)
+                results = self.learner_group.update(batch=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: seen})
+                self.metrics.aggregate(results, key=LEARNER_RESULTS)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state and the position in the data."""
+        return super().get_state(*args, **kwargs) | {"batches": self._batches.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``. RLlib's own would also sync environment runners, and there are none."""
+        if "batches" in state:
+            self._batches.set_state(state["batches"])
+        if COMPONENT_LEARNER_GROUP in state:
+            self.learner_group.set_state(state[COMPONENT_LEARNER_GROUP])
+        if COMPONENT_METRICS_LOGGER in state:
+            self.metrics.set_state(state[COMPONENT_METRICS_LOGGER])
+        if TRAINING_ITERATION in state:
+            self._iteration = state[TRAINING_ITERATION]
+
+    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        """RLlib's own fails for every algorithm without environment runners (Ray 2.60): it would sync them."""
+        Checkpointable.restore_from_path(self, path, *args, **kwargs)

@@ -1,0 +1,206 @@
+"""RLlib's PPO for the choice policy: its learner without phantom rows, its rollout workers with honest failures."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import ray
+import torch
+import tree
+from ray.exceptions import GetTimeoutError, RayActorError
+from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.algorithms.ppo import PPO as RLlibPPO
+from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from torch import Tensor
+
+from algorithms.learner import LEARNER_DEFAULTS, ChoiceLearner
+from algorithms.losses import ppo_loss
+from algorithms.spaces import policy_config, space_from_policy
+from envs import CHOICE_ID
+from policies.choice_model import ChoiceModel
+from policies.choice_module import module_spec, module_state
+
+FAILURE_PATIENCE_S = 10.0  # how long a worker that was marked unhealthy is asked why
+
+
+class WorkerFailure(RuntimeError):
+    """A rollout worker's code raised; the message holds the worker's traceback."""
+
+
+class KeepDecisions(ConnectorV2):
+    """Drops the rows that are no decision, then standardises the advantages of the rest.
+
+    RLlib adds one bootstrap row to each episode: masked in its loss, yet computed in every epoch and counted in the
+    advantages' mean. Rows with a single available action have nothing to learn for the policy either.
+    """
+
+    def __call__(self, *, rl_module: Any, batch: dict, episodes: list, **kwargs: Any) -> dict:
+        """The batch with only the rows of real choices."""
+        for module_id, columns in batch.items():
+            keep = columns[Columns.OBS]["mask"].sum(-1) > 1
+            if Columns.LOSS_MASK in columns:
+                keep &= columns.pop(Columns.LOSS_MASK).bool()
+            kept = tree.map_structure(lambda value, keep=keep: value[keep] if torch.is_tensor(value) else value, columns)
+            advantages = kept[Postprocessing.ADVANTAGES]
+            spread = advantages.std().clamp(min=1e-4) if len(advantages) > 1 else 1.0
+            kept[Postprocessing.ADVANTAGES] = (advantages - advantages.mean()) / spread
+            batch[module_id] = kept
+        return batch
+
+
+class PPOLearner(ChoiceLearner, PPOTorchLearner):
+    """Minimises ``ppo_loss`` on the kept decisions."""
+
+    def build(self) -> None:
+        """RLlib's learner with ``KeepDecisions`` after its advantage computation."""
+        super().build()
+        self._learner_connector.append(KeepDecisions())
+
+    def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
+        """The minibatch's loss."""
+        module = self.module[module_id].unwrapped()
+        terms = ppo_loss(
+            fwd_out[Columns.ACTION_DIST_INPUTS],
+            batch[Columns.ACTIONS],
+            batch[Columns.ACTION_LOGP],
+            batch[Postprocessing.ADVANTAGES],
+            module.compute_values(batch, embeddings=fwd_out[Columns.EMBEDDINGS]),
+            batch[Postprocessing.VALUE_TARGETS],
+            clip=config.clip_param,
+            value_weight=config.vf_loss_coeff,
+            entropy_weight=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
+        )
+        logged = {
+            "policy_loss": terms.policy,
+            "vf_loss": terms.value,
+            "entropy": terms.entropy,
+            "clipped_share": terms.clipped,
+        }
+        self.metrics.log_dict({name: value.detach() for name, value in logged.items()}, key=module_id, window=20)
+        return terms.total
+
+
+class ShopEnvRunner(SingleAgentEnvRunner):
+    """A rollout worker that keeps the traceback of what went wrong. RLlib's own exits and takes it along."""
+
+    _failure: str | None = None
+
+    def apply(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call ``func`` on this worker; an exception is remembered and raised, and the process stays."""
+        try:
+            return func(self, *args, **kwargs)
+        except Exception:
+            self._failure = traceback.format_exc()
+            raise
+
+    def failure(self) -> str | None:
+        """The traceback of the last exception, or None."""
+        return self._failure
+
+
+class FailFast(RLlibCallback):
+    """Stops the run when a worker's code has failed. RLlib would go on without samples, reporting nan for ever.
+
+    A worker whose process is gone is another matter: it is started again and training goes on.
+    """
+
+    def on_train_result(self, *, algorithm: Any, metrics_logger: Any = None, result: dict, **kwargs: Any) -> None:
+        """Ask each unhealthy worker why."""
+        manager = algorithm.env_runner_group._worker_manager
+        for index, actor in manager.actors().items():
+            if manager.is_actor_healthy(index):
+                continue
+            try:
+                failure = ray.get(actor.failure.remote(), timeout=FAILURE_PATIENCE_S)
+            except (RayActorError, GetTimeoutError):
+                continue
+            if failure:
+                raise WorkerFailure(f"rollout worker {index} failed:\n{failure}")
+
+
+def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
+    """Episode callback: the share of successes (reward exactly 1) and the mean score (100 x reward)."""
+    reward = episode.get_return()
+    metrics_logger.log_value("success", float(reward == 1.0), window=200)
+    metrics_logger.log_value("score", 100.0 * reward, window=200)
+
+
+class PPOConfig(RLlibPPOConfig):
+    """RLlib's PPOConfig with this project's environment, learner and defaults; ``policy`` is where it starts.
+
+    Paper: clip 0.2 and gamma 0.9 are ours (it names none); the imitation checkpoint is the start.
+    """
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class or PPO)
+        self.policy: str | None = None
+        self.env = CHOICE_ID
+        self.env_runner_cls = ShopEnvRunner
+        self.gamma, self.lambda_ = 0.9, 0.95
+        self.clip_param, self.vf_loss_coeff, self.entropy_coeff = 0.2, 0.5, 0.003
+        self.use_kl_loss = False
+        self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 2
+        self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
+        self.batch_mode = "complete_episodes"
+        self.num_envs_per_env_runner = 8
+        self.sample_timeout_s = 3600.0  # RLlib drops later samples in silence, and its default is a minute
+        self.restart_failed_env_runners = True
+        self.learner_config_dict = dict(LEARNER_DEFAULTS)
+        self.callbacks(FailFast, on_episode_end=log_success)
+
+    def training(self, *, policy: str = NotProvided, **kwargs: Any) -> PPOConfig:
+        """``policy``: folder of the policy to start from; the rest as RLlib's."""
+        super().training(**kwargs)
+        if policy is not NotProvided:
+            self.policy = policy
+        return self
+
+    def validate(self) -> None:
+        """Raises ValueError where the policy is not named."""
+        if not self.policy:
+            self._value_error("policy is not set: .training(policy=FOLDER)")
+        space_from_policy(self)
+        super().validate()
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The architecture of the policy to start from."""
+        return module_spec(policy_config(self.policy))
+
+    def get_default_learner_class(self) -> type:
+        """``PPOLearner``."""
+        return PPOLearner
+
+
+class PPO(RLlibPPO):
+    """RLlib's PPO, started from a policy folder."""
+
+    @classmethod
+    def get_default_config(cls) -> PPOConfig:
+        """A ``PPOConfig``."""
+        return PPOConfig()
+
+    def setup(self, config: PPOConfig) -> None:
+        """Build workers and learners, and give all of them the policy's weights."""
+        super().setup(config)
+        model = ChoiceModel.from_pretrained(self.config.policy)
+        self.learner_group.set_weights({DEFAULT_MODULE_ID: module_state(model)})
+        self._sync()
+
+    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        """RLlib's restore, then a sync that is sure to arrive: RLlib drops one while another is under way."""
+        super().restore_from_path(path, *args, **kwargs)
+        self._sync()
+
+    def _sync(self) -> None:
+        self.env_runner_group.foreach_env_runner(lambda runner: None)  # waits for what is under way
+        self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+        self.env_runner_group.foreach_env_runner(lambda runner: None)

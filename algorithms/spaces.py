@@ -1,0 +1,24 @@
+"""What an algorithm's config takes from the policy it starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gymnasium import spaces
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+from envs.spaces import choice_space
+from policies.choice_model import CONFIG_FILE, ChoiceConfig, decision_encoder, read_policy_file
+
+
+def policy_config(folder: str | Path) -> ChoiceConfig:
+    """The architecture of a policy folder."""
+    return ChoiceConfig(**read_policy_file(Path(folder), CONFIG_FILE))
+
+
+def space_from_policy(config: AlgorithmConfig) -> None:
+    """Set the spaces of ``config`` to those that its policy reads and chooses from."""
+    encoder = decision_encoder(config.policy)
+    config.environment(
+        observation_space=choice_space(encoder), action_space=spaces.Discrete(encoder.shape.choices)
+    )

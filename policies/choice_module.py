@@ -1,0 +1,83 @@
+"""The choice model as RLlib sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, ValueFunctionAPI
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from policies.choice_model import MASKED, ChoiceConfig, ChoiceModel
+
+VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a whole train batch
+
+
+class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
+    """Wraps a ``ChoiceModel``; ``model_config`` is its ``ChoiceConfig`` as a mapping.
+
+    The weights are blank until a state is set: ``initial_weights`` gives those of a policy. So nothing assumes that
+    an environment runner's node has the policy's folder.
+    """
+
+    def setup(self) -> None:
+        """Build the model (RLlib calls this; the constructor stays its own)."""
+        self.model = ChoiceModel(ChoiceConfig(**self.model_config))
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """Environment runners need no value head: it is neither kept nor sent there."""
+        return ["model.value_head"]
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        # What is returned here is stored with every step and shipped, so it is the logits and nothing else.
+        return {Columns.ACTION_DIST_INPUTS: self.choice_logits(batch[Columns.OBS])}
+
+    def choice_logits(self, observation: dict[str, Tensor]) -> Tensor:
+        """Logits [B, A]; a state with one action or none is not encoded, for there is nothing to choose."""
+        mask = observation["mask"]
+        logits = torch.where(mask.bool(), 0.0, MASKED)
+        open_rows = (mask.sum(-1) > 1).nonzero().squeeze(-1)
+        if len(open_rows):
+            chosen = {key: observation[key][open_rows] for key in ("state", "actions", "mask")}
+            logits[open_rows] = self.model(chosen)[0]
+        return logits
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        logits, pooled = self.model(batch[Columns.OBS])
+        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Values [B]. Without embeddings (RLlib's advantage computation, on the whole batch) no gradient is kept."""
+        if embeddings is not None:
+            return self.model.value(embeddings)
+        values = []
+        with torch.no_grad():
+            for states in batch[Columns.OBS]["state"].split(VALUE_ROWS):
+                values.append(self.model.value(self.model.pool(self.model.encode(states), states)))
+        return torch.cat(values)
+
+
+def module_spec(config: ChoiceConfig) -> RLModuleSpec:
+    """The RLModuleSpec of a choice model's architecture."""
+    return RLModuleSpec(
+        module_class=ChoiceModule,
+        model_config={
+            "encoder": config.encoder, "begin": config.begin, "end": config.end, "shape": config.shape,
+            "width": config.width,
+        },
+    )  # fmt: skip
+
+
+def module_state(model: ChoiceModel) -> dict[str, np.ndarray]:
+    """A ``ChoiceModule``'s state with this model's weights."""
+    return {f"model.{name}": tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+
+
+def load_module_state(model: ChoiceModel, state: dict[str, np.ndarray | Tensor]) -> None:
+    """The inverse of ``module_state``: copy a ``ChoiceModule``'s state into ``model``."""
+    prefix = "model."
+    model.load_state_dict({name.removeprefix(prefix): torch.as_tensor(value) for name, value in state.items()})

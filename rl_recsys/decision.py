@@ -1,0 +1,157 @@
+"""A session as a policy meets it: at each page a state in words and the actions it may choose among."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rl_recsys.shop.page import DESCRIPTION, FEATURES, ElementKind, PageKind
+from rl_recsys.shop.session import Session, StepResult, parse_action
+
+MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
+MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
+PRICE_CLAUSE = re.compile(r",? and price lower than [\d.]+ dollars$")
+EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
+_WORD = re.compile(r"[^\W_]+")
+_COMMON_WORDS = frozenset(
+    "a an and are as at be by can for from has have i in is it its me my need of on or our that the their this to "
+    "want with you your find looking am would like some please".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One available action: the string the shop understands, and the words the policy reads, its kind first."""
+
+    action: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy is shown. ``state`` are text segments, the whole instruction first; ``dropped`` counts the
+    actions beyond the cap that are not among ``choices``."""
+
+    state: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    dropped: int = 0
+
+
+def instruction_query(instruction: str) -> list[str]:
+    """The search candidates of an instruction: the instruction itself without its price clause."""
+    # "[" would end the action's argument early (WebShop's grammar).
+    return [PRICE_CLAUSE.sub("", instruction).replace("[", " ").replace("]", " ").strip().lower()]
+
+
+@dataclass
+class ChoiceSession:
+    """A session played by choosing among its available actions; remembers what was read about each product.
+
+    ``queries`` maps an instruction to the search candidates of the search page; after ``max_steps`` actions the
+    episode is truncated. ``max_choices``: a longer list keeps its buttons and those of the rest that share the most
+    words with the instruction (earlier ones first), in page order.
+    """
+
+    session: Session
+    queries: Callable[[str], Sequence[str]] = instruction_query
+    max_steps: int = MAX_STEPS
+    max_choices: int = MAX_CHOICES
+    steps: int = 0
+    _read: dict[str, dict[str, str]] = field(default_factory=dict)  # asin -> page -> excerpt
+
+    def __post_init__(self) -> None:
+        self._wanted = frozenset(words(PRICE_CLAUSE.sub("", self.session.goal.instruction_text)))
+        self.decision = self._decide()
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the episode ran out of steps without a purchase."""
+        return self.steps >= self.max_steps and not self.session.done
+
+    def choose(self, index: int) -> StepResult:
+        """Take the choice at ``index``; an index past the end changes nothing but counts as a step."""
+        self.steps += 1
+        action = self.decision.choices[index].action if index < len(self.decision.choices) else "none"
+        result = self.session.step(action)
+        self._remember()
+        self.decision = self._decide()
+        return result
+
+    def _remember(self) -> None:
+        session = self.session
+        if session.kind is not PageKind.DETAIL:
+            return
+        product = session.product
+        for page, text in ((DESCRIPTION, product.description), (FEATURES, " . ".join(product.bullets))):
+            if f"/{page}/" in session.page.url:
+                self._read.setdefault(product.asin, {})[page] = excerpt(text, self._wanted)
+
+    def _decide(self) -> Decision:
+        choices = self._choices()
+        kept = shorten(choices, self._wanted, self.max_choices)
+        return Decision(self._state(), kept, len(choices) - len(kept))
+
+    def _state(self) -> tuple[str, ...]:
+        session = self.session
+        instruction = session.goal.instruction_text
+        if session.kind is PageKind.RESULTS:
+            return instruction, f"results page {session.page_number}, {len(session.visited)} seen"
+        if session.kind in (PageKind.ITEM, PageKind.DETAIL):
+            product = session.product
+            chosen = ", ".join(f"{name}: {value}" for name, value in session.options.items()) or "nothing"
+            still_open = ", ".join(name for name in product.options if name not in session.options) or "nothing"
+            read = [f"{page.lower()}: {found}" for page, found in self._read.get(product.asin, {}).items()]
+            return (
+                instruction,
+                f"{session.kind.value} {product.price_text} {product.title}",
+                f"chosen {chosen}, open {still_open}",
+                *read,
+            )
+        return instruction, session.kind.value
+
+    def _choices(self) -> list[Choice]:
+        session = self.session
+        if session.kind is PageKind.SEARCH:
+            instruction = session.goal.instruction_text
+            return [Choice(f"search[{query}]", f"search {query}") for query in self.queries(instruction)]
+        choices = []
+        for label, element in session.page.clickables.items():
+            if parse_action(f"click[{label}]") != ("click", label):
+                continue  # a label with brackets cannot be clicked (WebShop's grammar)
+            if element.kind is ElementKind.PRODUCT:
+                product = session.shop.product(element.text)
+                text = f"item {product.price_text} {product.title}"
+            elif element.kind is ElementKind.OPTION:
+                text = f"option {element.group}: {label}"
+            else:
+                text = f"button {label}"
+            marks = {ElementKind.PRODUCT: "seen ", ElementKind.OPTION: "chosen "}
+            choices.append(Choice(f"click[{label}]", marks[element.kind] + text if element.clicked else text))
+        return choices
+
+
+def words(text: str) -> list[str]:
+    """The lower-cased words of a text that carry meaning."""
+    return [word for word in _WORD.findall(text.lower()) if word not in _COMMON_WORDS]
+
+
+def shorten(choices: Sequence[Choice], wanted: frozenset[str], cap: int) -> tuple[Choice, ...]:
+    """At most ``cap`` choices: buttons first, then those with the most wanted words, ties by order; order is kept."""
+    if len(choices) <= cap:
+        return tuple(choices)
+
+    def rank(position: int) -> tuple[bool, int, int]:
+        text = choices[position].text
+        return not text.startswith("button "), -len(wanted.intersection(words(text))), position
+
+    return tuple(choices[position] for position in sorted(sorted(range(len(choices)), key=rank)[:cap]))
+
+
+def excerpt(text: str, wanted: frozenset[str]) -> str:
+    """The passages of a text that share the most words with what is wanted, in their order."""
+    tokens = text.split()
+    chunks = [tokens[start : start + CHUNK_WORDS] for start in range(0, len(tokens), CHUNK_WORDS)]
+    overlap = [len(wanted.intersection(words(" ".join(chunk)))) for chunk in chunks]
+    best = sorted(range(len(chunks)), key=lambda position: (-overlap[position], position))[:EXCERPT_CHUNKS]
+    return " ... ".join(" ".join(chunks[position]) for position in sorted(best) if overlap[position]) or "nothing"

@@ -1,0 +1,98 @@
+"""Decisions as token arrays of a fixed shape: what environments emit and policies read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from rl_recsys.decision import MAX_CHOICES, Decision
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class EncodingError(ValueError):
+    """A text cannot be encoded within the stated limits; the message names the limit."""
+
+
+@dataclass(frozen=True)
+class EncodingShape:
+    """Sizes of the arrays: tokens of a state, choices of a decision, tokens of a choice."""
+
+    state_tokens: int = 192
+    choices: int = MAX_CHOICES
+    choice_tokens: int = 40
+
+
+class DecisionEncoder:
+    """Turns a ``Decision`` into {"state": [S], "actions": [A, L], "mask": [A]} with padding 0.
+
+    The state is [CLS] instruction [SEP] segment [SEP] ...: the instruction is always whole, the rest is cut at the end.
+    Text can never forge a marker: "[SEP]" written in a product's title is encoded as plain characters.
+    """
+
+    def __init__(self, tokenizer_folder: str | Path, shape: EncodingShape = EncodingShape()):
+        path = Path(tokenizer_folder) / TOKENIZER_FILE
+        if not path.is_file():
+            raise EncodingError(f"{path}: no tokenizer here; expected a policy or encoder folder with {TOKENIZER_FILE}")
+        self.shape = shape
+        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True  # markers inside a text stay text
+        self.begin, self.end = (self._marker(name) for name in ("[CLS]", "[SEP]"))
+        if self._marker("[PAD]") != 0:
+            raise EncodingError(f"{path}: the padding token's id is {self._marker('[PAD]')}, expected 0")
+        self.vocabulary_size = self._tokenizer.get_vocab_size()
+        self.dtype = np.dtype(np.int16 if self.vocabulary_size <= np.iinfo(np.int16).max else np.int32)
+        self._ids = lru_cache(maxsize=50_000)(self._tokenize)
+        self._choice = lru_cache(maxsize=50_000)(self._encode_choice)
+
+    def _marker(self, name: str) -> int:
+        found = self._tokenizer.token_to_id(name)
+        if found is None:
+            raise EncodingError(f"the tokenizer has no {name} token; it is not a BERT tokenizer")
+        return found
+
+    def _tokenize(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _encode_choice(self, text: str) -> np.ndarray:
+        row = np.zeros(self.shape.choice_tokens, self.dtype)
+        ids = [self.begin, *self._ids(text)[: self.shape.choice_tokens - 2], self.end]
+        row[: len(ids)] = ids
+        return row
+
+    def encode_state(self, segments: Sequence[str]) -> np.ndarray:
+        """Token ids [S] of a state's segments. Raises ``EncodingError`` when the instruction alone does not fit."""
+        limit = self.shape.state_tokens
+        ids = [self.begin, *self._ids(segments[0]), self.end]
+        if len(ids) > limit:
+            raise EncodingError(
+                f"the instruction has {len(ids) - 2} tokens and a state holds {limit}; it is never cut: raise state_tokens"
+            )
+        for segment in segments[1:]:
+            ids += (*self._ids(segment)[: limit], self.end)
+        row = np.zeros(limit, self.dtype)
+        row[: min(len(ids), limit)] = ids[:limit]
+        return row
+
+    def encode_choices(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids [A, L] of the choices' texts and the mask [A] (int8, 1 where there is a choice)."""
+        actions = np.zeros((self.shape.choices, self.shape.choice_tokens), self.dtype)
+        mask = np.zeros(self.shape.choices, np.int8)
+        if len(texts) > self.shape.choices:
+            raise EncodingError(f"{len(texts)} choices, the arrays hold {self.shape.choices}")
+        for position, text in enumerate(texts):
+            actions[position] = self._choice(text)
+        mask[: len(texts)] = 1
+        return actions, mask
+
+    def encode(self, decision: Decision) -> dict[str, np.ndarray]:
+        """The arrays of a decision."""
+        actions, mask = self.encode_choices([choice.text for choice in decision.choices])
+        return {"state": self.encode_state(decision.state), "actions": actions, "mask": mask}

@@ -1,0 +1,87 @@
+"""Progress on long work: a bar with the time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_INTERVAL = 15.0  # seconds between lines where the output is no terminal
+
+
+class Task:
+    """One piece of long work; call ``advance`` as it goes on."""
+
+    def __init__(self, title: str, total: int | None):
+        self.title, self.total, self.done, self.note = title, total, 0, ""
+
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        """``count`` more units are done; ``note`` is shown behind the bar."""
+        self.update(self.done + count, note)
+
+    def update(self, done: int, note: str | None = None) -> None:
+        """``done`` units are done in all."""
+        self.done = done
+        self.note = self.note if note is None else note
+        self._show()
+
+    def _show(self) -> None: ...
+
+
+class _BarTask(Task):
+    def __init__(self, title: str, total: int | None, bar: Progress):
+        super().__init__(title, total)
+        self._bar, self._id = bar, bar.add_task(title, total=total, note="")
+
+    def _show(self) -> None:
+        self._bar.update(self._id, completed=self.done, note=self.note)
+
+
+class _LineTask(Task):
+    def __init__(self, title: str, total: int | None):
+        super().__init__(title, total)
+        self._start = self._last = time.monotonic()
+        self._first = 0
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if now - self._last < LINE_INTERVAL:
+            return
+        self._last = now
+        left = ""
+        if self.total and self.done:
+            left = f", {format_seconds((now - self._start) / self.done * (self.total - self.done))} left"
+        print(f"{self.title}: {self.done}{f' of {self.total}' if self.total else ''}{left}  {self.note}", flush=True)
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Task]:
+    """Show the progress of a block; prints one closing line with the time taken."""
+    start = time.monotonic()
+    if sys.stdout.isatty():
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        )  # fmt: skip
+        with Progress(*columns, transient=True) as bar:
+            task: Task = _BarTask(title, total, bar)
+            yield task
+    else:
+        task = _LineTask(title, total)
+        yield task
+    print(f"{title}: {task.done} in {format_seconds(time.monotonic() - start)}  {task.note}", flush=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration as people read it: "8 s", "3 min 20 s", "1 h 5 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

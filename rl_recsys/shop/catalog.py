@@ -1,0 +1,220 @@
+"""Products: read from WebShop's raw files, cleaned by its rules, kept as an Arrow table."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import ijson
+import pyarrow as pa
+
+DEFAULT_PRICE = 100.0  # WebShop: the price of a product that names none
+MAX_ASIN_LENGTH = 10  # WebShop: records with a longer asin are left out
+CATEGORY_SEPARATOR = "›"
+
+PRODUCT_SCHEMA = pa.schema(
+    [
+        ("asin", pa.string()),
+        ("title", pa.string()),
+        ("category", pa.string()),
+        ("query", pa.string()),
+        ("product_category", pa.string()),
+        ("description", pa.string()),
+        ("bullets", pa.list_(pa.string())),
+        ("price_text", pa.string()),
+        ("price", pa.float64()),
+        ("options", pa.list_(pa.struct([("name", pa.string()), ("values", pa.list_(pa.string()))]))),
+        ("attributes", pa.list_(pa.string())),
+        ("image", pa.string()),
+        ("nouns", pa.list_(pa.string())),
+    ]
+)
+
+
+class RawDataError(ValueError):
+    """A raw file breaks WebShop's format; the message names the file, the record, the field and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product as the shop shows it and as the reward sees it.
+
+    ``price`` is in dollars; where the raw file gives a range, it is one draw from it (seeded by asin).
+    ``options`` maps an option's name to its values in the order of the page.
+    ``nouns`` are the lower-cased nouns of the title, with repeats, from spaCy at compile time.
+    """
+
+    asin: str
+    title: str
+    category: str
+    query: str
+    product_category: str
+    description: str
+    bullets: tuple[str, ...]
+    price_text: str
+    price: float
+    options: dict[str, tuple[str, ...]]
+    attributes: tuple[str, ...]
+    image: str
+    nouns: tuple[str, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: dict) -> Product:
+        """The product of one row of a table with ``PRODUCT_SCHEMA``."""
+        row = dict(row, options={group["name"]: tuple(group["values"]) for group in row["options"]})
+        for field in ("bullets", "attributes", "nouns"):
+            row[field] = tuple(row[field])
+        return cls(**row)
+
+    def to_row(self) -> dict:
+        """The inverse of ``from_row``."""
+        row = {field: getattr(self, field) for field in self.__slots__}
+        row["options"] = [{"name": name, "values": list(values)} for name, values in self.options.items()]
+        for field in ("bullets", "attributes", "nouns"):
+            row[field] = list(row[field])
+        return row
+
+    @property
+    def index_text(self) -> str:
+        """What Lucene indexes: title, description, first bullet and options, lower-cased (WebShop's rule)."""
+        options = ", and ".join(f"{name}: {', '.join(values)}" for name, values in self.options.items())
+        first_bullet = self.bullets[0] if self.bullets else ""
+        return f"{self.title} {self.description} {first_bullet} {options}".lower()
+
+
+def read_attributes(path: Path) -> dict[str, dict]:
+    """The object asin -> {attributes, instruction?, instruction_attributes?} of an items_ins_v2 file."""
+    return _read_object(path)
+
+
+def read_human_instructions(path: Path) -> dict[str, list[dict]]:
+    """The object asin -> list of instructions of an items_human_ins file."""
+    return _read_object(path)
+
+
+def _read_object(path: Path) -> dict:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except FileNotFoundError:
+        raise RawDataError(f"{path}: no such file") from None
+    except json.JSONDecodeError as error:
+        raise RawDataError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise RawDataError(f"{path}: expected an object that maps asins, found {type(value).__name__}")
+    return value
+
+
+def read_products(
+    path: Path, attributes: dict[str, dict], *, seed: int, limit: int | None = None
+) -> Iterator[Product]:
+    """Products of a WebShop items file, in its order, without ``nouns``.
+
+    The file is streamed. Records with asin "nan", an over-long asin or one already seen are left out (WebShop's rule).
+    ``limit`` counts records of the file, as WebShop's num_products does. Raises ``RawDataError`` for a bad record.
+    """
+    seen: set[str] = set()
+    for number, record in enumerate(_records(path)):
+        if limit is not None and number >= limit:
+            return
+        product = _clean(record, attributes, seed, f"{path}: record {number}")
+        if product is None or product.asin in seen:
+            continue
+        seen.add(product.asin)
+        yield product
+
+
+def _records(path: Path) -> Iterator[dict]:
+    try:
+        with open(path, "rb") as file:
+            yield from ijson.items(file, "item", use_float=True)
+    except FileNotFoundError:
+        raise RawDataError(f"{path}: no such file") from None
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        raise RawDataError(f"{path}: not valid JSON: {error}") from None
+
+
+def _clean(record: object, attributes: dict[str, dict], seed: int, where: str) -> Product | None:
+    """One raw record by WebShop's rules, or None where WebShop leaves it out."""
+    if not isinstance(record, dict):
+        raise RawDataError(f"{where}: expected an object, found {type(record).__name__}")
+
+    def text(field: str) -> str:
+        value = record.get(field)
+        if value is None:
+            raise RawDataError(f"{where}: field {field!r} is missing")
+        if not isinstance(value, str):
+            raise RawDataError(f"{where}: field {field!r} is {type(value).__name__}, expected text")
+        return value
+
+    asin = text("asin")
+    if asin == "nan" or len(asin) > MAX_ASIN_LENGTH:
+        return None
+    small = record.get("small_description")
+    bullets = small if isinstance(small, list) else [small]
+    price_text, prices = parse_pricing(record.get("pricing"), f"{where}: field 'pricing'")
+    images = record.get("images") or [""]
+    return Product(
+        asin=asin,
+        title=text("name"),
+        category=text("category"),
+        query=text("query").lower().strip(),
+        product_category=text("product_category"),
+        description=text("full_description"),
+        bullets=tuple(str(bullet) for bullet in bullets),
+        price_text=price_text,
+        price=draw_price(prices, seed, asin),
+        options=_clean_options(record.get("customization_options"), where),
+        attributes=tuple(attributes.get(asin, {}).get("attributes", ["DUMMY_ATTR"])),
+        image=str(images[0]),
+    )
+
+
+def parse_pricing(pricing: str | None, where: str = "pricing") -> tuple[str, list[float]]:
+    """The price as the page shows it, and the one or two numbers behind it (WebShop's rule).
+
+    >>> parse_pricing("$12.00$15.99")
+    ('$12.0 to $15.99', [12.0, 15.99])
+    """
+    if not pricing:
+        return f"${DEFAULT_PRICE}", [DEFAULT_PRICE]
+    try:
+        prices = [float(re.sub(r"[^\d.]", "", piece)) for piece in str(pricing).split("$")[1:]]
+    except ValueError:
+        prices = []
+    if not prices:
+        raise RawDataError(f"{where}: cannot read a price in {pricing!r}")
+    if len(prices) == 1:
+        return f"${prices[0]}", prices
+    return f"${prices[0]} to ${prices[1]}", prices[:2]
+
+
+def draw_price(prices: list[float], seed: int, asin: str) -> float:
+    """The price that goals and rewards use: the one given, or a uniform draw from the range.
+
+    The original draws anew in every process; here it depends on the seed and the asin only, so every process agrees.
+    """
+    if len(prices) == 1:
+        return prices[0]
+    return random.Random(f"price:{seed}:{asin}").uniform(*prices)
+
+
+def _clean_options(raw: object, where: str) -> dict[str, tuple[str, ...]]:
+    if not raw:
+        return {}
+    if not isinstance(raw, dict):
+        raise RawDataError(f"{where}: field 'customization_options' is {type(raw).__name__}, expected an object")
+    options = {}
+    for name, contents in raw.items():
+        if contents is None:
+            continue
+        try:
+            values = [content["value"].strip().replace("/", " | ").lower() for content in contents]
+        except (TypeError, KeyError, AttributeError):
+            raise RawDataError(f"{where}: option {name!r} is not a list of objects with a text 'value'") from None
+        options[name.lower()] = tuple(values)
+    return options

@@ -1,0 +1,173 @@
+"""Goals: what a person wants, made from products and instructions as WebShop makes them, in its order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from rl_recsys.shop.catalog import Product
+
+ORDER_SEED = 233  # WebShop shuffles the goals with this seed; splits are positions in that order
+NO_PRICE_LIMIT = 1_000_000.0
+PRICE_STEPS = [10.0 * step for step in range(1, 100)]
+
+#: Half-open ranges of positions in the goal order. "1k" is the protocol of the 1,000-product studies.
+SPLITS = {
+    "1k": {"test": (0, 500), "train": (500, None)},
+    "original": {"test": (0, 500), "dev": (500, 1500), "train": (1500, None)},
+}
+
+GOAL_SCHEMA = pa.schema(
+    [
+        ("asin", pa.string()),
+        ("category", pa.string()),
+        ("query", pa.string()),
+        ("name", pa.string()),
+        ("product_category", pa.string()),
+        ("instruction_text", pa.string()),
+        ("attributes", pa.list_(pa.string())),
+        ("price_upper", pa.float64()),
+        # A synthetic goal's options have names, a human goal's are plain values (name is null).
+        ("goal_options", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
+        ("named_options", pa.bool_()),
+        ("weight", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A shopping goal, with the original's keys.
+
+    ``goal_options`` is a mapping name -> value (synthetic) or a tuple of values (human), as in the original.
+    ``price_upper`` is in dollars.
+    """
+
+    asin: str
+    category: str
+    query: str
+    name: str
+    product_category: str
+    instruction_text: str
+    attributes: tuple[str, ...]
+    price_upper: float
+    goal_options: dict[str, str] | tuple[str, ...]
+    weight: float = 1.0
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping) -> Goal:
+        """A goal of a mapping with the original's keys, such as a record of a recorded session."""
+        missing = [field for field in cls.__slots__ if field != "weight" and field not in mapping]
+        if missing:
+            raise ValueError(f"the goal lacks the keys {', '.join(missing)}")
+        options = mapping["goal_options"]
+        return cls(
+            **{field: mapping[field] for field in cls.__slots__ if field in mapping}
+            | {
+                "attributes": tuple(mapping["attributes"]),
+                "goal_options": dict(options) if isinstance(options, Mapping) else tuple(options),
+            }
+        )
+
+    @classmethod
+    def from_row(cls, row: dict) -> Goal:
+        """The goal of one row of a table with ``GOAL_SCHEMA``."""
+        row = dict(row)
+        options = row["goal_options"]
+        if row.pop("named_options"):
+            row["goal_options"] = {option["name"]: option["value"] for option in options}
+        else:
+            row["goal_options"] = tuple(option["value"] for option in options)
+        return cls(**dict(row, attributes=tuple(row["attributes"])))
+
+    def to_row(self) -> dict:
+        """The inverse of ``from_row``."""
+        row = {field: getattr(self, field) for field in self.__slots__}
+        named = isinstance(self.goal_options, dict)
+        pairs = self.goal_options.items() if named else ((None, value) for value in self.goal_options)
+        options = [{"name": name, "value": value} for name, value in pairs]
+        return row | {"attributes": list(self.attributes), "goal_options": options, "named_options": named}
+
+
+def price_clause(price: float, rng: random.Random) -> tuple[float, str]:
+    """(price limit in dollars, clause for the instruction): two of the next four tens above the price, the larger.
+
+    The original draws unseeded, so its clauses differ in each process; the rule is the same.
+    """
+    candidates = [step for step in PRICE_STEPS if step > price][:4]
+    if len(candidates) < 2:
+        return NO_PRICE_LIMIT, ""
+    limit = max(rng.sample(candidates, 2))
+    return limit, f", and price lower than {limit:.2f} dollars"
+
+
+def synthetic_goals(products: Iterable[Product], attributes: Mapping[str, dict], *, seed: int) -> list[Goal]:
+    """WebShop's synthetic goals, unshuffled: one for every combination of a product's option values.
+
+    Weight: the mean over a goal's attributes of 1 / (number of goals that have the attribute).
+    """
+    goals: list[Goal] = []
+    for product in products:
+        entry = attributes.get(product.asin, {})
+        instruction, wanted = entry.get("instruction"), entry.get("instruction_attributes")
+        if not instruction or not wanted:
+            continue
+        limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
+        names = sorted(product.options)
+        for values in itertools.product(*(product.options[name] for name in names)):
+            options = dict(zip(names, values, strict=True))
+            chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
+            text = f"{instruction}{' with ' + chosen if chosen else ''}{clause}"
+            goals.append(_goal(product, text, wanted, limit, options))
+    return _weighted(goals)
+
+
+def human_goals(
+    products: Iterable[Product], instructions: Mapping[str, list[dict]], *, seed: int
+) -> tuple[list[Goal], int]:
+    """WebShop's human goals, unshuffled, and how many instructions it skips for having no attributes."""
+    goals: list[Goal] = []
+    skipped = 0
+    for product in products:
+        rng = random.Random(f"clause:{seed}:{product.asin}")
+        for entry in instructions.get(product.asin, ()):
+            wanted = entry["instruction_attributes"]
+            if not wanted:
+                skipped += 1
+                continue
+            limit, clause = price_clause(product.price, rng)
+            text = entry["instruction"].strip(".") + clause
+            goals.append(_goal(product, text, wanted, limit, tuple(entry["instruction_options"])))
+    return goals, skipped
+
+
+def _goal(product: Product, text: str, wanted: Iterable[str], limit: float, options) -> Goal:
+    return Goal(
+        asin=product.asin,
+        category=product.category,
+        query=product.query,
+        name=product.title,
+        product_category=product.product_category,
+        instruction_text=text,
+        attributes=tuple(wanted),
+        price_upper=limit,
+        goal_options=options,
+    )
+
+
+def _weighted(goals: list[Goal]) -> list[Goal]:
+    counts = Counter(attribute for goal in goals for attribute in goal.attributes)
+    weight = {goal.attributes: sum(1 / counts[a] for a in goal.attributes) / len(goal.attributes) for goal in goals}
+    return [Goal.from_row(goal.to_row() | {"weight": weight[goal.attributes]}) for goal in goals]
+
+
+def in_webshop_order(goals: list[Goal]) -> list[Goal]:
+    """The goals shuffled as the original does, so that a position means the same goal."""
+    goals = list(goals)
+    random.Random(ORDER_SEED).shuffle(goals)
+    return goals

@@ -1,0 +1,164 @@
+"""A compiled shop: a folder that is only read, shared by every session of a process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rl_recsys.shop.catalog import Product
+from rl_recsys.shop.goals import SPLITS, Goal
+from rl_recsys.shop.search import Searcher
+from rl_recsys.shop.session import Session
+
+FORMAT_VERSION = 1
+MANIFEST, PRODUCTS, ASINS, GOALS, INDEX = "manifest.json", "products.arrow", "asins.arrow", "goals.arrow", "index"
+REMEDY = "make it again with jobs/prepare.py"
+
+
+class ShopError(RuntimeError):
+    """The shop folder is missing, incomplete, damaged or of another version; the message names the remedy."""
+
+
+class Shop:
+    """The products, goals and search of one compiled folder.
+
+    >>> shop = Shop.open("shops/demo")                                # doctest: +SKIP
+    >>> session = shop.session(goal=17)                               # doctest: +SKIP
+    >>> session.step("search[red shirt]").page.kind                   # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path, manifest: dict):
+        self.folder = folder
+        self.manifest = manifest
+        self._products = _mapped(folder / PRODUCTS)
+        self._goals = _mapped(folder / GOALS)
+        asins = _mapped(folder / ASINS)
+        width = asins.schema.field("asin").type.byte_width
+        self._asins = np.frombuffer(asins["asin"].chunk(0).buffers()[1], dtype=f"S{width}")  # sorted, mapped
+        self._rows = asins["row"].to_numpy()
+        self._searcher: Searcher | None = None
+        self.product = lru_cache(maxsize=20_000)(self._product)
+        self.goal = lru_cache(maxsize=20_000)(self._goal)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, verify: bool = False) -> Shop:
+        """Open a folder made by ``prepare``. ``verify`` also recomputes every file's checksum (slow for a large shop).
+
+        Raises ``ShopError`` for a missing, half-written or damaged folder, or one of another format version.
+        """
+        folder = Path(folder)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+        except FileNotFoundError:
+            raise ShopError(f"{folder}: no shop here ({MANIFEST} is missing); {REMEDY}") from None
+        except ValueError as error:
+            raise ShopError(f"{folder / MANIFEST}: damaged ({error}); {REMEDY}") from None
+        if manifest.get("format_version") != FORMAT_VERSION:
+            found = manifest.get("format_version")
+            raise ShopError(f"{folder}: format version {found}, this code reads {FORMAT_VERSION}; {REMEDY}")
+        for name, entry in manifest["files"].items():
+            path = folder / name
+            if not path.is_file():
+                raise ShopError(f"{path}: missing; {REMEDY}")
+            if path.stat().st_size != entry["bytes"]:
+                raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {REMEDY}")
+            if verify and checksum(path) != entry["sha256"]:
+                raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
+        return cls(folder, manifest)
+
+    @property
+    def goal_count(self) -> int:
+        """How many goals the shop has; a goal's index is its position in WebShop's order."""
+        return self._goals.num_rows
+
+    @property
+    def product_count(self) -> int:
+        """How many products the shop has."""
+        return self._products.num_rows
+
+    def _product(self, asin: str) -> Product:
+        key = np.bytes_(asin.encode())
+        position = int(np.searchsorted(self._asins, key))
+        if position == len(self._asins) or self._asins[position] != key:
+            raise KeyError(f"{self.folder}: no product {asin!r}")
+        return Product.from_row(self._products.slice(int(self._rows[position]), 1).to_pylist()[0])
+
+    def _goal(self, index: int) -> Goal:
+        if not 0 <= index < self.goal_count:
+            raise IndexError(f"{self.folder}: goal {index} of {self.goal_count}")
+        return Goal.from_row(self._goals.slice(index, 1).to_pylist()[0])
+
+    def split(self, name: str, protocol: str = "1k") -> range:
+        """The goal indices of a split ("train", "test", ...) of a protocol in ``goals.SPLITS``, or of "all"."""
+        if name == "all":
+            return range(self.goal_count)
+        try:
+            first, end = SPLITS[protocol][name]
+        except KeyError:
+            names = ", ".join(f"{p}: {' '.join(s)}" for p, s in SPLITS.items())
+            raise ValueError(f"no split {name!r} in protocol {protocol!r}; there are: all, {names}") from None
+        chosen = range(first, self.goal_count if end is None else min(end, self.goal_count))
+        if not chosen:
+            raise ShopError(f"{self.folder}: split {name!r} starts at goal {first}, the shop has {self.goal_count} goals")
+        return chosen
+
+    def search(self, query: str) -> tuple[str, ...]:
+        """The asins of the 50 best products for a query, best first (BM25)."""
+        if self._searcher is None:  # Java starts with the first search, in the process that searches
+            self._searcher = Searcher(self.folder / INDEX)
+        return self._searcher.search(query)
+
+    def session(self, goal: int | Goal | Mapping, *, session_id: str | None = None) -> Session:
+        """A new session for a goal: its index, a ``Goal``, or a mapping with the original's goal keys."""
+        if isinstance(goal, (int, np.integer)):
+            session_id = str(goal) if session_id is None else session_id
+            goal = self.goal(int(goal))
+        elif not isinstance(goal, Goal):
+            goal = Goal.from_mapping(goal)
+        return Session(self, goal, self._goal_nouns(goal), "session" if session_id is None else session_id)
+
+    def _goal_nouns(self, goal: Goal) -> tuple[str, ...]:
+        try:
+            product = self.product(goal.asin)
+            if product.title == goal.name:
+                return product.nouns
+        except KeyError:
+            pass
+        from rl_recsys.shop.nouns import title_nouns  # a goal from elsewhere: its title was not tagged at compile time
+
+        return next(title_nouns([goal.name]))
+
+    def close(self) -> None:
+        """Release the search index; the mapped tables go with the object."""
+        if self._searcher is not None:
+            self._searcher.close()
+            self._searcher = None
+
+
+@lru_cache(maxsize=4)
+def _shared(folder: Path) -> Shop:
+    return Shop.open(folder)
+
+
+def shared_shop(folder: str | Path) -> Shop:
+    """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM."""
+    return _shared(Path(folder).resolve())
+
+
+def checksum(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mapped(path: Path) -> pa.Table:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except pa.ArrowInvalid as error:
+        raise ShopError(f"{path}: damaged ({error}); {REMEDY}") from None

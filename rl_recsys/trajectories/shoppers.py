@@ -1,0 +1,138 @@
+"""Shoppers without a model: the rule baseline, and the scripted one whose trajectories are the demonstrations."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from rl_recsys.decision import ChoiceSession
+from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV, ElementKind, PageKind
+from rl_recsys.shop.shop import Shop
+from rl_recsys.trajectories.record import Step, Trajectory
+
+Shopper = Callable[[ChoiceSession], int]  # the index of the choice to take
+
+
+def rule_shopper(choice_session: ChoiceSession) -> int:
+    """WebShop's rule baseline: search the instruction, open the first product, buy."""
+    kind = choice_session.session.kind
+    if kind is PageKind.SEARCH:
+        return 0
+    if kind is PageKind.RESULTS:
+        first = next(choice_session.session.page.of_kind(ElementKind.PRODUCT), None)
+        return _index(choice_session, first.text if first else BACK_TO_SEARCH)
+    return _index(choice_session, BUY_NOW)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the scripted shopper behaves: chances in [0, 1], ``detours`` a count an episode."""
+
+    detour: float = 0.35  # opens a similar product that stands before the wanted one
+    detours: int = 2
+    read: float = 0.3  # reads the features or the description before going on
+    last_page: int = 5
+
+
+class ScriptedShopper:
+    """Knows the goal and shops plausibly: may open similar products first, read, go back, choose options, buy.
+
+    It sees the goal's product, which no policy does; what it records says ``scripted``. One object plays one episode.
+    """
+
+    def __init__(self, rng: random.Random, habits: Habits = Habits()):
+        self._rng, self._habits = rng, habits
+        self._detours = 0
+        self._considered: set[str] = set()
+
+    def __call__(self, choice_session: ChoiceSession) -> int:
+        session = choice_session.session
+        if session.kind is PageKind.SEARCH:
+            return 0
+        if session.kind is PageKind.RESULTS:
+            return self._on_results(choice_session)
+        if session.kind is PageKind.DETAIL:
+            return _index(choice_session, PREV)
+        return self._on_item(choice_session)
+
+    def _on_results(self, choice_session: ChoiceSession) -> int:
+        session = choice_session.session
+        shown = [element.text for element in session.page.of_kind(ElementKind.PRODUCT)]
+        target = session.goal.asin
+        before = shown[: shown.index(target)] if target in shown else shown
+        similar = [
+            asin
+            for asin in before
+            if asin not in session.visited and session.shop.product(asin).query == session.goal.query
+        ]
+        if similar and self._detours < self._habits.detours and self._rng.random() < self._habits.detour:
+            self._detours += 1
+            return _index(choice_session, self._rng.choice(similar))
+        if target in shown:
+            return _index(choice_session, target)
+        if session.page_number < self._habits.last_page:
+            return _index(choice_session, NEXT)
+        return _index(choice_session, BACK_TO_SEARCH)
+
+    def _on_item(self, choice_session: ChoiceSession) -> int:
+        session = choice_session.session
+        if session.product.asin not in self._considered:
+            self._considered.add(session.product.asin)
+            if self._rng.random() < self._habits.read:
+                return _index(choice_session, self._rng.choice((FEATURES, DESCRIPTION)))
+        if session.product.asin != session.goal.asin:
+            return _index(choice_session, PREV)
+        for group, value in _wanted_options(session.product.options, session.goal.goal_options).items():
+            if session.options.get(group) != value:
+                return _index(choice_session, value)
+        return _index(choice_session, BUY_NOW)
+
+
+def _wanted_options(offered: dict[str, tuple[str, ...]], wanted: dict[str, str] | tuple[str, ...]) -> dict[str, str]:
+    """Option name -> value to choose, in page order; a human goal gives values without names."""
+    if isinstance(wanted, dict):
+        return {group: wanted[group] for group in offered if group in wanted}
+    values = {value.lower() for value in wanted}
+    return {group: value for group, offer in offered.items() for value in offer if value in values}
+
+
+def _index(choice_session: ChoiceSession, label: str) -> int:
+    action = f"click[{label.lower()}]"
+    for index, choice in enumerate(choice_session.decision.choices):
+        if choice.action == action:
+            return index
+    return 0  # not on offer (a label the action grammar cannot name): the first button leads back
+
+
+def play(
+    shop: Shop, goal_index: int, shopper: Shopper, *, source: str, author: str, seed: int, **options
+) -> Trajectory:
+    """One whole episode of a shopper; ``options`` go to ``ChoiceSession``."""
+    choice_session = ChoiceSession(shop.session(goal_index), **options)
+    steps: list[Step] = []
+    result = None
+    while not (choice_session.session.done or choice_session.truncated):
+        decision, chosen = choice_session.decision, shopper(choice_session)
+        steps.append(
+            Step(
+                observation=choice_session.session.page.text_rich,
+                state=decision.state,
+                actions=tuple(choice.action for choice in decision.choices),
+                choices=tuple(choice.text for choice in decision.choices),
+                chosen=chosen,
+                dropped=decision.dropped,
+            )
+        )
+        result = choice_session.choose(chosen)
+    return Trajectory(
+        goal=asdict(choice_session.session.goal),
+        goal_index=goal_index,
+        source=source,
+        author=author,
+        seed=seed,
+        steps=tuple(steps),
+        reward=result.reward if result.done else 0.0,
+        done=result.done,
+        reward_parts=result.reward_parts,
+    )
