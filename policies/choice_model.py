@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -67,91 +68,82 @@ class ChoiceModel(nn.Module):
         encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
         return cls(ChoiceConfig(encoder.config.to_diff_dict(), texts.begin, texts.end, asdict(shape), width), encoder)
 
-    def encode(self, ids: Tensor) -> Tensor:
-        """Token encodings [N, L, H] of token ids [N, L] (0 is padding); equal rows and padding are computed once."""
-        length = max(1, int((ids != 0).sum(-1).max())) if len(ids) else 1
-        ids = ids[:, :length].long()
-        unique, inverse = torch.unique(ids, dim=0, return_inverse=True)
-        encoded = self._encode_cached(unique) if not torch.is_grad_enabled() else self._encode_sorted(unique)
-        return encoded[inverse]
-
-    def _encode_sorted(self, ids: Tensor) -> Tensor:
-        """Encode rows in chunks of like length, so that little is spent on padding."""
-        lengths = (ids != 0).sum(-1)
-        order = torch.argsort(lengths)
-        chunks, start = [], 0
-        sizes = lengths[order].tolist()
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end + 1 - start) * sizes[end] <= ENCODE_TOKENS and sizes[end] <= 2 * max(
-                8, sizes[start]
-            ):
-                end += 1
-            rows = order[start:end]
-            trimmed = ids[rows, : max(1, sizes[end - 1])]
-            hidden = self.encoder(input_ids=trimmed, attention_mask=(trimmed != 0).long()).last_hidden_state
-            chunks.append(F.pad(hidden, (0, 0, 0, ids.shape[1] - trimmed.shape[1])))
-            start = end
-        restore = torch.empty_like(order)
-        restore[order] = torch.arange(len(order), device=order.device)
-        return torch.cat(chunks)[restore]
-
-    def _encode_cached(self, ids: Tensor) -> Tensor:
-        version = sum(parameter._version for parameter in self.encoder.parameters())
-        if version != self._cache_version or len(self._cache) > CACHED_TEXTS:
-            self._cache, self._cache_version = {}, version  # the weights changed, or it grew too large
-        array = ids.cpu().numpy()
-        keys = [row[row != 0].tobytes() for row in array]
-        missing = [position for position, key in enumerate(keys) if key not in self._cache]
-        if missing:
-            fresh = self._encode_sorted(ids[missing])
-            for position, encoded in zip(missing, fresh, strict=True):
-                self._cache[keys[position]] = encoded[: int((array[position] != 0).sum())].clone()
-        found = nn.utils.rnn.pad_sequence([self._cache[key] for key in keys], batch_first=True)
-        return F.pad(found, (0, 0, 0, ids.shape[1] - found.shape[1]))
-
-    def score(
-        self, states: Tensor, state_ids: Tensor, actions: Tensor, mask: Tensor, positions: Tensor | None = None
-    ) -> Tensor:
-        """Logits [B, A] (float32, ``MASKED`` where mask is 0) of encoded states [B, S, H] and action ids [B, A, L].
-
-        ``positions`` [B, A] are the actions' places on the page where only some of a page's actions are given.
-        """
-        available = mask.bool()
-        logits = torch.full(mask.shape, MASKED, dtype=torch.float32, device=states.device)
-        if not bool(available.any()):
-            return logits
-        last = int(available.any(0).nonzero().max()) + 1
-        available, ids = available[:, :last], actions[:, :last]
-        length = max(1, int((ids != 0).sum(-1).max()))
-        ids = ids[..., :length]
-        rows, columns = available.nonzero(as_tuple=True)
-        encoded = states.new_zeros((*ids.shape, states.shape[-1]))
-        encoded = encoded.index_put((rows, columns), self.encode(ids[rows, columns]).to(states.dtype))
-        if positions is None:
-            positions = torch.arange(last, device=states.device).expand(len(ids), -1)
-        scored = self.scorer(states, state_ids[:, : states.shape[1]], encoded, ids, positions[:, :last]).float()
-        return torch.cat([torch.where(available, scored, logits[:, :last]), logits[:, last:]], dim=1)
-
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """(logits [B, A], pooled states [B, H]) of {"state": [B, S], "actions": [B, A, L], "mask": [B, A]}.
 
-        The observation may also have "positions" [B, A]; see ``score``.
+        Logits are float32 and ``MASKED`` where the mask is 0. The observation may also have "positions" [B, A], the
+        actions' places on the page, where only some of a page's actions are given.
         """
-        ids = observation["state"]
-        states = self.encode(ids)
-        logits = self.score(
-            states, ids, observation["actions"], observation["mask"], observation.get("positions")
-        )
-        return logits, self.pool(states, ids)
-
-    def pool(self, states: Tensor, state_ids: Tensor) -> Tensor:
-        """The mean [B, H] of a state's token encodings."""
-        return _masked_mean(states, (state_ids[:, : states.shape[1]] != 0))
+        states = self.encode(observation["state"])
+        available = observation["mask"].bool()
+        rows, columns = available.nonzero(as_tuple=True)
+        logits = torch.full(available.shape, MASKED, dtype=torch.float32, device=available.device)
+        if len(rows):
+            given = observation.get("positions")
+            positions = columns if given is None else given[rows, columns].long()
+            texts = self.encode(observation["actions"][rows, columns], shared=True)
+            regions = _regions(observation["state"], self.config)
+            logits = logits.index_put((rows, columns), self.scorer(states, regions, texts, rows, positions).float())
+        return logits, states.pooled()
 
     def value(self, pooled: Tensor) -> Tensor:
         """State values [B] of pooled states [B, H]."""
         return self.value_head(pooled).squeeze(-1).float()
+
+    def encode(self, ids: Tensor, *, shared: bool = False) -> Encoded:
+        """The encodings of texts given as padded token ids [N, L].
+
+        ``shared``: the texts recur, as actions do. Equal ones are encoded once, and without gradient their encodings
+        are kept until the weights change.
+        """
+        padded = ids.cpu().numpy()
+        lengths = (padded != 0).sum(-1)
+        if not shared:
+            return self._encode(padded, lengths, ids.device)
+        keys = [row[:length].tobytes() for row, length in zip(padded, lengths, strict=True)]
+        first = {key: position for position, key in reversed(list(enumerate(keys)))}
+        places = {key: place for place, key in enumerate(first)}
+        rows = list(first.values())
+        if torch.is_grad_enabled():
+            unique = self._encode(padded[rows], lengths[rows], ids.device)
+        else:
+            unique = self._encode_cached(list(first), padded[rows], lengths[rows], ids.device)
+        which = torch.tensor([places[key] for key in keys], device=ids.device)
+        return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
+
+    def _encode(self, padded: np.ndarray, lengths: np.ndarray, device: torch.device) -> Encoded:
+        """Encode rows in chunks of like length, so that little is spent on padding."""
+        order = np.argsort(lengths, kind="stable")
+        sizes = lengths[order]
+        tokens, start = [], 0
+        while start < len(order):
+            end = start + 1
+            limit = 2 * max(8, sizes[start])
+            while end < len(order) and sizes[end] <= limit and (end + 1 - start) * sizes[end] <= ENCODE_TOKENS:
+                end += 1
+            ids = torch.as_tensor(padded[order[start:end], : max(1, sizes[end - 1])], device=device).long()
+            mask = ids != 0
+            hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            tokens.append(hidden[mask])
+            start = end
+        starts = np.empty_like(lengths)
+        starts[order] = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        return Encoded.of(torch.cat(tokens), torch.as_tensor(starts, device=device), torch.as_tensor(lengths, device=device))
+
+    def _encode_cached(
+        self, keys: list[bytes], padded: np.ndarray, lengths: np.ndarray, device: torch.device
+    ) -> Encoded:
+        version = sum(parameter._version for parameter in self.encoder.parameters())
+        if version != self._cache_version or len(self._cache) > CACHED_TEXTS:
+            self._cache, self._cache_version = {}, version  # the weights changed, or it grew too large
+        missing = [row for row, key in enumerate(keys) if key not in self._cache]
+        if missing:
+            fresh = self._encode(padded[missing], lengths[missing], device)
+            for place, row in enumerate(missing):
+                first = int(fresh.starts[place])
+                self._cache[keys[row]] = fresh.tokens[first : first + int(lengths[row])].clone()
+        starts = torch.as_tensor(np.concatenate([[0], np.cumsum(lengths)[:-1]]), device=device)
+        return Encoded.of(torch.cat([self._cache[key] for key in keys]), starts, torch.as_tensor(lengths, device=device))
 
     def save_pretrained(self, folder: str | Path, *, tokenizer: str | Path, training: Mapping | None = None) -> None:
         """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.
@@ -206,6 +198,47 @@ def decision_encoder(folder: str | Path) -> DecisionEncoder:
     return DecisionEncoder(folder, shape)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as their tokens' encodings, one after the other without padding.
+
+    tokens [T, H]; starts [N] and lengths [N] say where each text's tokens are (texts may share them); means [N, H] are
+    the averages over a text's tokens but the first and the last, which are markers.
+    """
+
+    tokens: Tensor
+    starts: Tensor
+    lengths: Tensor
+    means: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tensor, starts: Tensor, lengths: Tensor) -> Encoded:
+        """Texts that share no tokens; computes the means."""
+        index, owner, inside = token_places(starts, lengths)
+        inner = (inside > 0) & (inside < lengths[owner] - 1)
+        sums = tokens.new_zeros(len(starts), tokens.shape[-1]).index_add(0, owner[inner], tokens[index[inner]])
+        return cls(tokens, starts, lengths, sums / (lengths - 2).clamp(min=1).unsqueeze(-1))
+
+    def pooled(self) -> Tensor:
+        """One encoding [N, H] a text."""
+        return self.means
+
+
+def token_places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For every token of texts: its row in ``Encoded.tokens``, the text it belongs to, and its place in the text."""
+    owner = torch.repeat_interleave(torch.arange(len(starts), device=starts.device), lengths)
+    before = lengths.cumsum(0) - lengths
+    inside = torch.arange(len(owner), device=starts.device) - before[owner]
+    return starts[owner] + inside, owner, inside
+
+
+def _regions(state_ids: Tensor, config: ChoiceConfig) -> tuple[Tensor, Tensor]:
+    """Where a state's tokens are the instruction's, and where they are another segment's: two masks [B, S]."""
+    content = (state_ids != 0) & (state_ids != config.begin) & (state_ids != config.end)
+    instruction = content & ((state_ids == config.end).cumsum(-1) == 0)
+    return instruction, content & ~instruction
+
+
 class _Interaction(nn.Module):
     """One logit for each (state, action) pair from their token encodings."""
 
@@ -213,60 +246,63 @@ class _Interaction(nn.Module):
 
     def __init__(self, hidden: int, config: ChoiceConfig):
         super().__init__()
-        self.begin, self.end = config.begin, config.end
         width = config.width
         self.sharpness = nn.Parameter(torch.tensor(10.0))  # of the cosine attention
         self.project = nn.Linear(hidden, width)
         self.compare = nn.Linear(4 * width, width)
         self.match = nn.Linear(hidden, width)
         self.state = nn.Linear(hidden, width)
-        self.position = nn.Embedding(config.shape["choices"], 16)  # search rank matters, and a results page lists by rank
+        self.position = nn.Embedding(config.shape["choices"], 16)  # search rank matters, and results are in its order
         self.output = nn.Sequential(
             nn.Linear(3 * width + 16 + self.SIMILARITIES, width), nn.GELU(), nn.Linear(width, 1)
         )
 
     def forward(
-        self, states: Tensor, state_ids: Tensor, actions: Tensor, action_ids: Tensor, positions: Tensor
+        self, states: Encoded, regions: tuple[Tensor, Tensor], actions: Encoded, rows: Tensor, positions: Tensor
     ) -> Tensor:
-        """Logits [B, A] of states [B, S, H] and actions [B, A, L, H]; ids mark padding (0) and markers (the ends)."""
-        batch, choices, length, hidden = actions.shape
-        size = states.shape[1]
-        in_state = state_ids != 0
-        in_action = action_ids != 0
-        content = in_state & (state_ids != self.begin) & (state_ids != self.end)
-        instruction = content & ((state_ids == self.end).cumsum(-1) == 0)
-
-        flat = actions.reshape(batch, choices * length, hidden)
-        cosine = F.normalize(flat, dim=-1, eps=1e-6) @ F.normalize(states, dim=-1, eps=1e-6).transpose(1, 2)
-        attention = (cosine * self.sharpness).masked_fill(~in_state.unsqueeze(1), MASKED).softmax(-1)
-        projected, context = self.project(flat), attention @ self.project(states)
+        """Logits [P] of pairs: action p belongs to state ``rows[p]`` (ascending) and stands at ``positions[p]``."""
+        state_units, action_units = F.normalize(states.tokens, dim=-1), F.normalize(actions.tokens, dim=-1)
+        state_projected, action_projected = self.project(states.tokens), self.project(actions.tokens)
+        index, pair, inside = token_places(actions.starts, actions.lengths)
+        context, best = [], []
+        tokens_of_row = torch.bincount(rows[pair], minlength=len(states.starts)).tolist()
+        start = 0
+        for row, count in enumerate(tokens_of_row):  # a state at a time: no padding on either side
+            if not count:
+                continue
+            first, length = int(states.starts[row]), int(states.lengths[row])
+            cosine = action_units[index[start : start + count]] @ state_units[first : first + length].T
+            attention = (cosine * self.sharpness).softmax(-1)
+            context.append(attention @ state_projected[first : first + length])
+            best.append(torch.stack([_best(cosine, region[row, :length]) for region in regions], -1))
+            start += count
+        found, best = torch.cat(context), torch.cat(best)
+        projected = action_projected[index]
         compared = F.gelu(
-            self.compare(torch.cat([projected, context, projected * context, (projected - context).abs()], -1))
+            self.compare(torch.cat([projected, found, projected * found, (projected - found).abs()], -1))
         )
-        compared = _masked_mean(compared.view(batch, choices, length, -1), in_action)
+        pairs = len(rows)
+        averaged = compared.new_zeros(pairs, compared.shape[-1]).index_add(0, pair, compared)
+        averaged = averaged / actions.lengths.unsqueeze(-1)
 
-        body = in_action & (action_ids != self.begin) & (action_ids != self.end)
-        cosine = cosine.view(batch, choices, length, size)
-        similarities = []
-        for region in (instruction, content & ~instruction):
-            best = cosine.masked_fill(~region[:, None, None, :], -1.0).amax(-1)
-            similarities.append(_masked_mean(best.unsqueeze(-1), body).squeeze(-1))
-            similarities.append(best.masked_fill(~body, 1.0).amin(-1))
-        pooled_state = _masked_mean(states, content)
-        pooled_action = _masked_mean(actions, body)
-        similarities.append(F.cosine_similarity(pooled_state.unsqueeze(1), pooled_action, dim=-1, eps=1e-6))
-
+        inner = (inside > 0) & (inside < actions.lengths[pair] - 1)  # the ends are markers
+        owner, best = pair[inner], best[inner]
+        mean = best.new_zeros(pairs, 2).index_add(0, owner, best) / (actions.lengths - 2).clamp(min=1).unsqueeze(-1)
+        least = best.new_ones(pairs, 2).scatter_reduce(0, owner.unsqueeze(-1).expand(-1, 2), best, "amin")
+        state_means = states.means[rows]
+        whole = F.cosine_similarity(state_means, actions.means, dim=-1, eps=1e-6).unsqueeze(-1)
         features = [
-            compared,
-            self.match(pooled_action * pooled_state.unsqueeze(1)),
-            self.state(pooled_state).unsqueeze(1).expand(-1, choices, -1),
-            self.position(positions.long()),
-            torch.stack(similarities, -1),
+            averaged,
+            self.match(actions.means * state_means),
+            self.state(states.means)[rows],
+            self.position(positions),
+            mean,
+            least,
+            whole,
         ]
         return self.output(torch.cat(features, -1)).squeeze(-1)
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the last but one dimension where ``mask`` holds; 0 where it holds nowhere."""
-    weights = mask.unsqueeze(-1).to(values.dtype)
-    return (values * weights).sum(-2) / weights.sum(-2).clamp(min=1.0)
+def _best(cosine: Tensor, region: Tensor) -> Tensor:
+    """The best cosine [T] of each token within a region [S] of the state; -1 where the region is empty."""
+    return cosine[:, region].amax(-1) if bool(region.any()) else cosine.new_full((len(cosine),), -1.0)

@@ -57,7 +57,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         values = []
         with torch.no_grad():
             for states in batch[Columns.OBS]["state"].split(VALUE_ROWS):
-                values.append(self.model.value(self.model.pool(self.model.encode(states), states)))
+                values.append(self.model.value(self.model.encode(states).pooled()))
         return torch.cat(values)
 
 

@@ -1,0 +1,25 @@
+# make test and make demo work in a fresh clone: they make .venv first. `make clean` removes what they made.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: test demo clean
+
+test: $(READY)
+	$(RUN) -m pytest
+
+demo: $(READY)
+	$(RUN) jobs/pipeline.py --out runs/demo
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is older. Use: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements.txt
+	$(RUN) -m pip install --quiet --no-deps -e .
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) runs/demo shops/demo

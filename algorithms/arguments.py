@@ -1,0 +1,105 @@
+"""The flags that every training job has, and the run they describe."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+from algorithms.cluster import connect, require
+from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
+from algorithms.rollouts import policy_episodes
+from algorithms.training import Evaluation, TrainingRun
+from policies.choice_model import ChoiceModel, decision_encoder
+from rl_recsys.shop import shared_shop
+
+Config = TypeVar("Config", bound=AlgorithmConfig)
+
+
+@dataclass(kw_only=True)
+class TrainingArguments:
+    """What every training job is told."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Path
+    """Run folder. Started again with the same flags, a run goes on from its last checkpoint."""
+    seed: int = 0
+    """Decides the order of data, goals and draws."""
+    num_workers: int = 2
+    """Rollout processes, each with a shop and a core of its own."""
+    num_gpus: float = 0
+    """GPUs of the learner; 0 trains on the CPU."""
+    iterations: int = 20
+    """Iterations in all; an iteration is one line of progress.jsonl."""
+    learning_rate: float = 2e-5
+    """Adam's rate for the encoder."""
+    head_rate: float = 30.0
+    """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
+    frozen_layers: int = 0
+    """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
+    batch: int = 16
+    """Decisions a gradient step."""
+    checkpoint_every: int = 5
+    """Iterations between checkpoints; a kill loses at most this many."""
+    evaluate_every: int = 5
+    """Iterations between evaluations for the learning curve; 0 for none."""
+    evaluation_goals: int = 50
+    """Training goals played greedily in each of them."""
+
+
+def configure(config: Config, arguments: TrainingArguments, policy: Path) -> Config:
+    """The settings that all algorithms share."""
+    config.training(policy=str(policy.resolve()), lr=arguments.learning_rate)
+    config.learners(
+        num_learners=0,
+        num_gpus_per_learner=arguments.num_gpus,
+        learner_config_dict={HEAD_RATE: arguments.head_rate, FROZEN_LAYERS: arguments.frozen_layers},
+    )
+    # RLlib would make an empty folder in ~/ray_results for each run; the run folder has its own record.
+    return config.debugging(seed=arguments.seed, log_level="ERROR", logger_config={"type": NoopLogger, "logdir": "."})
+
+
+def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
+    """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
+    training = TrainingRun(arguments.out, asdict(arguments))
+    training.open()
+    if training.finished:
+        print(f"{training.policy_folder}: this run is finished")
+        return json.loads((training.policy_folder / "training.json").read_text())
+    torch.manual_seed(arguments.seed)
+    connect(num_cpus=arguments.num_workers + 1)
+    require(config)
+    evaluation = None
+    if arguments.evaluate_every:
+        evaluation = Evaluation(_evaluation(arguments, config.policy), arguments.evaluate_every)
+    return training.train(
+        config,
+        arguments.iterations,
+        checkpoint_every=arguments.checkpoint_every,
+        headline=lambda row: ", ".join(
+            shown.format(row[name]) for name, shown in headline.items() if name in row
+        ),
+        evaluation=evaluation,
+    )
+
+
+def _evaluation(arguments: TrainingArguments, policy: str):
+    shop, encoder = shared_shop(arguments.shop), decision_encoder(policy)
+    goals = random.Random(0).sample(shop.split("train"), arguments.evaluation_goals)
+
+    def play(model: ChoiceModel) -> dict[str, float]:
+        outcomes = list(policy_episodes(model, encoder, shop, goals, greedy=True))
+        return {
+            "score": 100 * sum(outcome.reward for outcome in outcomes) / len(outcomes),
+            "success": sum(outcome.success for outcome in outcomes) / len(outcomes),
+            "steps": sum(outcome.steps for outcome in outcomes) / len(outcomes),
+        }
+
+    return play

@@ -1,0 +1,210 @@
+"""The training run: a folder that can be killed and gone on with, its progress and its result."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from policies.choice_model import TRAINING_FILE, ChoiceModel, read_policy_file
+from policies.choice_module import load_module_state
+from rl_recsys.progress import format_seconds, progress
+
+POLICY, CHECKPOINTS, PROGRESS, SETTINGS = "policy", "checkpoints", "progress.jsonl", "settings.json"
+KEPT_CHECKPOINTS = 2
+
+
+class RunError(RuntimeError):
+    """The run folder cannot be used as asked; the message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation between iterations: ``play`` maps a model to a row of figures, every ``every`` iterations."""
+
+    play: Callable[[ChoiceModel], Mapping[str, float]]
+    every: int
+
+
+class TrainingRun:
+    """One run folder: settings.json, progress.jsonl (a line an iteration), checkpoints/, and at the end policy/.
+
+    Starting it again with the same settings goes on from the last checkpoint; a finished run is left alone.
+    """
+
+    def __init__(self, folder: str | Path, settings: Mapping):
+        self.folder = Path(folder)
+        self.settings = json.loads(json.dumps(dict(settings), default=str))
+        self.rows: list[dict] = []
+
+    @property
+    def policy_folder(self) -> Path:
+        """Where the trained policy is, once the run is finished."""
+        return self.folder / POLICY
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has written its policy."""
+        return (self.policy_folder / "config.json").is_file()
+
+    def open(self) -> None:
+        """Make the folder, or check that it was made with the same settings. Raises ``RunError`` otherwise."""
+        path = self.folder / SETTINGS
+        if path.is_file():
+            before = json.loads(path.read_text())
+            changed = sorted(k for k in before.keys() | self.settings.keys() if before.get(k) != self.settings.get(k))
+            if changed:
+                listed = "; ".join(f"{k}: {before.get(k)} before, {self.settings.get(k)} now" for k in changed)
+                raise RunError(f"{self.folder} holds a run with other settings ({listed}); use another --out")
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, self.settings)
+
+    def train(
+        self,
+        config: AlgorithmConfig,
+        iterations: int,
+        *,
+        checkpoint_every: int,
+        headline: Callable[[dict], str],
+        evaluation: Evaluation | None = None,
+    ) -> dict:
+        """Train to ``iterations``, from the last checkpoint where there is one, and write the policy.
+
+        ``headline`` makes the progress line of a result. Returns the run's summary, which policy/training.json holds.
+        """
+        algorithm = config.build_algo()
+        try:
+            done = self._resume(algorithm)
+            if evaluation and not self.rows:
+                self._evaluate(algorithm, evaluation, 0)
+            with progress(f"{type(algorithm).__name__}", iterations) as task:
+                task.update(done)
+                for iteration in range(done + 1, iterations + 1):
+                    result = algorithm.train()
+                    row = self._log(iteration, result)
+                    task.update(iteration, headline(row))
+                    last = iteration == iterations
+                    if evaluation and (iteration % evaluation.every == 0 or last):
+                        self._evaluate(algorithm, evaluation, iteration)
+                    if iteration % checkpoint_every == 0 and not last:
+                        self._checkpoint(algorithm, iteration)
+            summary = self._write_policy(algorithm, iterations)
+        finally:
+            algorithm.stop()
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the policy is written; 300 MB each
+        return summary
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, evaluations and start-up left out, over all parts of an interrupted run."""
+        return sum(row["seconds"] for row in self.rows if "seconds" in row)
+
+    def _log(self, iteration: int, result: dict) -> dict:
+        row = {"iteration": iteration, "seconds": result["time_this_iter_s"], **flatten(result)}
+        bad = [name for name, value in row.items() if name.endswith("_loss") and not math.isfinite(value)]
+        if bad:
+            raise RunError(f"iteration {iteration}: {', '.join(bad)} is not a number; lower the learning rate")
+        self.rows.append(row)
+        row["minutes"] = self.seconds / 60
+        self._append(row)
+        return row
+
+    def _evaluate(self, algorithm: Algorithm, evaluation: Evaluation, iteration: int) -> None:
+        figures = evaluation.play(current_model(algorithm))
+        row = {"iteration": iteration, "minutes": self.seconds / 60} | {f"evaluation/{k}": v for k, v in figures.items()}
+        self.rows.append(row)
+        self._append(row)
+
+    def _append(self, row: dict) -> None:
+        with open(self.folder / PROGRESS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _checkpoint(self, algorithm: Algorithm, iteration: int) -> None:
+        """Written aside and renamed: a checkpoint that has its name is whole."""
+        root = self.folder / CHECKPOINTS
+        aside = root / "unfinished"
+        shutil.rmtree(aside, ignore_errors=True)
+        algorithm.save_to_path(str(aside.resolve()))
+        os.rename(aside, root / f"iteration-{iteration:06d}")
+        for old in _checkpoints(root)[:-KEPT_CHECKPOINTS]:
+            shutil.rmtree(old)
+
+    def _resume(self, algorithm: Algorithm) -> int:
+        found = _checkpoints(self.folder / CHECKPOINTS)
+        if not found:
+            (self.folder / PROGRESS).unlink(missing_ok=True)  # iterations before the first checkpoint are done again
+            return 0
+        algorithm.restore_from_path(str(found[-1].resolve()))
+        done = int(found[-1].name.rpartition("-")[2])
+        lines = (self.folder / PROGRESS).read_text().splitlines()
+        self.rows = [row for row in map(_parse, lines) if row and row["iteration"] <= done]
+        write_text(self.folder / PROGRESS, "".join(json.dumps(row) + "\n" for row in self.rows))
+        print(f"{self.folder}: goes on after iteration {done} ({format_seconds(self.seconds)} of training)", flush=True)
+        return done
+
+    def _write_policy(self, algorithm: Algorithm, iterations: int) -> dict:
+        before = read_policy_file(Path(algorithm.config.policy), TRAINING_FILE).get("total_training_seconds", 0.0)
+        summary = {
+            "algorithm": type(algorithm).__name__,
+            "iterations": iterations,
+            "training_seconds": round(self.seconds, 1),
+            "total_training_seconds": round(before + self.seconds, 1),  # with those of the policy it started from
+            "settings": self.settings,
+        }
+        current_model(algorithm).save_pretrained(
+            self.policy_folder, tokenizer=algorithm.config.policy, training=summary
+        )
+        return summary
+
+
+def current_model(algorithm: Algorithm) -> ChoiceModel:
+    """The learners' policy as a model of its own, in eval mode."""
+    model = ChoiceModel.from_pretrained(algorithm.config.policy)  # for the architecture; the weights follow
+    load_module_state(model, algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID])
+    return model.eval()
+
+
+def flatten(result: Mapping) -> dict[str, float]:
+    """The figures of an RLlib result that a run keeps, under names like "learners/dpo_loss"."""
+    kept = {}
+    for section, prefix in (("learners", "learners"), ("env_runners", "rollouts"), ("timers", "timers")):
+        values = result.get(section, {})
+        values = values.get(DEFAULT_MODULE_ID, {}) if section == "learners" else values
+        for name, value in values.items():
+            if isinstance(value, (int, float)) or (torch.is_tensor(value) and value.numel() == 1):
+                kept[f"{prefix}/{name}"] = float(value)
+    return kept
+
+
+def _checkpoints(root: Path) -> list[Path]:
+    return sorted(root.glob("iteration-*"))
+
+
+def _parse(line: str) -> dict | None:
+    try:
+        return json.loads(line)
+    except ValueError:  # the line that a kill cut short
+        return None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(value, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

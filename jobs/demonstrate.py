@@ -1,0 +1,62 @@
+"""Record demonstrations: a scripted shopper that knows the goal plays training goals (its rows say "scripted").
+
+    python jobs/demonstrate.py --shop shops/demo --out runs/demo/demonstrations
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from rl_recsys.progress import progress
+from rl_recsys.shop import Shop, ShopError
+from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
+from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+
+
+@dataclass
+class Arguments:
+    """Record demonstrations."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Path
+    """Folder of trajectories to write, or to go on with: episodes that are there already are not played again."""
+    trajectories: int = 1200
+    """Episodes in all, each of another training goal (the paper has 1,200)."""
+    seed: int = 0
+    """Decides which goals are played, and how."""
+
+
+def main(arguments: Arguments) -> None:
+    """Play, and print how it went."""
+    try:
+        shop = Shop.open(arguments.shop)
+        training = shop.split("train")
+    except ShopError as error:
+        raise SystemExit(f"error: {error}") from None
+    if arguments.trajectories > len(training):
+        raise SystemExit(f"error: {arguments.trajectories} trajectories asked for, {len(training)} training goals there")
+    goals = random.Random(arguments.seed).sample(training, arguments.trajectories)
+    played = set()
+    if list(arguments.out.glob("part-*.arrows")):
+        played = {trajectory.goal_index for trajectory in read_trajectories(arguments.out)}
+    with TrajectoryWriter(arguments.out) as writer, progress("demonstrate", len(goals)) as task:
+        task.update(len(played))
+        for goal in goals:
+            if goal in played:
+                continue
+            shopper = ScriptedShopper(random.Random(f"{arguments.seed}:{goal}"))
+            writer.append(play(shop, goal, shopper, source="scripted", author="scripted", seed=arguments.seed))
+            task.advance()
+    recorded = list(read_trajectories(arguments.out))
+    successes = sum(trajectory.success for trajectory in recorded)
+    steps = sum(len(trajectory.steps) for trajectory in recorded) / len(recorded)
+    print(f"{arguments.out}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,59 @@
+"""Fine-tune a policy with DPO on recorded trajectories: each recorded action against the policy's own other choice.
+
+    python jobs/dpo.py --shop shops/demo --policy runs/demo/imitation/policy \\
+        --trajectories runs/demo/demonstrations --out runs/demo/dpo
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from algorithms.arguments import TrainingArguments, configure, run
+from algorithms.dpo import DPOConfig
+
+
+@dataclass(kw_only=True)
+class Arguments(TrainingArguments):
+    """DPO."""
+
+    policy: Path
+    """Policy folder to start from; it is also the frozen reference."""
+    trajectories: Path
+    """Folder of the trajectories whose actions are preferred."""
+    minimum_reward: float = 1.0
+    """Use only episodes with at least this reward, in [0, 1]."""
+    maximum_trajectories: int | None = None
+    """Use only this many episodes, the first recorded."""
+    updates: int = 10
+    """Gradient steps an iteration."""
+    beta: float = 0.1
+    """Strength of the pull to the reference, 0.05 to 0.5; smaller lets the policy go further."""
+    label_smoothing: float = 0.0
+    """Share of preferences taken to be wrong, in [0, 0.5)."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train and say where the policy is."""
+    config = configure(DPOConfig(), arguments, arguments.policy).training(
+        trajectories=str(arguments.trajectories.resolve()),
+        minimum_reward=arguments.minimum_reward,
+        maximum_trajectories=arguments.maximum_trajectories,
+        updates_per_iteration=arguments.updates,
+        train_batch_size_per_learner=arguments.batch,
+        beta=arguments.beta,
+        label_smoothing=arguments.label_smoothing,
+    )
+    shown = {
+        "learners/dpo_loss": "loss {:.3f}",
+        "learners/preferred_leads": "preferred leads {:.1%}",
+        "learners/reward_margin": "margin {:.2f}",
+    }
+    run(config, arguments, shown)
+    print(f"policy: {arguments.out / 'policy'}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,115 @@
+"""Evaluate policies and the rule baseline on the same held-out goals, each goal once for every arm.
+
+    python jobs/evaluate.py --shop shops/demo --policies imitation=runs/demo/imitation/policy --out runs/demo/evaluation
+
+A name given several times is one arm trained with several seeds: --policies dpo=a/policy dpo=b/policy
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from algorithms.cluster import connect
+from algorithms.rollouts import RULE, Outcome, evaluate
+from algorithms.training import write_json, write_text
+from policies.choice_model import TRAINING_FILE, read_policy_file
+from rl_recsys.evaluation.report import ArmResult, arm_result, markdown_table, print_table, report_json
+from rl_recsys.progress import progress
+from rl_recsys.shop import Shop, ShopError
+
+MODES = ("greedy", "sampled")
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Evaluate arms on equal goals."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    policies: tuple[str, ...] = ()
+    """Arms as NAME=FOLDER, FOLDER being a policy folder; the rule baseline is always there."""
+    out: Path
+    """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
+    goals: int = 500
+    """How many test goals to play: the first ones of the goal order."""
+    modes: tuple[Literal["greedy", "sampled"], ...] = MODES
+    """greedy takes the best action, sampled draws from the policy."""
+    seed: int = 0
+    """Decides the draws of sampled episodes."""
+    num_workers: int = 2
+    """Rollout processes."""
+    num_gpus: float = 0
+    """GPUs shared by the rollout processes."""
+
+
+def main(arguments: Arguments) -> None:
+    """Play every arm, print the table and write it."""
+    try:
+        goals = list(Shop.open(arguments.shop).split("test"))[: arguments.goals]
+    except ShopError as error:
+        raise SystemExit(f"error: {error}") from None
+    arms: dict[str, list[str]] = defaultdict(list)
+    arms[RULE].append(RULE)
+    for policy in arguments.policies:
+        name, separator, folder = policy.partition("=")
+        if not separator:
+            raise SystemExit(f"error: --policies {policy!r}: expected NAME=FOLDER")
+        read_policy_file(Path(folder), TRAINING_FILE)
+        arms[name].append(folder)
+    connect(num_cpus=arguments.num_workers)
+    results = []
+    for name, folders in arms.items():
+        for mode in MODES[:1] if name == RULE else arguments.modes:
+            label = name if name == RULE else f"{name}, {mode}"
+            outcomes = [_outcomes(arguments, goals, name, number, folder, mode) for number, folder in enumerate(folders)]
+            results.append(_result(label, outcomes, [] if name == RULE else [_minutes(folder) for folder in folders]))
+    title = f"{len(goals)} test goals of {arguments.shop}"
+    print_table(results, title)
+    write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
+    write_json(arguments.out / "results.json", report_json(results, {"arguments": _plain(arguments), "title": title}))
+
+
+def _outcomes(
+    arguments: Arguments, goals: list[int], name: str, number: int, folder: str, mode: str
+) -> list[Outcome]:
+    """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
+    path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
+    training = {} if name == RULE else read_policy_file(Path(folder), TRAINING_FILE)
+    key = {"policy": folder, "training": training, "mode": mode, "seed": arguments.seed, "goals": len(goals)}
+    key = json.loads(json.dumps(key | {"shop": str(arguments.shop)}))
+    if path.is_file():
+        header, *lines = map(json.loads, path.read_text().splitlines())
+        if header == key:
+            return [Outcome(**line) for line in lines]
+    with progress(f"{name} {number} {mode}", len(goals)) as task:
+        outcomes = evaluate(
+            arguments.shop, folder, goals, greedy=mode == "greedy", seed=arguments.seed,
+            num_workers=arguments.num_workers, num_gpus=arguments.num_gpus, progress=task.advance,
+        )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
+    return outcomes
+
+
+def _result(label: str, outcomes: list[list[Outcome]], minutes: list[float]) -> ArmResult:
+    rewards = [[outcome.reward for outcome in one] for one in outcomes]
+    return arm_result(label, rewards, [[outcome.steps for outcome in one] for one in outcomes], minutes)
+
+
+def _minutes(folder: str) -> float:
+    """Training minutes from nothing: the policy's own and those of the one it started from."""
+    return read_policy_file(Path(folder), TRAINING_FILE)["total_training_seconds"] / 60
+
+
+def _plain(arguments: Arguments) -> dict:
+    return json.loads(json.dumps(asdict(arguments), default=str))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

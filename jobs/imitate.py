@@ -1,0 +1,66 @@
+"""Train a policy by imitation of recorded trajectories, starting from a pretrained encoder.
+
+    python jobs/imitate.py --shop shops/demo --trajectories runs/demo/demonstrations --out runs/demo/imitation
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from algorithms.arguments import TrainingArguments, configure, run
+from algorithms.imitation import ImitationConfig
+from policies.choice_model import ChoiceModel
+from policies.encoders import BUNDLED, encoder_folder
+
+
+@dataclass(kw_only=True)
+class Arguments(TrainingArguments):
+    """Imitation."""
+
+    trajectories: Path
+    """Folder of the trajectories to imitate."""
+    encoder: str = BUNDLED
+    """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
+    policy: Path | None = None
+    """Policy folder to start from, instead of a fresh head on --encoder."""
+    minimum_reward: float = 1.0
+    """Imitate only episodes with at least this reward, in [0, 1]."""
+    maximum_trajectories: int | None = None
+    """Imitate only this many episodes, the first recorded."""
+    updates: int = 10
+    """Gradient steps an iteration."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train and say where the policy is."""
+    start = arguments.policy
+    if start is None:
+        start = arguments.out / "start"
+        if not (start / "config.json").is_file():
+            torch.manual_seed(arguments.seed)
+            model = ChoiceModel.from_encoder(arguments.encoder)
+            model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder), training={"fresh": True})
+    config = configure(ImitationConfig(), arguments, start).training(
+        trajectories=str(arguments.trajectories.resolve()),
+        minimum_reward=arguments.minimum_reward,
+        maximum_trajectories=arguments.maximum_trajectories,
+        updates_per_iteration=arguments.updates,
+        train_batch_size_per_learner=arguments.batch,
+        lr=[[0, arguments.learning_rate], [total_decisions(arguments), arguments.learning_rate / 10]],
+    )
+    shown = {"learners/imitation_loss": "loss {:.3f}", "learners/agreement": "agreement {:.1%}"}
+    run(config, arguments, shown)
+    print(f"policy: {arguments.out / 'policy'}")
+
+
+def total_decisions(arguments: Arguments) -> int:
+    """How many decisions the whole run sees; the learning rate falls to a tenth over them."""
+    return arguments.iterations * arguments.updates * arguments.batch
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,80 @@
+"""Fine-tune a policy with PPO: rollout workers, each with a shop and a shard of the training goals, feed one learner.
+
+    python jobs/ppo.py --shop shops/demo --policy runs/demo/imitation/policy --out runs/demo/ppo
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from algorithms.arguments import TrainingArguments, configure, run
+from algorithms.ppo import PPOConfig
+from algorithms.spaces import policy_config
+from envs import register_with_ray
+
+
+@dataclass(kw_only=True)
+class Arguments(TrainingArguments):
+    """PPO."""
+
+    policy: Path
+    """Policy folder to start from."""
+    learning_rate: float = 1e-5
+    """Adam's rate for the encoder."""
+    batch: int = 32
+    """Decisions a gradient step."""
+    rollout_steps: int = 512
+    """Environment steps sampled an iteration, by all workers together."""
+    environments: int = 8
+    """Shop sessions a worker plays at once; their decisions are scored together."""
+    epochs: int = 2
+    """Passes over the sampled steps."""
+    clip: float = 0.2
+    """PPO's clip: how far from 1 the probability ratio may count."""
+    entropy: float = 0.003
+    """Weight of the entropy bonus."""
+    discount: float = 0.9
+    """Discount factor gamma, in [0, 1]."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train and say where the policy is."""
+    register_with_ray()
+    policy = str(arguments.policy.resolve())
+    config = configure(PPOConfig(), arguments, arguments.policy)
+    config.environment(
+        env_config={
+            "shop": str(arguments.shop.resolve()),
+            "tokenizer": policy,
+            "goals": "train",
+            "encoding": policy_config(policy).shape,
+        }
+    )
+    config.env_runners(
+        num_env_runners=arguments.num_workers,
+        num_envs_per_env_runner=arguments.environments,
+        num_cpus_per_env_runner=1,
+    )
+    config.training(
+        train_batch_size_per_learner=arguments.rollout_steps,
+        minibatch_size=arguments.batch,
+        num_epochs=arguments.epochs,
+        clip_param=arguments.clip,
+        entropy_coeff=arguments.entropy,
+        gamma=arguments.discount,
+    )
+    shown = {
+        "rollouts/score": "score {:.1f}",
+        "rollouts/success": "success {:.1%}",
+        "rollouts/episode_len_mean": "steps {:.1f}",
+        "learners/entropy": "entropy {:.2f}",
+    }
+    run(config, arguments, shown)
+    print(f"policy: {arguments.out / 'policy'}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

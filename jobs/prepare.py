@@ -1,0 +1,69 @@
+"""Compile a shop: raw WebShop files, or the built-in demo shop, into a folder that every other job reads.
+
+    python jobs/prepare.py --out shops/demo
+    python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2_1000.json --out shops/webshop-1k
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from rl_recsys.progress import progress
+from rl_recsys.shop import RawDataError
+from rl_recsys.shop.compile import Source, compile_shop
+from rl_recsys.shop.demo import write_demo_files
+
+
+@dataclass
+class Arguments:
+    """Compile a shop folder."""
+
+    out: Path
+    """Folder to write; an existing shop there is replaced once the new one is whole."""
+    items: Path | None = None
+    """items_shuffle file (JSON list of products). Without it the demo shop is made."""
+    attributes: Path | None = None
+    """items_ins_v2 file (JSON object, asin -> attributes and instruction)."""
+    human_instructions: Path | None = None
+    """items_human_ins file; needed for --goals human."""
+    goals: Literal["synthetic", "human"] = "synthetic"
+    """Which goals to make: from the generated instructions or from the human ones."""
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Take only the first N records of the items file."""
+    demo_products: int = 1000
+    """Products of the demo shop (used without --items)."""
+    seed: int = 0
+    """Decides prices drawn from a range, price clauses, and the demo shop."""
+
+
+def main(arguments: Arguments) -> None:
+    """Compile, and print what was made."""
+    with tempfile.TemporaryDirectory() as raw:
+        if arguments.items is None:
+            items, attributes, human = write_demo_files(Path(raw), products=arguments.demo_products, seed=arguments.seed)
+        else:
+            items, attributes, human = arguments.items, arguments.attributes, arguments.human_instructions
+            if attributes is None:
+                raise SystemExit("--items needs --attributes, the items_ins_v2 file of the same products")
+        source = Source(items, attributes, human, arguments.goals, arguments.limit)
+        with progress(f"prepare {arguments.out}") as task:
+            try:
+                manifest = compile_shop(
+                    source,
+                    arguments.out,
+                    seed=arguments.seed,
+                    progress=lambda stage, done: task.update(done, f"({stage})"),
+                )
+            except RawDataError as error:
+                raise SystemExit(f"error: {error}") from None
+    counts = manifest["counts"]
+    print(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,36 @@
+"""Pictures of a study, in colours that colour-blind readers tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+#: Okabe and Ito's palette; every line also has a marker of its own, for print.
+STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+
+
+def learning_curves(
+    curves: Mapping[str, Sequence[Sequence[tuple[float, float]]]], baseline: Mapping[str, float], path: Path, title: str
+) -> None:
+    """Success (share in [0, 1]) against training minutes: one line a seed, one style an arm; dashed baselines.
+
+    ``curves``: arm -> a list of (minutes, success) points for each seed.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for (arm, lines), (color, marker) in zip(curves.items(), STYLES, strict=False):
+        for number, points in enumerate(lines):
+            minutes, success = zip(*points, strict=True)
+            label = arm if number == 0 else None
+            axes.plot(minutes, [100 * s for s in success], color=color, marker=marker, ms=5, lw=1.5, label=label)
+    for arm, success in baseline.items():
+        axes.axhline(100 * success, color="0.4", ls="--", lw=1, label=arm)
+    axes.set(xlabel="training minutes, those of the starting policy included", ylabel="success %", title=title)
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,99 @@
+"""The table of arms: equal goals for every arm, each figure with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rl_recsys.evaluation.statistics import bootstrap_interval, wilson_interval
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm's figures. ``success`` and its interval are shares in [0, 1], ``score`` is 100 x the mean reward.
+
+    With one seed and one episode a goal the success interval is Wilson's; with more seeds it is a bootstrap over
+    seeds and goals. ``seeds`` holds each seed's success.
+    """
+
+    arm: str
+    score: float
+    score_interval: tuple[float, float]
+    success: float
+    success_interval: tuple[float, float]
+    steps: float
+    episodes: int
+    training_minutes: float
+    seeds: tuple[float, ...]
+
+    def to_mapping(self) -> dict:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def arm_result(
+    arm: str,
+    rewards: Sequence[Sequence[float]],
+    steps: Sequence[Sequence[int]],
+    training_minutes: Sequence[float] = (),
+) -> ArmResult:
+    """The figures of an arm from rewards and steps [seeds, goals] on the same goals, and the training time a seed."""
+    table = np.asarray(rewards, float)
+    success = (table == 1.0).astype(float)
+    if len(table) == 1:
+        interval = wilson_interval(int(success.sum()), success.size)
+    else:
+        interval = bootstrap_interval(success)
+    return ArmResult(
+        arm=arm,
+        score=100 * float(table.mean()),
+        score_interval=tuple(100 * bound for bound in bootstrap_interval(table)),
+        success=float(success.mean()),
+        success_interval=interval,
+        steps=float(np.mean(np.asarray(steps, float))),
+        episodes=table.size,
+        training_minutes=float(np.mean(training_minutes)) if len(training_minutes) else 0.0,
+        seeds=tuple(float(row.mean()) for row in success),
+    )
+
+
+def cells(result: ArmResult) -> list[str]:
+    """An arm's row as text."""
+    low, high = (100 * bound for bound in result.success_interval)
+    score_low, score_high = result.score_interval
+    return [
+        result.arm,
+        f"{result.score:.1f} ({score_low:.1f} to {score_high:.1f})",
+        f"{100 * result.success:.1f} ({low:.1f} to {high:.1f})",
+        f"{result.steps:.1f}",
+        str(result.episodes),
+        f"{result.training_minutes:.1f}" if result.training_minutes else "-",
+    ]
+
+
+COLUMNS = ("arm", "score", "success % (95 % interval)", "steps", "episodes", "training minutes")
+
+
+def print_table(results: Sequence[ArmResult], title: str) -> None:
+    """Print the arms as a table on the terminal."""
+    table = Table(title=title)
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "arm" else "right")
+    for result in results:
+        table.add_row(*cells(result))
+    Console(width=110).print(table)
+
+
+def markdown_table(results: Sequence[ArmResult]) -> str:
+    """The same table in Markdown."""
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
+    return "\n".join(lines + [f"| {' | '.join(cells(result))} |" for result in results]) + "\n"
+
+
+def report_json(results: Sequence[ArmResult], context: Mapping) -> dict:
+    """Everything the table shows, and how it came about."""
+    return {**context, "arms": [result.to_mapping() for result in results]}

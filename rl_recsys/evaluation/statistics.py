@@ -1,0 +1,48 @@
+"""Figures with their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval of a rate in [0, 1] (Wilson 1927); sound near 0 and 1 and for few trials.
+
+    >>> tuple(round(bound, 3) for bound in wilson_interval(2, 42))
+    (0.013, 0.158)
+    """
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rate = successes / trials
+    middle = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def bootstrap_interval(
+    values: Sequence[Sequence[float]], *, confidence: float = CONFIDENCE, seed: int = 0
+) -> tuple[float, float]:
+    """The interval of the mean of values [seeds, goals] when both the seeds and the goals are a sample.
+
+    Percentile bootstrap: seeds and goals are drawn again with replacement, the same goals for every seed, because all
+    seeds play the same goals. With one seed only the goals are drawn.
+    """
+    table = np.asarray(values, float)
+    if table.ndim != 2 or not table.size:
+        raise ValueError(f"expected values [seeds, goals], got the shape {table.shape}")
+    rng = np.random.default_rng(seed)
+    seeds, goals = table.shape
+    means = np.empty(RESAMPLES)
+    for sample in range(RESAMPLES):
+        rows = table[rng.integers(seeds, size=seeds)].mean(0)
+        means[sample] = rows[rng.integers(goals, size=goals)].mean()
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return float(low), float(high)

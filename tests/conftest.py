@@ -1,0 +1,100 @@
+"""Shared pieces: the demo shop compiled once, a tiny random policy, one Ray session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import BertConfig, BertModel
+
+from policies.choice_model import ChoiceModel
+from rl_recsys.encoding import EncodingShape
+from rl_recsys.shop import Shop
+from rl_recsys.shop.compile import Source, compile_shop
+from rl_recsys.shop.demo import write_demo_files
+
+SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
+WEBSHOP_1K = SHARED / "webshop-1k"
+RECORDED = SHARED / "recorded" / "original_sessions.jsonl"
+SMALL = EncodingShape(state_tokens=128, choices=24, choice_tokens=24)
+
+
+@pytest.fixture(scope="session")
+def shop_folder(tmp_path_factory) -> Path:
+    """A compiled demo shop of 200 products with real Lucene."""
+    root = tmp_path_factory.mktemp("shop")
+    items, attributes, human = write_demo_files(root, products=200, seed=1)
+    # The 1k protocol keeps the first 500 goals for the test, so the small shop must have more.
+    compile_shop(Source(items, attributes, human), root / "demo", seed=3)
+    return root / "demo"
+
+
+@pytest.fixture(scope="session")
+def shop(shop_folder) -> Shop:
+    return Shop.open(shop_folder)
+
+
+@pytest.fixture(scope="session")
+def webshop_folder(tmp_path_factory) -> Path:
+    """The real 1,000 products, where the data lies beside the project."""
+    if not WEBSHOP_1K.is_dir():
+        pytest.skip("the WebShop data is not here")
+    source = Source(WEBSHOP_1K / "items_shuffle_1000.json", WEBSHOP_1K / "items_ins_v2_1000.json")
+    out = tmp_path_factory.mktemp("webshop") / "1k"
+    compile_shop(source, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def webshop(webshop_folder) -> Shop:
+    return Shop.open(webshop_folder)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory, shop) -> Path:
+    """A two-layer BERT with random weights and a word-level tokenizer of the demo shop's words, as a local folder."""
+    folder = tmp_path_factory.mktemp("encoder")
+    texts = [shop.goal(index).instruction_text for index in range(shop.goal_count)]
+    texts += [shop.product(asin).index_text for asin in {shop.goal(i).asin for i in range(shop.goal_count)}]
+    words = sorted({word for text in texts for word in text.lower().replace(",", " ").split()})
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *"()[]:$.,&0123456789", "item", "option", "button"]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary) + 8, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=256,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def policy_folder(tmp_path_factory, encoder_folder) -> Path:
+    """A policy on the tiny encoder with a fresh head."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("policy") / "policy"
+    model = ChoiceModel.from_encoder(str(encoder_folder), SMALL, width=16)
+    model.save_pretrained(folder, tokenizer=encoder_folder, training={"fresh": True})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """One local Ray for all tests that need it."""
+    import ray
+
+    from algorithms.cluster import connect
+    from envs import register_with_ray
+
+    connect(num_cpus=4)
+    register_with_ray()
+    yield ray
+    ray.shutdown()

@@ -1,0 +1,53 @@
+"""The floors of the house: an import only points down."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+#: Each room, and what it may import of the project and of the libraries that the floors keep apart.
+MAY_IMPORT = {
+    "rl_recsys": {"rl_recsys"},
+    "envs": {"envs", "rl_recsys"},
+    "policies": {"policies", "rl_recsys"},
+    "algorithms": {"algorithms", "policies", "envs", "rl_recsys"},
+    "jobs": {"algorithms", "policies", "envs", "rl_recsys"},
+}
+LIBRARIES = {"rl_recsys": {"ray", "torch", "transformers", "gymnasium"}, "envs": {"torch", "transformers"}}
+ROOMS = set(MAY_IMPORT)
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides its floor"
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_imports_point_down(room):
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    for path in files:
+        names = imported(path)
+        assert names & ROOMS <= MAY_IMPORT[room], path
+        assert not names & LIBRARIES.get(room, set()), path
+
+
+def test_ray_meets_the_environments_and_policies_only_where_it_must():
+    """The environments and the model work without Ray; only these two files are for RLlib."""
+    users = {
+        str(path.relative_to(ROOT))
+        for room in ("envs", "policies")
+        for path in (ROOT / room).rglob("*.py")
+        if "ray" in imported(path)
+    }
+    assert users == {"envs/__init__.py", "policies/choice_module.py"}
