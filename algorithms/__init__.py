@@ -1,0 +1,1 @@
+"""Imitation, PPO and DPO as RLlib algorithms, and how they are run."""

@@ -62,8 +62,7 @@ def configure(config: Config, arguments: TrainingArguments, policy: Path) -> Con
         num_gpus_per_learner=arguments.num_gpus,
         learner_config_dict={HEAD_RATE: arguments.head_rate, FROZEN_LAYERS: arguments.frozen_layers},
     )
-    # RLlib would make an empty folder in ~/ray_results for each run; the run folder has its own record.
-    return config.debugging(seed=arguments.seed, log_level="ERROR", logger_config={"type": NoopLogger, "logdir": "."})
+    return config.debugging(seed=arguments.seed, log_level="ERROR")
 
 
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
@@ -83,9 +82,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         config,
         arguments.iterations,
         checkpoint_every=arguments.checkpoint_every,
-        headline=lambda row: ", ".join(
-            shown.format(row[name]) for name, shown in headline.items() if name in row
-        ),
+        headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
         evaluation=evaluation,
     )
 

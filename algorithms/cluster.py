@@ -9,6 +9,8 @@ import re
 import ray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
+from rl_recsys.errors import UserError
+
 #: What Ray and RLlib print on every run that no user can act on.
 _NOISE = re.compile(
     "new API stack|RLModuleConfig|RLModule\\(config=|Install gputil|Trainable.setup took|Overriding environment|"
@@ -16,7 +18,7 @@ _NOISE = re.compile(
 )
 
 
-class ClusterError(RuntimeError):
+class ClusterError(UserError):
     """The cluster cannot serve the request; the message says which resource is short."""
 
 
@@ -60,7 +62,7 @@ def connect(*, num_cpus: int | None = None) -> None:
 
 
 def require(config: AlgorithmConfig) -> None:
-    """Raise ``ClusterError`` where the cluster can never meet what ``config`` asks for; Ray itself would wait for ever."""
+    """Raise ``ClusterError`` where the cluster cannot meet what ``config`` asks for; Ray itself would wait for ever."""
     need = config.algo_class.default_resource_request(config).required_resources
     have = ray.cluster_resources()
     short = [f"{name}: {amount:g} needed, {have.get(name, 0):g} there" for name, amount in need.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,45 +16,43 @@ from algorithms.losses import dpo_loss
 from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig
 from policies.choice_model import MASKED, ChoiceModel, decision_encoder
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.progress import progress
 from rl_recsys.trajectories.preferences import sample_rejected
 from rl_recsys.trajectories.record import Step
 
 REFERENCE_MARGIN = "reference_margin"
-REFERENCE_ROWS = 16  # decisions the reference scores at once
 
 
 class RecordedPreferences(DecisionData):
     """Recorded decisions: the taken action is preferred, the rejected one drawn from the frozen reference.
 
-    The reference scores every decision once, here; after that only a margin a pair is needed of it, and a rejected
-    action is drawn anew each epoch.
+    The reference scores a decision once, when it first comes up: a short run never scores what it does not use. After
+    that only a margin a pair is needed of it, and a rejected action is drawn anew each epoch.
     """
 
     def __init__(
-        self,
-        episodes: Sequence[Sequence[Step]],
-        encoder: DecisionEncoder,
-        reference: ChoiceModel,
-        *,
-        seed: int = 0,
-        progress: Callable[[int], None] = lambda rows: None,
+        self, episodes: Sequence[Sequence[Step]], encoder: DecisionEncoder, reference: ChoiceModel, *, seed: int = 0
     ):
         super().__init__(episodes, encoder)
         self._seed = seed
+        self._reference = reference.eval()
         self._preferred = np.array([step.chosen for step in self.steps])
         self._logits = np.full((len(self.steps), encoder.shape.choices), MASKED, np.float32)
-        reference.eval()
+        self._scored = np.zeros(len(self.steps), bool)
+
+    def _score(self, rows: np.ndarray) -> None:
+        """Fill in the reference's logits of rows that have none yet."""
+        rows = rows[~self._scored[rows]]
+        if not len(rows):
+            return
+        observation = {key: torch.as_tensor(value) for key, value in self.observations(rows).items()}
         with torch.no_grad():
-            for start in range(0, len(self.steps), REFERENCE_ROWS):
-                rows = range(start, min(start + REFERENCE_ROWS, len(self.steps)))
-                observation = {key: torch.as_tensor(value) for key, value in self.observations(rows).items()}
-                scored = reference(observation)[0].cpu().numpy()
-                self._logits[start : start + len(rows), : scored.shape[1]] = scored
-                progress(len(rows))
+            logits = self._reference(observation)[0].numpy()
+        self._logits[rows, : logits.shape[1]] = logits
+        self._scored[rows] = True
 
     def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
-        """Observations whose two actions are the preferred (0) and the rejected (1) one, and the reference's margins."""
+        """Observations with two actions, the preferred (0) and the rejected (1) one, and the reference's margins."""
+        self._score(rows)
         rng = np.random.default_rng((self._seed, epoch, int(rows[0])))
         preferred = self._preferred[rows]
         pairs = np.stack([preferred, sample_rejected(self._logits[rows], preferred, rng)], axis=1)
@@ -98,9 +96,7 @@ class DPOConfig(OfflineConfig):
         self.beta = 0.1
         self.label_smoothing = 0.0
 
-    def training(
-        self, *, beta: float = NotProvided, label_smoothing: float = NotProvided, **kwargs: Any
-    ) -> DPOConfig:
+    def training(self, *, beta: float = NotProvided, label_smoothing: float = NotProvided, **kwargs: Any) -> DPOConfig:
         """``beta`` > 0, typically 0.05 to 0.5; ``label_smoothing`` in [0, 0.5)."""
         super().training(**kwargs)
         if beta is not NotProvided:
@@ -133,8 +129,4 @@ class DPO(OfflineAlgorithm):
     def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> RecordedPreferences:
         """Pairs against the frozen policy that the run starts from."""
         encoder = decision_encoder(self.config.policy)
-        total = sum(map(len, episodes))
-        with progress("reference margins", total) as task:
-            return RecordedPreferences(
-                episodes, encoder, model, seed=self.config.seed or 0, progress=lambda rows: task.advance(rows)
-            )
+        return RecordedPreferences(episodes, encoder, model, seed=self.config.seed or 0)

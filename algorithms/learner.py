@@ -22,11 +22,12 @@ class ChoiceLearner(TorchLearner):
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Register one optimizer for the encoder and one for the head."""
-        model = self._module[module_id].unwrapped().model
+        module = self._module[module_id].unwrapped()
+        model = module.model
         freeze(model.encoder, config.learner_config_dict[FROZEN_LAYERS])
         factor = config.learner_config_dict[HEAD_RATE]
         encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-        head = [*model.scorer.parameters(), *model.value_head.parameters()]
+        head = [*model.scorer.parameters(), *module.value_head.parameters()]
         for name, parameters, rate in (("encoder", encoder, 1.0), ("head", head, factor)):
             if parameters:
                 self.register_optimizer(

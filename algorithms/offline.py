@@ -23,10 +23,9 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import TRAINING_ITERATION
 
-
 from algorithms.learner import LEARNER_DEFAULTS
 from algorithms.spaces import policy_config, space_from_policy
-from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_model import ChoiceModel
 from policies.choice_module import module_spec, module_state
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.trajectories.record import Step, TrajectoryError, read_trajectories

@@ -28,11 +28,12 @@ from algorithms.spaces import policy_config, space_from_policy
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel
 from policies.choice_module import module_spec, module_state
+from rl_recsys.errors import UserError
 
 FAILURE_PATIENCE_S = 10.0  # how long a worker that was marked unhealthy is asked why
 
 
-class WorkerFailure(RuntimeError):
+class WorkerFailure(UserError):
     """A rollout worker's code raised; the message holds the worker's traceback."""
 
 
@@ -49,7 +50,9 @@ class KeepDecisions(ConnectorV2):
             keep = columns[Columns.OBS]["mask"].sum(-1) > 1
             if Columns.LOSS_MASK in columns:
                 keep &= columns.pop(Columns.LOSS_MASK).bool()
-            kept = tree.map_structure(lambda value, keep=keep: value[keep] if torch.is_tensor(value) else value, columns)
+            kept = tree.map_structure(
+                lambda value, keep=keep: value[keep] if torch.is_tensor(value) else value, columns
+            )
             advantages = kept[Postprocessing.ADVANTAGES]
             spread = advantages.std().clamp(min=1e-4) if len(advantages) > 1 else 1.0
             kept[Postprocessing.ADVANTAGES] = (advantages - advantages.mean()) / spread

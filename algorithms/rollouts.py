@@ -75,7 +75,9 @@ def policy_episodes(
                 row = row + rng.gumbel(size=len(row))  # the largest is a draw from the softmax
             result = choices.choose(int(np.argmax(row)))
             if result.done or choices.truncated:
-                yield Outcome(goal, result.reward if result.done else 0.0, choices.steps, result.done, result.reward_parts)
+                yield Outcome(
+                    goal, result.reward if result.done else 0.0, choices.steps, result.done, result.reward_parts
+                )
             else:
                 still.append((goal, choices, rng))
         running = still

@@ -19,6 +19,4 @@ def policy_config(folder: str | Path) -> ChoiceConfig:
 def space_from_policy(config: AlgorithmConfig) -> None:
     """Set the spaces of ``config`` to those that its policy reads and chooses from."""
     encoder = decision_encoder(config.policy)
-    config.environment(
-        observation_space=choice_space(encoder), action_space=spaces.Discrete(encoder.shape.choices)
-    )
+    config.environment(observation_space=choice_space(encoder), action_space=spaces.Discrete(encoder.shape.choices))

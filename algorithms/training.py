@@ -6,8 +6,8 @@ import json
 import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_policy_file
 from policies.choice_module import load_module_state
+from rl_recsys.errors import UserError
 from rl_recsys.progress import format_seconds, progress
 
 POLICY, CHECKPOINTS, PROGRESS, SETTINGS = "policy", "checkpoints", "progress.jsonl", "settings.json"
 KEPT_CHECKPOINTS = 2
 
 
-class RunError(RuntimeError):
+class RunError(UserError):
     """The run folder cannot be used as asked; the message names the remedy."""
 
 
@@ -84,6 +85,8 @@ class TrainingRun:
         ``headline`` makes the progress line of a result. Returns the run's summary, which policy/training.json holds.
         """
         algorithm = config.build_algo()
+        with suppress(OSError):
+            os.rmdir(algorithm.logdir)  # Ray makes an empty folder in the user's home; this run has its own
         try:
             done = self._resume(algorithm)
             if evaluation and not self.rows:
@@ -122,7 +125,9 @@ class TrainingRun:
 
     def _evaluate(self, algorithm: Algorithm, evaluation: Evaluation, iteration: int) -> None:
         figures = evaluation.play(current_model(algorithm))
-        row = {"iteration": iteration, "minutes": self.seconds / 60} | {f"evaluation/{k}": v for k, v in figures.items()}
+        row = {"iteration": iteration, "minutes": self.seconds / 60} | {
+            f"evaluation/{k}": v for k, v in figures.items()
+        }
         self.rows.append(row)
         self._append(row)
 

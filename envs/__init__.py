@@ -17,7 +17,7 @@ for _id, _entry in ((TEXT_ID, "envs.text:WebShopTextEnv"), (CHOICE_ID, "envs.cho
 
 
 def register_with_ray() -> None:
-    """Register both environments with Ray, so that ``config.environment("WebShopChoice-v0", env_config={...})`` works."""
+    """Register both environments with Ray: ``config.environment("WebShopChoice-v0", env_config={...})`` then works."""
     from ray.tune.registry import register_env
 
     register_env(TEXT_ID, _text_env)

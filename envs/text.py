@@ -60,9 +60,7 @@ class WebShopTextEnv(gymnasium.Env):
         self.action_space = FreeText(max_length=10_000, min_length=1)
         self.session = None
 
-    def reset(
-        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin a session; see Starting State."""
         super().reset(seed=seed)
         goal = (options or {}).get("goal")

@@ -1,6 +1,6 @@
 """Record demonstrations: a scripted shopper that knows the goal plays training goals (its rows say "scripted").
 
-    python jobs/demonstrate.py --shop shops/demo --out runs/demo/demonstrations
+python jobs/demonstrate.py --shop shops/demo --out runs/demo/demonstrations
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import tyro
 
+from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
-from rl_recsys.shop import Shop, ShopError
+from rl_recsys.shop import Shop
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
 
@@ -33,13 +34,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Play, and print how it went."""
-    try:
-        shop = Shop.open(arguments.shop)
-        training = shop.split("train")
-    except ShopError as error:
-        raise SystemExit(f"error: {error}") from None
+    shop = Shop.open(arguments.shop)
+    training = shop.split("train")
     if arguments.trajectories > len(training):
-        raise SystemExit(f"error: {arguments.trajectories} trajectories asked for, {len(training)} training goals there")
+        raise UserError(f"{arguments.trajectories} trajectories asked for, {len(training)} training goals there")
     goals = random.Random(arguments.seed).sample(training, arguments.trajectories)
     played = set()
     if list(arguments.out.glob("part-*.arrows")):
@@ -59,4 +57,5 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

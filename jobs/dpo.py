@@ -13,6 +13,7 @@ import tyro
 
 from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.dpo import DPOConfig
+from rl_recsys.errors import plain_errors
 
 
 @dataclass(kw_only=True)
@@ -56,4 +57,5 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -19,9 +19,10 @@ from algorithms.cluster import connect
 from algorithms.rollouts import RULE, Outcome, evaluate
 from algorithms.training import write_json, write_text
 from policies.choice_model import TRAINING_FILE, read_policy_file
+from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import ArmResult, arm_result, markdown_table, print_table, report_json
 from rl_recsys.progress import progress
-from rl_recsys.shop import Shop, ShopError
+from rl_recsys.shop import Shop
 
 MODES = ("greedy", "sampled")
 
@@ -50,16 +51,13 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
-    try:
-        goals = list(Shop.open(arguments.shop).split("test"))[: arguments.goals]
-    except ShopError as error:
-        raise SystemExit(f"error: {error}") from None
+    goals = list(Shop.open(arguments.shop).split("test"))[: arguments.goals]
     arms: dict[str, list[str]] = defaultdict(list)
     arms[RULE].append(RULE)
     for policy in arguments.policies:
         name, separator, folder = policy.partition("=")
         if not separator:
-            raise SystemExit(f"error: --policies {policy!r}: expected NAME=FOLDER")
+            raise UserError(f"--policies {policy!r}: expected NAME=FOLDER")
         read_policy_file(Path(folder), TRAINING_FILE)
         arms[name].append(folder)
     connect(num_cpus=arguments.num_workers)
@@ -67,7 +65,9 @@ def main(arguments: Arguments) -> None:
     for name, folders in arms.items():
         for mode in MODES[:1] if name == RULE else arguments.modes:
             label = name if name == RULE else f"{name}, {mode}"
-            outcomes = [_outcomes(arguments, goals, name, number, folder, mode) for number, folder in enumerate(folders)]
+            outcomes = [
+                _outcomes(arguments, goals, name, number, folder, mode) for number, folder in enumerate(folders)
+            ]
             results.append(_result(label, outcomes, [] if name == RULE else [_minutes(folder) for folder in folders]))
     title = f"{len(goals)} test goals of {arguments.shop}"
     print_table(results, title)
@@ -75,9 +75,7 @@ def main(arguments: Arguments) -> None:
     write_json(arguments.out / "results.json", report_json(results, {"arguments": _plain(arguments), "title": title}))
 
 
-def _outcomes(
-    arguments: Arguments, goals: list[int], name: str, number: int, folder: str, mode: str
-) -> list[Outcome]:
+def _outcomes(arguments: Arguments, goals: list[int], name: str, number: int, folder: str, mode: str) -> list[Outcome]:
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
     training = {} if name == RULE else read_policy_file(Path(folder), TRAINING_FILE)
@@ -112,4 +110,5 @@ def _plain(arguments: Arguments) -> dict:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -1,6 +1,6 @@
 """Train a policy by imitation of recorded trajectories, starting from a pretrained encoder.
 
-    python jobs/imitate.py --shop shops/demo --trajectories runs/demo/demonstrations --out runs/demo/imitation
+python jobs/imitate.py --shop shops/demo --trajectories runs/demo/demonstrations --out runs/demo/imitation
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.imitation import ImitationConfig
 from policies.choice_model import ChoiceModel
 from policies.encoders import BUNDLED, encoder_folder
+from rl_recsys.errors import plain_errors
 
 
 @dataclass(kw_only=True)
@@ -63,4 +64,5 @@ def total_decisions(arguments: Arguments) -> int:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tyro
 
+from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.figures import learning_curves
 from rl_recsys.progress import format_seconds
 
@@ -68,7 +69,7 @@ def main(arguments: Arguments) -> None:
         sys.stdout.flush()
         done = subprocess.run([sys.executable, *map(str, command)], check=False)
         if done.returncode:
-            raise SystemExit(f"error: stage {name} failed (exit status {done.returncode}); its message is above")
+            raise UserError(f"stage {name} failed (exit status {done.returncode}); its message is above")
     _draw(arguments)
     out, took = arguments.out, format_seconds(time.monotonic() - start)
     print(f"\n{took}. Table: {out / 'table.md'}, {out / 'results.json'}; curves: {out / 'learning_curves.png'}")
@@ -79,7 +80,10 @@ def _stages(arguments: Arguments):
     demonstrations = out / "demonstrations"
     if not (arguments.shop / "manifest.json").is_file():
         yield "prepare the demo shop", [JOBS / "prepare.py", "--out", arguments.shop]
-    yield "demonstrate", [JOBS / "demonstrate.py", *shop, "--out", demonstrations, "--trajectories", arguments.trajectories]
+    yield (
+        "demonstrate",
+        [JOBS / "demonstrate.py", *shop, "--out", demonstrations, "--trajectories", arguments.trajectories],
+    )
     common = [*shop, "--num-workers", arguments.num_workers, "--num-gpus", arguments.num_gpus,
               "--frozen-layers", arguments.frozen_layers, "--evaluate-every", arguments.evaluate_every]  # fmt: skip
     policies = []
@@ -113,9 +117,7 @@ def _arm_order(policy: str) -> int:
 
 def _draw(arguments: Arguments) -> None:
     """Success on the same training goals against training minutes, of every seed."""
-    curves = {
-        name: [_points(arguments.out / f"seed-{seed}" / name) for seed in arguments.seeds] for name in ALGORITHMS
-    }
+    curves = {name: [_points(arguments.out / f"seed-{seed}" / name) for seed in arguments.seeds] for name in ALGORITHMS}
     arms = json.loads((arguments.out / "results.json").read_text())["arms"]
     rule = {"rule (test goals)": arms[0]["success"]}
     path = arguments.out / "learning_curves.png"
@@ -130,4 +132,5 @@ def _points(run: Path) -> list[tuple[float, float]]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

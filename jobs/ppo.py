@@ -1,6 +1,6 @@
 """Fine-tune a policy with PPO: rollout workers, each with a shop and a shard of the training goals, feed one learner.
 
-    python jobs/ppo.py --shop shops/demo --policy runs/demo/imitation/policy --out runs/demo/ppo
+python jobs/ppo.py --shop shops/demo --policy runs/demo/imitation/policy --out runs/demo/ppo
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.ppo import PPOConfig
 from algorithms.spaces import policy_config
 from envs import register_with_ray
+from rl_recsys.errors import plain_errors
 
 
 @dataclass(kw_only=True)
@@ -77,4 +78,5 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

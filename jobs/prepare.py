@@ -1,7 +1,7 @@
 """Compile a shop: raw WebShop files, or the built-in demo shop, into a folder that every other job reads.
 
-    python jobs/prepare.py --out shops/demo
-    python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2_1000.json --out shops/webshop-1k
+python jobs/prepare.py --out shops/demo
+python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2_1000.json --out shops/webshop-1k
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
-from rl_recsys.shop import RawDataError
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
 
@@ -45,25 +45,25 @@ def main(arguments: Arguments) -> None:
     """Compile, and print what was made."""
     with tempfile.TemporaryDirectory() as raw:
         if arguments.items is None:
-            items, attributes, human = write_demo_files(Path(raw), products=arguments.demo_products, seed=arguments.seed)
+            items, attributes, human = write_demo_files(
+                Path(raw), products=arguments.demo_products, seed=arguments.seed
+            )
         else:
             items, attributes, human = arguments.items, arguments.attributes, arguments.human_instructions
             if attributes is None:
-                raise SystemExit("--items needs --attributes, the items_ins_v2 file of the same products")
+                raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
         source = Source(items, attributes, human, arguments.goals, arguments.limit)
         with progress(f"prepare {arguments.out}") as task:
-            try:
-                manifest = compile_shop(
-                    source,
-                    arguments.out,
-                    seed=arguments.seed,
-                    progress=lambda stage, done: task.update(done, f"({stage})"),
-                )
-            except RawDataError as error:
-                raise SystemExit(f"error: {error}") from None
+            manifest = compile_shop(
+                source,
+                arguments.out,
+                seed=arguments.seed,
+                progress=lambda stage, done: task.update(done, f"({stage})"),
+            )
     counts = manifest["counts"]
     print(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

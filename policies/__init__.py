@@ -1,0 +1,1 @@
+"""The choice policy: the model, its RLlib module and its pretrained encoders."""

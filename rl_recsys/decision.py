@@ -15,8 +15,10 @@ PRICE_CLAUSE = re.compile(r",? and price lower than [\d.]+ dollars$")
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
 _WORD = re.compile(r"[^\W_]+")
 _COMMON_WORDS = frozenset(
-    "a an and are as at be by can for from has have i in is it its me my need of on or our that the their this to "
-    "want with you your find looking am would like some please".split()
+    (
+        "a an and are as at be by can for from has have i in is it its me my need of on or our that the their "
+        "this to want with you your find looking am would like some please "
+    ).split()
 )
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from rl_recsys.decision import MAX_CHOICES, Decision
+from rl_recsys.errors import UserError
 
 TOKENIZER_FILE = "tokenizer.json"
 
 
-class EncodingError(ValueError):
+class EncodingError(UserError):
     """A text cannot be encoded within the stated limits; the message names the limit."""
 
 
@@ -73,10 +74,10 @@ class DecisionEncoder:
         ids = [self.begin, *self._ids(segments[0]), self.end]
         if len(ids) > limit:
             raise EncodingError(
-                f"the instruction has {len(ids) - 2} tokens and a state holds {limit}; it is never cut: raise state_tokens"
+                f"the instruction has {len(ids) - 2} tokens, a state holds {limit}; it is never cut: raise state_tokens"
             )
         for segment in segments[1:]:
-            ids += (*self._ids(segment)[: limit], self.end)
+            ids += (*self._ids(segment)[:limit], self.end)
         row = np.zeros(limit, self.dtype)
         row[: min(len(ids), limit)] = ids[:limit]
         return row

@@ -1,0 +1,1 @@
+"""Figures, intervals, tables and pictures of what agents reach."""

@@ -44,10 +44,8 @@ def arm_result(
     """The figures of an arm from rewards and steps [seeds, goals] on the same goals, and the training time a seed."""
     table = np.asarray(rewards, float)
     success = (table == 1.0).astype(float)
-    if len(table) == 1:
-        interval = wilson_interval(int(success.sum()), success.size)
-    else:
-        interval = bootstrap_interval(success)
+    one = len(table) == 1
+    interval = wilson_interval(int(success.sum()), success.size) if one else bootstrap_interval(success)
     return ArmResult(
         arm=arm,
         score=100 * float(table.mean()),

@@ -12,6 +12,8 @@ from pathlib import Path
 import ijson
 import pyarrow as pa
 
+from rl_recsys.errors import UserError
+
 DEFAULT_PRICE = 100.0  # WebShop: the price of a product that names none
 MAX_ASIN_LENGTH = 10  # WebShop: records with a longer asin are left out
 CATEGORY_SEPARATOR = "›"
@@ -35,7 +37,7 @@ PRODUCT_SCHEMA = pa.schema(
 )
 
 
-class RawDataError(ValueError):
+class RawDataError(UserError):
     """A raw file breaks WebShop's format; the message names the file, the record, the field and the reason."""
 
 
@@ -109,9 +111,7 @@ def _read_object(path: Path) -> dict:
     return value
 
 
-def read_products(
-    path: Path, attributes: dict[str, dict], *, seed: int, limit: int | None = None
-) -> Iterator[Product]:
+def read_products(path: Path, attributes: dict[str, dict], *, seed: int, limit: int | None = None) -> Iterator[Product]:
     """Products of a WebShop items file, in its order, without ``nouns``.
 
     The file is streamed. Records with asin "nan", an over-long asin or one already seen are left out (WebShop's rule).

@@ -15,13 +15,39 @@ from pathlib import Path
 FAMILY = 5  # products that share brand, type and most of the rest
 INSTRUCTED = 0.45  # share of products that somebody asks for, about that of the real 1k
 
-COLORS = "black white navy gray beige olive teal burgundy pink yellow".split()
+COLORS = ["black", "white", "navy", "gray", "beige", "olive", "teal", "burgundy", "pink", "yellow"]
 SIZES = ["small", "medium", "large", "x-large", "xx-large"]
-BRANDS = (
-    "Alder Arbor Birchline Brightwell Calder Clovermoor Copperfield Dunmore Eastbrook Fernway Glenhart Harrowby Ivyton "
-    "Juniper Kestrel Larkmead Marlow Northgate Oakhurst Pinecrest Quillon Ravenna Silverdale Thornbury Underhill Vale "
-    "Westmere Yarrow Zephyrine"
-).split()
+BRANDS = [
+    "Alder",
+    "Arbor",
+    "Birchline",
+    "Brightwell",
+    "Calder",
+    "Clovermoor",
+    "Copperfield",
+    "Dunmore",
+    "Eastbrook",
+    "Fernway",
+    "Glenhart",
+    "Harrowby",
+    "Ivyton",
+    "Juniper",
+    "Kestrel",
+    "Larkmead",
+    "Marlow",
+    "Northgate",
+    "Oakhurst",
+    "Pinecrest",
+    "Quillon",
+    "Ravenna",
+    "Silverdale",
+    "Thornbury",
+    "Underhill",
+    "Vale",
+    "Westmere",
+    "Yarrow",
+    "Zephyrine",
+]
 
 
 @dataclass(frozen=True)
@@ -46,7 +72,10 @@ _COLOR = {"color": tuple(COLORS)}
 _CLOTHES = {"color": tuple(COLORS), "size": tuple(SIZES)}
 _SHOES = {"color": tuple(COLORS), "size": ("6", "7", "8", "9", "10", "11")}
 _PACK = {"size": ("pack of 1", "pack of 2", "pack of 4", "pack of 6")}
-_TASTE = {"flavor name": ("vanilla", "dark chocolate", "salted caramel", "raspberry", "peanut butter", "coconut"), **_PACK}
+_TASTE = {
+    "flavor name": ("vanilla", "dark chocolate", "salted caramel", "raspberry", "peanut butter", "coconut"),
+    **_PACK,
+}
 _SCENT = {"scent": ("lavender", "citrus", "rose", "unscented", "sandalwood"), "size": ("2 fl oz", "4 fl oz", "8 fl oz")}
 _CABLE = {"color": ("black", "white", "red"), "size": ("3 ft", "6 ft", "10 ft", "15 ft")}
 
@@ -233,7 +262,9 @@ def _sentence(template: str, first: str, second: str, use: str) -> str:
 
 
 def _human_instruction(item: dict, kind: Kind, said: list[str], rng: random.Random) -> dict:
-    chosen = {name.lower(): rng.choice(values)["value"].lower() for name, values in item["customization_options"].items()}
+    chosen = {
+        name.lower(): rng.choice(values)["value"].lower() for name, values in item["customization_options"].items()
+    }
     wanted = rng.sample(said, 1)
     text = f"hi, i'd like {kind.query} with {wanted[0]}, {' and '.join(f'{v} {n}' for n, v in chosen.items())} please."
     return {

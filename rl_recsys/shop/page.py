@@ -5,14 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 SEARCH, BACK_TO_SEARCH, NEXT, PREV, BUY_NOW = "Search", "Back to Search", "Next >", "< Prev", "Buy Now"
 DESCRIPTION, FEATURES, REVIEWS = "Description", "Features", "Reviews"
 SUB_PAGES = (DESCRIPTION, FEATURES, REVIEWS)
 
 
-class PageKind(str, Enum):
+class PageKind(StrEnum):
     """The five pages of the shop."""
 
     SEARCH = "search"
@@ -22,7 +22,7 @@ class PageKind(str, Enum):
     DONE = "done"
 
 
-class ElementKind(str, Enum):
+class ElementKind(StrEnum):
     """What an element is, and so how it can be acted on."""
 
     TEXT = "text"
@@ -55,7 +55,7 @@ class Page:
 
     @property
     def clickables(self) -> dict[str, Element]:
-        """Lower-cased label -> element: buttons, then products, then options; a later equal label replaces (WebShop)."""
+        """Lower-cased label -> element: buttons, products, options; a later equal label replaces (WebShop)."""
         found = {element.text.lower(): element for element in self.of_kind(ElementKind.BUTTON)}
         found |= {element.text.lower(): element for element in self.of_kind(ElementKind.PRODUCT)}
         found |= {element.text: element for element in self.of_kind(ElementKind.OPTION)}

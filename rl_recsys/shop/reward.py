@@ -14,13 +14,13 @@ FUZZY_MATCH = 85  # WebShop: a token-set ratio above this is a match
 
 #: WebShop's colour words, in its order: the first that occurs in an option value stands for the whole value.
 COLOR_WORDS = (
-    "alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown burgundy camel camo "
-    "caramel champagne charcoal cheetah chestnut chocolate christmas coffee cognac copper coral cranberry cream "
-    "crystal dark denim eggplant elephant espresso fuchsia gold granite grape graphite grass gray green grey heather "
-    "indigo ivory ivy khaki lavender lemon leopard light lilac lime magenta maroon mauve merlot midnight mint mocha "
-    "multicolor mushroom mustard natural navy nude olive orange peach pewter pink plum purple rainbow red rose royal "
-    "rust sand sapphire seashell silver skull slate steel stone stonewash sunflower tan taupe teal tiger turquoise "
-    "violet walnut wheat white wine yellow"
+    "alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown burgundy camel "
+    "camo caramel champagne charcoal cheetah chestnut chocolate christmas coffee cognac copper coral cranberry "
+    "cream crystal dark denim eggplant elephant espresso fuchsia gold granite grape graphite grass gray green "
+    "grey heather indigo ivory ivy khaki lavender lemon leopard light lilac lime magenta maroon mauve merlot "
+    "midnight mint mocha multicolor mushroom mustard natural navy nude olive orange peach pewter pink plum purple "
+    "rainbow red rose royal rust sand sapphire seashell silver skull slate steel stone stonewash sunflower tan "
+    "taupe teal tiger turquoise violet walnut wheat white wine yellow "
 ).split()
 
 
@@ -32,9 +32,7 @@ class Reward:
     parts: dict[str, float | bool]
 
 
-def score_purchase(
-    product: Product, options: Iterable[str], goal: Goal, goal_nouns: tuple[str, ...]
-) -> Reward:
+def score_purchase(product: Product, options: Iterable[str], goal: Goal, goal_nouns: tuple[str, ...]) -> Reward:
     """The reward for buying ``product`` with the chosen option values.
 
     total = r_type * (attribute matches + option matches + price within limit) / (attributes + options + 1),

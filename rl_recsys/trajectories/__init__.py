@@ -1,0 +1,1 @@
+"""Trajectories, preferences made of them, and the shoppers that need no model."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rl_recsys.errors import UserError
+
 SOURCES = ("human", "scripted", "policy")
 
 SCHEMA = pa.schema(
@@ -41,7 +43,7 @@ SCHEMA = pa.schema(
 )
 
 
-class TrajectoryError(RuntimeError):
+class TrajectoryError(UserError):
     """A trajectory folder is missing or damaged; the message names the file and the remedy."""
 
 

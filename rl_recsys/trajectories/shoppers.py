@@ -47,6 +47,7 @@ class ScriptedShopper:
         self._considered: set[str] = set()
 
     def __call__(self, choice_session: ChoiceSession) -> int:
+        """The index of the choice to take."""
         session = choice_session.session
         if session.kind is PageKind.SEARCH:
             return 0

@@ -1,0 +1,271 @@
+"""The three algorithms with a tiny policy on the demo shop, on real Ray."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from algorithms.cluster import ClusterError, require
+from algorithms.dpo import REFERENCE_MARGIN, DPOConfig, RecordedPreferences
+from algorithms.imitation import ImitationConfig
+from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
+from algorithms.offline import EpisodeBatches, open_steps
+from algorithms.ppo import KeepDecisions, PPOConfig, WorkerFailure
+from algorithms.rollouts import evaluate, policy_episodes
+from algorithms.training import Evaluation, RunError, TrainingRun, current_model
+from envs import CHOICE_ID
+from policies.choice_model import ChoiceModel, decision_encoder
+from rl_recsys.shop import shared_shop
+from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
+from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture(scope="module")
+def trajectories(tmp_path_factory, shop):
+    folder = tmp_path_factory.mktemp("trajectories")
+    with TrajectoryWriter(folder) as writer:
+        for goal in shop.split("train")[:40]:
+            shopper = ScriptedShopper(random.Random(goal))
+            writer.append(play(shop, goal, shopper, source="scripted", author="s", seed=0, max_choices=SMALL.choices))
+    return folder
+
+
+def offline(config, policy, trajectories, **training):
+    config.training(
+        policy=str(policy), trajectories=str(trajectories), updates_per_iteration=4, train_batch_size_per_learner=8,
+        lr=1e-3, **training,
+    )  # fmt: skip
+    config.learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0})
+    return config.debugging(seed=0, log_level="ERROR")
+
+
+def imitation(policy, trajectories):
+    return offline(ImitationConfig(), policy, trajectories)
+
+
+def dpo(policy, trajectories):
+    return offline(DPOConfig(), policy, trajectories, beta=0.5)
+
+
+def ppo(policy, shop_folder, workers=2, **env_config):
+    config = PPOConfig().environment(
+        CHOICE_ID,
+        env_config={"shop": str(shop_folder), "tokenizer": str(policy), "encoding": vars(SMALL), **env_config},
+    )
+    config.env_runners(num_env_runners=workers, num_envs_per_env_runner=2)
+    config.training(policy=str(policy), train_batch_size_per_learner=64, minibatch_size=16, num_epochs=1, lr=1e-3)
+    return config.debugging(seed=0, log_level="ERROR")
+
+
+def weights(model) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def train(folder, config, iterations, every=1, **options) -> TrainingRun:
+    run = TrainingRun(folder, {"kind": type(config).__name__})
+    run.open()
+    run.train(config, iterations, checkpoint_every=every, headline=str, **options)
+    return run
+
+
+class Killed(BaseException):
+    """Stands for a kill between two iterations."""
+
+
+def interrupt(folder, config, after, monkeypatch):
+    """Train until ``after`` iterations are logged, then stop as a kill would, with nothing cleaned up."""
+    run = TrainingRun(folder, {"kind": type(config).__name__})
+    run.open()
+    log = TrainingRun._log
+
+    def logged(self, iteration, result):
+        if iteration > after:
+            raise Killed
+        return log(self, iteration, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "_log", logged)
+        with pytest.raises(Killed):
+            run.train(config, 10, checkpoint_every=2, headline=str)
+
+
+@pytest.mark.parametrize("make", [imitation, dpo])
+def test_an_offline_run_goes_on_to_the_same_weights(make, policy_folder, trajectories, tmp_path, monkeypatch):
+    straight = train(tmp_path / "straight", make(policy_folder, trajectories), 6)
+    interrupt(tmp_path / "killed", make(policy_folder, trajectories), 5, monkeypatch)
+    kept = sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir())
+    assert kept == ["iteration-000002", "iteration-000004"]
+    resumed = train(tmp_path / "killed", make(policy_folder, trajectories), 6)
+    assert [row["iteration"] for row in resumed.rows] == [1, 2, 3, 4, 5, 6]
+    first, second = (ChoiceModel.from_pretrained(run.policy_folder) for run in (straight, resumed))
+    # Equal only if the optimizer's moments, the place in the data and the draws were restored with the weights.
+    torch.testing.assert_close(weights(first), weights(second), atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(weights(first), weights(ChoiceModel.from_pretrained(policy_folder)))
+
+
+def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_path):
+    config = imitation(policy_folder, trajectories).training(lr=3e-3)
+    run = train(tmp_path / "run", config, 40, every=100)
+    losses = [row["learners/imitation_loss"] for row in run.rows]
+    assert losses[-1] < 0.8 * losses[0]
+    assert json.loads((run.policy_folder / "training.json").read_text())["algorithm"] == "Imitation"
+    assert run.finished and not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectories, tmp_path):
+    run = train(tmp_path / "run", dpo(policy_folder, trajectories), 10)
+    assert run.rows[0]["learners/dpo_loss"] > run.rows[-1]["learners/dpo_loss"]
+    assert run.rows[-1]["learners/reward_margin"] > 0
+    assert run.rows[-1]["learners/preference_accuracy"] > 0.6
+
+
+def test_preferences_hold_the_references_margins(policy_folder, trajectories):
+    reference = ChoiceModel.from_pretrained(policy_folder)
+    encoder = decision_encoder(policy_folder)
+    episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
+    data = RecordedPreferences(episodes, encoder, reference)
+    rows = np.arange(10, 20)
+    batch = data.columns(rows, epoch=0)
+    observation = {key: torch.as_tensor(value) for key, value in batch["obs"].items()}
+    logits = reference(observation)[0]
+    torch.testing.assert_close(
+        torch.as_tensor(batch[REFERENCE_MARGIN]), logits[:, 0] - logits[:, 1], atol=1e-4, rtol=1e-3
+    )
+    assert batch["obs"]["positions"][:, 0].tolist() == [data.steps[row].chosen for row in rows]
+    assert (batch["obs"]["positions"][:, 0] != batch["obs"]["positions"][:, 1]).all()
+    again, other = data.columns(rows, epoch=0), data.columns(rows, epoch=1)
+    assert (again["obs"]["positions"] == batch["obs"]["positions"]).all()
+    assert (other["obs"]["positions"] != batch["obs"]["positions"]).any()
+
+
+def test_batches_take_every_row_once_an_epoch_and_go_on_from_a_state():
+    batches = EpisodeBatches([3, 1, 4, 2], 4, seed=0)
+    rows = [batches.next() for _ in range(3)]
+    assert sorted(np.concatenate(rows)) == list(range(10))
+    state = batches.get_state()
+    following = [batches.next().tolist() for _ in range(4)]
+    other = EpisodeBatches([3, 1, 4, 2], 4, seed=0)
+    other.set_state(state)
+    assert [other.next().tolist() for _ in range(4)] == following
+    with pytest.raises(ValueError, match="no decision to learn from"):
+        EpisodeBatches([], 4, seed=0)
+
+
+def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):
+    with pytest.raises(ValueError, match="trajectories is not set"):
+        ImitationConfig().training(policy=str(policy_folder)).build_algo()
+    with pytest.raises(ValueError, match="beta is 0"):
+        offline(DPOConfig(), policy_folder, trajectories, beta=0).build_algo()
+    with pytest.raises(TrajectoryError, match="no trajectory has a reward of at least 1.5"):
+        offline(ImitationConfig(), policy_folder, trajectories, minimum_reward=1.5).build_algo()
+
+
+def test_frozen_layers_stay(policy_folder, trajectories):
+    config = imitation(policy_folder, trajectories).learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 1})
+    algorithm = config.build_algo()
+    before = ChoiceModel.from_pretrained(policy_folder).state_dict()
+    algorithm.train()
+    after = current_model(algorithm).state_dict()
+    algorithm.stop()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any(name.startswith(("encoder.embeddings", "encoder.encoder.layer.0")) for name in changed)
+    assert any(name.startswith("encoder.encoder.layer.1") for name in changed)
+    assert any(name.startswith("scorer") for name in changed)
+
+
+def test_only_decisions_reach_ppos_learner_with_standard_advantages():
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 0], [1, 1, 0]])
+    batch = {
+        "default_policy": {
+            "obs": {"mask": mask, "state": torch.arange(5)[:, None]},
+            "loss_mask": torch.tensor([True, True, True, False, False]),
+            "advantages": torch.tensor([1.0, 9.0, 3.0, 9.0, 9.0]),
+        }
+    }
+    kept = KeepDecisions()(rl_module=None, batch=batch, episodes=[])["default_policy"]
+    assert kept["obs"]["state"].flatten().tolist() == [0, 2]
+    assert kept["advantages"].mean().item() == pytest.approx(0.0)
+    assert "loss_mask" not in kept
+
+
+def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder, shop_folder, tmp_path, monkeypatch):
+    interrupt(tmp_path / "run", ppo(policy_folder, shop_folder), 3, monkeypatch)
+    run = train(tmp_path / "run", ppo(policy_folder, shop_folder), 4)
+    assert [row["iteration"] for row in run.rows] == [1, 2, 3, 4]
+    for row in run.rows:
+        assert row["rollouts/num_env_steps_sampled"] >= 64
+        assert 0 <= row["rollouts/score"] <= 100 and row["learners/entropy"] > 0
+    assert not torch.allclose(
+        weights(ChoiceModel.from_pretrained(run.policy_folder)), weights(ChoiceModel.from_pretrained(policy_folder))
+    )
+
+
+def test_ppos_workers_start_with_the_policys_weights_and_their_own_goals(policy_folder, shop_folder):
+    algorithm = ppo(policy_folder, shop_folder).build_algo()
+    expected = ChoiceModel.from_pretrained(policy_folder).encoder.state_dict()
+
+    def inspect(runner):
+        encoder = runner.module.model.encoder.state_dict()
+        first = runner.env.unwrapped.envs[0].unwrapped
+        return {name: tensor.numpy() for name, tensor in encoder.items()}, set(first._goals.tolist())
+
+    found = algorithm.env_runner_group.foreach_env_runner(inspect, local_env_runner=False)
+    algorithm.stop()
+    assert len(found) == 2
+    for state, _ in found:
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(state[name], tensor.numpy())
+    assert not found[0][1] & found[1][1]
+
+
+def test_a_failing_worker_stops_the_run_with_its_traceback(policy_folder, shop_folder, tmp_path, monkeypatch):
+    algorithm = ppo(policy_folder, shop_folder).build_algo()
+
+    def break_search(runner):
+        def fail(query):
+            raise RuntimeError("the index burnt down")
+
+        shared_shop(str(shop_folder)).search = fail
+
+    algorithm.env_runner_group.foreach_env_runner(break_search, local_env_runner=False)
+    with pytest.raises(WorkerFailure, match=r"rollout worker \d failed:(.|\n)*the index burnt down"):
+        algorithm.train()
+    algorithm.stop()
+
+
+def test_a_request_that_does_not_fit_says_what_is_short(policy_folder, shop_folder):
+    with pytest.raises(ClusterError, match=r"CPU: 1\d\d needed.*lower --num-workers"):
+        require(ppo(policy_folder, shop_folder, workers=100))
+
+
+def test_a_run_folder_of_other_settings_is_refused(policy_folder, trajectories, tmp_path):
+    TrainingRun(tmp_path, {"lr": 1}).open()
+    TrainingRun(tmp_path, {"lr": 1}).open()
+    with pytest.raises(RunError, match="lr: 1 before, 2 now"):
+        TrainingRun(tmp_path, {"lr": 2}).open()
+
+
+def test_evaluations_are_rows_of_the_progress(policy_folder, trajectories, tmp_path):
+    evaluation = Evaluation(lambda model: {"success": 0.5}, every=2)
+    run = train(tmp_path / "run", imitation(policy_folder, trajectories), 3, evaluation=evaluation)
+    points = [row["iteration"] for row in run.rows if "evaluation/success" in row]
+    assert points == [0, 2, 3]
+
+
+def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_folder, shop):
+    goals = list(range(40))
+    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
+    alone = [next(policy_episodes(model, encoder, shop, [goal], greedy=False, seed=3)) for goal in goals[:10]]
+    counted = []
+    spread = evaluate(shop_folder, policy_folder, goals, greedy=False, seed=3, num_workers=2, progress=counted.append)
+    assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
+    assert spread[:10] == alone
+    rule = evaluate(shop_folder, "rule", goals, num_workers=2)
+    assert {outcome.steps for outcome in rule} == {3}

@@ -1,0 +1,207 @@
+"""The jobs as their users run them: from the command line, with a tiny encoder, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
+FAST = ["--num-workers", "1", "--evaluate-every", "0", "--checkpoint-every", "1"]
+
+
+def job(name: str, *flags: object, check: bool = True, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "jobs" / f"{name}.py", *flags]
+    run = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, timeout=300, cwd=ROOT, **options
+    )
+    assert not check or run.returncode == 0, run.stdout + run.stderr
+    return run
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_help_explains_every_flag(name):
+    shown = job(name, "--help", env=os.environ | {"COLUMNS": "200"}).stdout
+    assert "--out" in shown and "usage" in shown
+    flags = [line for line in shown.splitlines() if line.strip(" │").startswith("--")]
+    bare = [line for line in flags if line.rstrip(" │").endswith(("STR", "INT", "PATH", "FLOAT"))]
+    assert flags and not bare
+
+
+@pytest.fixture(scope="module")
+def demonstrations(tmp_path_factory, shop_folder):
+    out = tmp_path_factory.mktemp("demonstrations")
+    said = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 30).stdout
+    assert "30 trajectories" in said
+    again = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 32).stdout
+    assert "32 trajectories" in again
+    return out
+
+
+def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
+    said = job("prepare", "--out", tmp_path / "shop", "--demo-products", 20).stdout
+    assert "20 products" in said
+    missing = job("prepare", "--items", tmp_path / "no.json", "--out", tmp_path / "x", check=False)
+    assert missing.returncode == 1 and "--items needs --attributes" in missing.stderr
+    (tmp_path / "a.json").write_text("{}")
+    files = ["--items", tmp_path / "no.json", "--attributes", tmp_path / "a.json"]
+    missing = job("prepare", *files, "--out", tmp_path / "x", check=False)
+    assert missing.returncode == 1 and "no.json: no such file" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("demonstrate", ["--shop", "nowhere"], "no shop here"),
+        ("evaluate", ["--shop", "nowhere"], "no shop here"),
+        ("ppo", ["--shop", "nowhere", "--policy", "POLICY"], "no shop here"),
+        ("dpo", ["--shop", "SHOP", "--policy", "nowhere", "--trajectories", "x"], "is no policy folder"),
+        ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),
+        ("evaluate", ["--shop", "SHOP", "--policies", "folder"], "expected NAME=FOLDER"),
+    ],
+)
+def test_a_missing_folder_is_named_in_one_line(tmp_path, shop_folder, policy_folder, name, flags, message):
+    places = {"SHOP": shop_folder, "POLICY": policy_folder}
+    flags = [places.get(flag, flag) for flag in flags]
+    run = job(name, *flags, "--out", tmp_path / "out", check=False)
+    assert run.returncode == 1
+    assert "error: " in run.stderr and message in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the job ended before it could be killed"
+        assert time.monotonic() < deadline, "the job made no checkpoint"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["dpo", "ppo"])
+def test_a_killed_job_resumes_with_the_same_command(name, tmp_path, shop_folder, policy_folder, demonstrations):
+    out = tmp_path / "run"
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", out, "--iterations", 6, *FAST]
+    if name == "dpo":
+        flags += ["--trajectories", demonstrations, "--updates", 40]
+    else:
+        flags += ["--rollout-steps", 48, "--environments", 2]
+    command = [sys.executable, ROOT / "jobs" / f"{name}.py", *flags]
+    with subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        wait_for(lambda: list(out.glob("checkpoints/iteration-*")), process)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not (out / "policy").exists()
+    saved = max(int(path.name[-6:]) for path in out.glob("checkpoints/iteration-*"))
+    said = job(name, *flags).stdout
+    resumed = int(said.split("goes on after iteration ")[1].split()[0])
+    assert resumed >= saved >= 1
+    rows = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert (out / "policy" / "model.safetensors").is_file()
+    assert "this run is finished" in job(name, *flags).stdout
+
+
+def test_the_whole_way(tmp_path, shop_folder, encoder_folder):
+    flags = [
+        "--shop", shop_folder, "--out", tmp_path / "run", "--encoder", encoder_folder, "--seeds", 0, 1,
+        "--trajectories", 20, "--imitation-iterations", 2, "--ppo-iterations", 1, "--ppo-steps", 48,
+        "--dpo-iterations", 2, "--goals", 20, "--frozen-layers", 0, "--evaluate-every", 1, "--evaluation-goals", 4,
+    ]  # fmt: skip
+    said = job("pipeline", *flags).stdout
+    assert "[8/8] evaluate" in said
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    arms = {arm["arm"]: arm for arm in results["arms"]}
+    assert list(arms) == ["rule"] + [f"{a}, {m}" for a in ("imitation", "ppo", "dpo") for m in ("greedy", "sampled")]
+    for name, arm in arms.items():
+        assert arm["episodes"] == (20 if name == "rule" else 40)
+        assert 0 <= arm["success_interval"][0] <= arm["success"] <= arm["success_interval"][1] <= 1
+        assert (arm["training_minutes"] > 0) == (name != "rule")
+    assert (tmp_path / "run" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "| rule |" in (tmp_path / "run" / "table.md").read_text()
+    noise = [line for line in said.splitlines() if "Warning" in line or "WARNING" in line]
+    assert not noise
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A Ray head of its own on loopback, started as a user starts one."""
+    port, dashboard = free_port(), free_port()
+    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    ray = Path(sys.executable).with_name("ray")
+    temporary = tmp_path_factory.mktemp("ray")
+    head = subprocess.Popen(
+        [
+            ray, "start", "--head", "--block", "--num-cpus", "4", "--port", str(port), "--node-ip-address", "127.0.0.1",
+            "--dashboard-port", str(dashboard), "--temp-dir", f"/tmp/ray-test-{os.getpid()}", "--disable-usage-stats",
+        ],
+        env=environment, stdout=open(temporary / "log", "w"), stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{dashboard}"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        listed = subprocess.run(
+            [ray, "job", "list", "--address", address], env=environment, capture_output=True, check=False
+        )
+        if listed.returncode == 0:
+            break
+        time.sleep(1)
+    else:
+        pytest.fail((temporary / "log").read_text())
+    yield ray, address, environment
+    head.terminate()
+    try:
+        head.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(head.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["dpo", "ppo"])
+def test_a_submitted_job_trains_and_shows_in_the_dashboard(
+    name, cluster, tmp_path, shop_folder, policy_folder, demonstrations
+):
+    import urllib.request
+
+    ray, address, environment = cluster
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path / "run", "--iterations", 1, *FAST]
+    if name == "dpo":
+        flags += ["--trajectories", demonstrations, "--updates", 2]
+    else:
+        flags += ["--rollout-steps", 32, "--environments", 2]
+    submit = [
+        ray,
+        "job",
+        "submit",
+        "--address",
+        address,
+        "--working-dir",
+        ".",
+        "--",
+        "python",
+        f"jobs/{name}.py",
+        *flags,
+    ]
+    run = subprocess.run(
+        list(map(str, submit)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert run.returncode == 0 and "succeeded" in run.stdout, run.stdout + run.stderr
+    assert (tmp_path / "run" / "policy" / "model.safetensors").is_file()
+    with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
+        jobs = json.load(answer)
+    assert any(f"jobs/{name}.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from policies.choice_model import MASKED, ChoiceModel, PolicyError, decision_encoder
+from policies.choice_module import load_module_state, module_spec, module_state
+from policies.encoders import BUNDLED, EncoderError, encoder_folder
+from rl_recsys.decision import ChoiceSession
+
+
+@pytest.fixture(scope="module")
+def model(policy_folder) -> ChoiceModel:
+    return ChoiceModel.from_pretrained(policy_folder)
+
+
+@pytest.fixture(scope="module")
+def decisions(shop):
+    """Decisions of a few sessions: start, results and item pages."""
+    found = []
+    for goal in range(4):
+        choices = ChoiceSession(shop.session(goal), max_choices=24)
+        for index in (0, 3, 4):
+            found.append(choices.decision)
+            choices.choose(index)
+        found.append(choices.decision)
+    return found
+
+
+@pytest.fixture(scope="module")
+def observation(policy_folder, decisions):
+    encoder = decision_encoder(policy_folder)
+    encoded = [encoder.encode(decision) for decision in decisions]
+    return {key: torch.as_tensor(np.stack([one[key] for one in encoded])) for key in encoded[0]}
+
+
+def rows(observation, chosen):
+    return {key: value[chosen] for key, value in observation.items()}
+
+
+def test_one_logit_for_each_available_action(model, observation):
+    logits, pooled = model(observation)
+    assert logits.shape == observation["mask"].shape and logits.dtype == torch.float32
+    assert ((logits == MASKED) == (observation["mask"] == 0)).all()
+    assert model.value(pooled).shape == (len(pooled),)
+
+
+def test_a_decision_is_scored_alike_alone_and_in_any_batch(model, observation):
+    logits, pooled = model(observation)
+    for row in range(len(logits)):
+        alone, alone_pooled = model(rows(observation, [row]))
+        torch.testing.assert_close(alone[0], logits[row], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(alone_pooled[0], pooled[row], atol=1e-5, rtol=1e-4)
+
+
+def test_scoring_without_gradient_uses_the_cache_until_the_weights_change(policy_folder, observation):
+    model = ChoiceModel.from_pretrained(policy_folder)
+    expected = model(observation)[0].detach()
+    with torch.no_grad():
+        torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
+        kept = len(model._cache)
+        torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
+        assert len(model._cache) == kept > 0
+        for parameter in model.encoder.parameters():
+            parameter.mul_(1.1)
+        changed = model(observation)[0]
+    torch.testing.assert_close(changed, model(observation)[0].detach(), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(changed, expected)
+
+
+def test_two_candidates_score_as_they_do_among_all(model, observation):
+    """What DPO relies on: only the preferred and the rejected action are scored."""
+    logits, _ = model(observation)
+    many = (observation["mask"].sum(1) > 3).nonzero().squeeze(1)
+    pairs = torch.tensor([[2, 0]] * len(many))
+    index = torch.arange(len(many))[:, None]
+    some = rows(observation, many)
+    two, _ = model(
+        {
+            "state": some["state"], "actions": some["actions"][index, pairs], "mask": some["mask"][index, pairs],
+            "positions": pairs,
+        }
+    )  # fmt: skip
+    torch.testing.assert_close(two, logits[many][index, pairs], atol=1e-4, rtol=1e-4)
+
+
+def test_a_page_without_actions_gives_no_nan(model, observation):
+    empty = {key: value[:2].clone() for key, value in observation.items()}
+    empty["mask"][0] = 0
+    empty["actions"][0] = 0
+    logits, pooled = model(empty)
+    assert torch.isfinite(logits).all() and (logits[0] == MASKED).all() and torch.isfinite(pooled).all()
+
+
+def test_every_part_learns(policy_folder, observation):
+    model = ChoiceModel.from_pretrained(policy_folder).train()
+    logits, pooled = model(observation)
+    loss = torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+    (loss + model.value(pooled).square().mean()).backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert not without
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
+
+def test_a_policy_folder_is_whole_and_loads_to_the_same_model(model, policy_folder, observation, tmp_path):
+    model.save_pretrained(tmp_path / "p", tokenizer=policy_folder, training={"algorithm": "none"})
+    model.save_pretrained(tmp_path / "p", tokenizer=policy_folder, training={"algorithm": "again"})
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
+        "config.json", "model.safetensors", "tokenizer.json", "training.json",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "p" / "training.json").read_text()) == {"algorithm": "again"}
+    again = ChoiceModel.from_pretrained(tmp_path / "p")
+    torch.testing.assert_close(again(observation)[0], model(observation)[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_damaged_policy_folders_name_the_file(policy_folder, tmp_path):
+    with pytest.raises(PolicyError, match=r"config\.json: missing.*imitate\.py"):
+        ChoiceModel.from_pretrained(tmp_path / "nothing")
+    folder = tmp_path / "policy"
+    shutil.copytree(policy_folder, folder)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:1000])
+    with pytest.raises(PolicyError, match=r"model\.safetensors: missing or damaged"):
+        ChoiceModel.from_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(weights)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"width": 32}))
+    with pytest.raises(PolicyError, match=r"model\.safetensors: does not fit config\.json"):
+        ChoiceModel.from_pretrained(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(PolicyError, match=r"config\.json: damaged"):
+        ChoiceModel.from_pretrained(folder)
+
+
+def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch):
+    folder = encoder_folder(BUNDLED)
+    model = ChoiceModel.from_encoder(BUNDLED)
+    assert sum(parameter.numel() for parameter in model.parameters()) < 25_000_000
+    assert (model.config.begin, model.config.end) == (101, 102)
+    monkeypatch.setattr("policies.encoders._BUNDLED_SHA256", "0" * 64)
+    with pytest.raises(EncoderError, match="is not the published model's"):
+        encoder_folder(BUNDLED)
+    assert folder.name == "model"
+
+
+def test_a_folder_that_is_no_encoder_is_named(tmp_path):
+    with pytest.raises(EncoderError, match=r"config\.json: missing"):
+        ChoiceModel.from_encoder(str(tmp_path))
+
+
+def test_an_encoder_that_cannot_be_downloaded_names_the_way_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(EncoderError, match=r"no such folder, and the hub gave.*--encoder minilm"):
+        encoder_folder("nobody/has-this-model")
+
+
+def build_module(model, **options):
+    spec = module_spec(model.config)
+    module = spec.module_class(model_config=spec.model_config, **options)
+    return module
+
+
+def test_the_rllib_module_computes_what_the_model_does(model, observation):
+    module = build_module(model)
+    module.set_state(module_state(model))
+    logits, pooled = model(observation)
+    batch = {"obs": observation}
+    trained = module.forward_train(batch)
+    torch.testing.assert_close(trained["action_dist_inputs"], logits, atol=1e-5, rtol=1e-5)
+    explored = module.forward_exploration(batch)
+    assert set(explored) == {"action_dist_inputs"}
+    several = observation["mask"].sum(1) > 1
+    torch.testing.assert_close(explored["action_dist_inputs"][several], logits[several], atol=1e-4, rtol=1e-4)
+    assert (~several).any() and torch.isfinite(explored["action_dist_inputs"]).all()
+    values = module.compute_values(batch)
+    assert not values.requires_grad
+    torch.testing.assert_close(values, model.value(pooled).detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        values, module.compute_values(batch, trained["embeddings"]).detach(), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_an_environment_runners_module_has_no_value_head(model):
+    module = build_module(model, inference_only=True)
+    assert not any("value_head" in name for name in module.state_dict())
+    learner = build_module(model)
+    module.set_state(learner.get_state(inference_only=True))
+
+
+def test_module_state_and_back(model, policy_folder):
+    other = ChoiceModel.from_pretrained(policy_folder)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    load_module_state(other, module_state(model))
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor)

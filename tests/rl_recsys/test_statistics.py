@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_recsys.evaluation.report import arm_result, markdown_table
+from rl_recsys.evaluation.statistics import bootstrap_interval, wilson_interval
+
+
+def test_wilson_against_a_textbook_value():
+    # Newcombe 1998, table I: 81 of 263
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson_interval(0, 20)[0] == 0.0 and wilson_interval(20, 20)[1] == 1.0
+
+
+@given(st.integers(0, 200), st.integers(1, 200))
+def test_wilson_holds_the_rate(successes, trials):
+    successes = min(successes, trials)
+    low, high = wilson_interval(successes, trials)
+    assert 0 <= low <= successes / trials + 1e-12 and successes / trials - 1e-12 <= high <= 1
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(1, 0), (3, 2), (-1, 5)])
+def test_wilson_refuses_nonsense(successes, trials):
+    with pytest.raises(ValueError, match="successes of"):
+        wilson_interval(successes, trials)
+
+
+def test_the_bootstrap_covers_the_mean_of_the_goals_about_19_times_in_20():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(60):
+        low, high = bootstrap_interval([rng.random(100) < 0.6])
+        covered += low <= 0.6 <= high
+    assert covered >= 52
+
+
+def test_the_bootstrap_widens_when_seeds_disagree():
+    same, apart = np.tile([[1.0, 0.0]], (3, 50)), np.repeat([[1.0], [0.5], [0.0]], 100, axis=1)
+    narrow, wide = bootstrap_interval(same), bootstrap_interval(apart)
+    assert wide[1] - wide[0] > narrow[1] - narrow[0]
+    with pytest.raises(ValueError, match="expected values"):
+        bootstrap_interval([1.0, 2.0])
+
+
+def test_an_arms_row():
+    result = arm_result("dpo", [[1.0, 0.5], [1.0, 1.0]], [[5, 6], [7, 8]], [10.0, 12.0])
+    assert (result.score, result.success, result.steps, result.episodes) == (87.5, 0.75, 6.5, 4)
+    assert (result.training_minutes, result.seeds) == (11.0, (0.5, 1.0))
+    assert "| dpo | 87.5 (" in markdown_table([result])
