@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,8 +14,9 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from algorithms.cluster import connect, require
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.rollouts import policy_episodes
+from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
-from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
 from rl_recsys.shop import shared_shop
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
@@ -36,13 +36,13 @@ class TrainingArguments:
     """Rollout processes, each with a shop and a core of its own."""
     num_gpus: float = 0
     """GPUs of the learner; 0 trains on the CPU."""
-    iterations: int = 20
+    iterations: int = 10
     """Iterations in all; an iteration is one line of progress.jsonl."""
-    learning_rate: float = 2e-5
+    learning_rate: float = 1e-5
     """Adam's rate for the encoder."""
     head_rate: float = 30.0
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
-    frozen_layers: int = 0
+    frozen_layers: int = 3
     """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
     batch: int = 16
     """Decisions a gradient step."""
@@ -71,7 +71,9 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     training.open()
     if training.finished:
         print(f"{training.policy_folder}: this run is finished")
-        return json.loads((training.policy_folder / "training.json").read_text())
+        return read_policy_file(training.policy_folder, TRAINING_FILE)
+    shared_shop(arguments.shop)  # what is missing is said before Ray is started
+    policy_config(config.policy)
     torch.manual_seed(arguments.seed)
     connect(num_cpus=arguments.num_workers + 1)
     require(config)

@@ -16,7 +16,7 @@ from algorithms.losses import dpo_loss
 from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig
 from policies.choice_model import MASKED, ChoiceModel, decision_encoder
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.trajectories.preferences import sample_rejected
+from rl_recsys.trajectories.preferences import lasting_steps, sample_rejected
 from rl_recsys.trajectories.record import Step
 
 REFERENCE_MARGIN = "reference_margin"
@@ -62,8 +62,7 @@ class RecordedPreferences(DecisionData):
         return {
             Columns.OBS: {
                 "state": observed["state"],
-                "actions": observed["actions"][index, pairs],
-                "mask": observed["mask"][index, pairs],
+                **{key: observed[key][index, pairs] for key in ("actions", "kinds", "mask")},
                 "positions": pairs,
             },
             REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
@@ -127,6 +126,7 @@ class DPO(OfflineAlgorithm):
         return DPOConfig()
 
     def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> RecordedPreferences:
-        """Pairs against the frozen policy that the run starts from."""
+        """Pairs of actions that were not undone against the frozen policy that the run starts from."""
         encoder = decision_encoder(self.config.policy)
+        episodes = [lasting_steps(steps) for steps in episodes]
         return RecordedPreferences(episodes, encoder, model, seed=self.config.seed or 0)

@@ -85,12 +85,12 @@ class DecisionData(ABC):
         self.encoder = encoder
 
     def observations(self, rows: Sequence[int]) -> dict[str, np.ndarray]:
-        """{"state": [B, S], "actions": [B, A, L], "mask": [B, A]} of rows, A as many as the longest list has."""
-        states = np.stack([self.encoder.encode_state(self.steps[row].state) for row in rows])
-        encoded = [self.encoder.encode_choices(self.steps[row].choices) for row in rows]
-        width = max(len(self.steps[row].choices) for row in rows)
-        actions = np.stack([actions[:width] for actions, _ in encoded])
-        return {"state": states, "actions": actions, "mask": np.stack([mask[:width] for _, mask in encoded])}
+        """A ``DecisionEncoder``'s arrays of rows, stacked; A is as many as the longest list of actions has."""
+        steps = [self.steps[row] for row in rows]
+        width = max(len(step.choices) for step in steps)
+        encoded = [self.encoder.encode_choices(step.choices, step.kinds) for step in steps]
+        stacked = {key: np.stack([one[key][:width] for one in encoded]) for key in encoded[0]}
+        return {"state": np.stack([self.encoder.encode_state(step.state) for step in steps]), **stacked}
 
     @abstractmethod
     def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:

@@ -187,7 +187,8 @@ def flatten(result: Mapping) -> dict[str, float]:
         values = result.get(section, {})
         values = values.get(DEFAULT_MODULE_ID, {}) if section == "learners" else values
         for name, value in values.items():
-            if isinstance(value, (int, float)) or (torch.is_tensor(value) and value.numel() == 1):
+            single = isinstance(value, (int, float)) or (torch.is_tensor(value) and value.numel() == 1)
+            if single and (math.isfinite(value) or name.endswith("_loss")):  # RLlib has nan for counts it does not know
                 kept[f"{prefix}/{name}"] = float(value)
     return kept
 

@@ -34,7 +34,8 @@ class WebShopChoiceEnv(gymnasium.Env):
 
     ## Observation Space
     Dict of token ids, padded with 0: "state" [S] begins with the whole instruction, "actions" [A, L] are the choices,
-    "mask" [A] is 1 where there is a choice. After the end of an episode no choice is left.
+    "kinds" [A] what each is (``rl_recsys.decision.ChoiceKind``), "mask" [A] is 1 where there is a choice. After the end
+    of an episode no choice is left.
 
     ## Rewards
     As in ``WebShop-v0``.

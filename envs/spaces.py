@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import DecisionEncoder
 
 MAX_TEXT = 1_000_000  # characters; longer than any page of the original data
@@ -24,7 +25,7 @@ class FreeText(spaces.Text):
 
 
 def choice_space(encoder: DecisionEncoder) -> spaces.Dict:
-    """{"state": [S], "actions": [A, L], "mask": [A]} of token ids (int16 where the vocabulary fits)."""
+    """{"state": [S], "actions": [A, L], "kinds": [A], "mask": [A]}: token ids (int16 where they fit), kinds, 0 or 1."""
     shape, top = encoder.shape, np.iinfo(encoder.dtype).max
 
     def ids(*size: int) -> spaces.Box:
@@ -33,5 +34,6 @@ def choice_space(encoder: DecisionEncoder) -> spaces.Dict:
     return spaces.Dict(
         state=ids(shape.state_tokens),
         actions=ids(shape.choices, shape.choice_tokens),
+        kinds=spaces.Box(0, len(ChoiceKind) - 1, (shape.choices,), np.int8),
         mask=spaces.Box(0, 1, (shape.choices,), np.int8),
     )

@@ -24,6 +24,10 @@ class Arguments(TrainingArguments):
 
     trajectories: Path
     """Folder of the trajectories to imitate."""
+    iterations: int = 30
+    """Iterations in all; an iteration is one line of progress.jsonl."""
+    learning_rate: float = 3e-5
+    """Adam's rate for the encoder at the start; it falls to a tenth."""
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
     policy: Path | None = None

@@ -23,15 +23,15 @@ class Arguments(TrainingArguments):
 
     policy: Path
     """Policy folder to start from."""
-    learning_rate: float = 1e-5
-    """Adam's rate for the encoder."""
+    head_rate: float = 10.0
+    """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
     batch: int = 32
     """Decisions a gradient step."""
     rollout_steps: int = 512
     """Environment steps sampled an iteration, by all workers together."""
     environments: int = 8
     """Shop sessions a worker plays at once; their decisions are scored together."""
-    epochs: int = 2
+    epochs: int = 1
     """Passes over the sampled steps."""
     clip: float = 0.2
     """PPO's clip: how far from 1 the probability ratio may count."""

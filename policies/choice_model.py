@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.encoders import blank_encoder, encoder_folder, load_encoder
+from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.errors import UserError
 
@@ -70,7 +71,7 @@ class ChoiceModel(nn.Module):
         return cls(ChoiceConfig(encoder.config.to_diff_dict(), texts.begin, texts.end, asdict(shape), width), encoder)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """(logits [B, A], pooled states [B, H]) of {"state": [B, S], "actions": [B, A, L], "mask": [B, A]}.
+        """(logits [B, A], pooled states [B, H]) of a ``DecisionEncoder``'s arrays, stacked.
 
         Logits are float32 and ``MASKED`` where the mask is 0. The observation may also have "positions" [B, A], the
         actions' places on the page, where only some of a page's actions are given.
@@ -84,7 +85,9 @@ class ChoiceModel(nn.Module):
             positions = columns if given is None else given[rows, columns].long()
             texts = self.encode(observation["actions"][rows, columns], shared=True)
             regions = _regions(observation["state"], self.config)
-            logits = logits.index_put((rows, columns), self.scorer(states, regions, texts, rows, positions).float())
+            kinds = observation["kinds"][rows, columns].long()
+            scored = self.scorer(states, regions, texts, rows, positions, kinds)
+            logits = logits.index_put((rows, columns), scored.float())
         return logits, states.means
 
     def value(self, pooled: Tensor) -> Tensor:
@@ -246,6 +249,7 @@ class _Interaction(nn.Module):
     """One logit for each (state, action) pair from their token encodings."""
 
     SIMILARITIES = 5
+    TAGS = 16  # features of a position, and of a kind
 
     def __init__(self, hidden: int, config: ChoiceConfig):
         super().__init__()
@@ -255,15 +259,26 @@ class _Interaction(nn.Module):
         self.compare = nn.Linear(4 * width, width)
         self.match = nn.Linear(hidden, width)
         self.state = nn.Linear(hidden, width)
-        self.position = nn.Embedding(config.shape["choices"], 16)  # search rank matters, and results are in its order
+        # Search rank matters, and results are in its order; whether a product was seen matters more.
+        self.position = nn.Embedding(config.shape["choices"], self.TAGS)
+        self.kind = nn.Embedding(len(ChoiceKind), self.TAGS)
         self.output = nn.Sequential(
-            nn.Linear(3 * width + 16 + self.SIMILARITIES, width), nn.GELU(), nn.Linear(width, 1)
+            nn.Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), nn.Linear(width, 1)
         )
 
     def forward(
-        self, states: Encoded, regions: tuple[Tensor, Tensor], actions: Encoded, rows: Tensor, positions: Tensor
+        self,
+        states: Encoded,
+        regions: tuple[Tensor, Tensor],
+        actions: Encoded,
+        rows: Tensor,
+        positions: Tensor,
+        kinds: Tensor,
     ) -> Tensor:
-        """Logits [P] of pairs: action p belongs to state ``rows[p]`` (ascending) and stands at ``positions[p]``."""
+        """Logits [P] of pairs: action p, of kind ``kinds[p]``, stands at ``positions[p]`` of state ``rows[p]``.
+
+        ``rows`` must ascend.
+        """
         state_units, action_units = F.normalize(states.tokens, dim=-1), F.normalize(actions.tokens, dim=-1)
         state_projected, action_projected = self.project(states.tokens), self.project(actions.tokens)
         index, pair, inside = token_places(actions.starts, actions.lengths)
@@ -297,6 +312,7 @@ class _Interaction(nn.Module):
             self.match(actions.means * state_means),
             self.state(states.means)[rows],
             self.position(positions),
+            self.kind(kinds),
             mean,
             least,
             whole,

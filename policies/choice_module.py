@@ -47,8 +47,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         logits = torch.where(mask.bool(), 0.0, MASKED)
         open_rows = (mask.sum(-1) > 1).nonzero().squeeze(-1)
         if len(open_rows):
-            chosen = {key: observation[key][open_rows] for key in ("state", "actions", "mask")}
-            logits[open_rows] = self.model(chosen)[0]
+            logits[open_rows] = self.model({key: value[open_rows] for key, value in observation.items()})[0]
         return logits
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:

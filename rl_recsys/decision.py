@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from rl_recsys.shop.page import DESCRIPTION, FEATURES, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
@@ -22,12 +23,26 @@ _COMMON_WORDS = frozenset(
 )
 
 
+class ChoiceKind(IntEnum):
+    """What an action is, told apart from its words: no text of a product can pass for another kind."""
+
+    NONE = 0  # padding
+    SEARCH = 1
+    BUTTON = 2
+    PRODUCT = 3
+    SEEN_PRODUCT = 4  # visited since the last time the session was on the search page
+    OPTION = 5  # of a group in which nothing is chosen yet
+    OTHER_OPTION = 6  # of a group in which another is chosen
+    CHOSEN_OPTION = 7
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One available action: the string the shop understands, and the words the policy reads, its kind first."""
+    """One available action: the string the shop understands, the words the policy reads, and its kind."""
 
     action: str
     text: str
+    kind: ChoiceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +131,23 @@ class ChoiceSession:
         session = self.session
         if session.kind is PageKind.SEARCH:
             instruction = session.goal.instruction_text
-            return [Choice(f"search[{query}]", f"search {query}") for query in self.queries(instruction)]
+            return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in self.queries(instruction)]
         choices = []
         for label, element in session.page.clickables.items():
             if parse_action(f"click[{label}]") != ("click", label):
                 continue  # a label with brackets cannot be clicked (WebShop's grammar)
             if element.kind is ElementKind.PRODUCT:
                 product = session.shop.product(element.text)
-                text = f"item {product.price_text} {product.title}"
+                text = f"{product.price_text} {product.title}"
+                kind = ChoiceKind.SEEN_PRODUCT if element.clicked else ChoiceKind.PRODUCT
             elif element.kind is ElementKind.OPTION:
-                text = f"option {element.group}: {label}"
+                text = f"{element.group}: {label}"
+                chosen = session.options.get(element.group)
+                kind = ChoiceKind.OPTION if chosen is None else ChoiceKind.OTHER_OPTION
+                kind = ChoiceKind.CHOSEN_OPTION if chosen == label else kind
             else:
-                text = f"button {label}"
-            marks = {ElementKind.PRODUCT: "seen ", ElementKind.OPTION: "chosen "}
-            choices.append(Choice(f"click[{label}]", marks[element.kind] + text if element.clicked else text))
+                text, kind = label, ChoiceKind.BUTTON
+            choices.append(Choice(f"click[{label}]", text, kind))
         return choices
 
 
@@ -144,8 +162,8 @@ def shorten(choices: Sequence[Choice], wanted: frozenset[str], cap: int) -> tupl
         return tuple(choices)
 
     def rank(position: int) -> tuple[bool, int, int]:
-        text = choices[position].text
-        return not text.startswith("button "), -len(wanted.intersection(words(text))), position
+        choice = choices[position]
+        return choice.kind is not ChoiceKind.BUTTON, -len(wanted.intersection(words(choice.text))), position
 
     return tuple(choices[position] for position in sorted(sorted(range(len(choices)), key=rank)[:cap]))
 

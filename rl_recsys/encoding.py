@@ -30,7 +30,7 @@ class EncodingShape:
 
 
 class DecisionEncoder:
-    """Turns a ``Decision`` into {"state": [S], "actions": [A, L], "mask": [A]} with padding 0.
+    """Turns a ``Decision`` into {"state": [S], "actions": [A, L], "kinds": [A], "mask": [A]} with padding 0.
 
     The state is [CLS] instruction [SEP] segment [SEP] ...: the instruction is always whole, the rest is cut at the end.
     Text can never forge a marker: "[SEP]" written in a product's title is encoded as plain characters.
@@ -82,18 +82,23 @@ class DecisionEncoder:
         row[: min(len(ids), limit)] = ids[:limit]
         return row
 
-    def encode_choices(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids [A, L] of the choices' texts and the mask [A] (int8, 1 where there is a choice)."""
-        actions = np.zeros((self.shape.choices, self.shape.choice_tokens), self.dtype)
-        mask = np.zeros(self.shape.choices, np.int8)
+    def encode_choices(self, texts: Sequence[str], kinds: Sequence[int]) -> dict[str, np.ndarray]:
+        """{"actions": [A, L], "kinds": [A], "mask": [A]} of the choices' texts and ``ChoiceKind``s."""
         if len(texts) > self.shape.choices:
             raise EncodingError(f"{len(texts)} choices, the arrays hold {self.shape.choices}")
+        arrays = {
+            "actions": np.zeros((self.shape.choices, self.shape.choice_tokens), self.dtype),
+            "kinds": np.zeros(self.shape.choices, np.int8),
+            "mask": np.zeros(self.shape.choices, np.int8),
+        }
         for position, text in enumerate(texts):
-            actions[position] = self._choice(text)
-        mask[: len(texts)] = 1
-        return actions, mask
+            arrays["actions"][position] = self._choice(text)
+        arrays["kinds"][: len(texts)] = kinds
+        arrays["mask"][: len(texts)] = 1
+        return arrays
 
     def encode(self, decision: Decision) -> dict[str, np.ndarray]:
         """The arrays of a decision."""
-        actions, mask = self.encode_choices([choice.text for choice in decision.choices])
-        return {"state": self.encode_state(decision.state), "actions": actions, "mask": mask}
+        choices = decision.choices
+        encoded = self.encode_choices([choice.text for choice in choices], [choice.kind for choice in choices])
+        return {"state": self.encode_state(decision.state), **encoded}

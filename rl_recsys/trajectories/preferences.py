@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from rl_recsys.trajectories.record import Step
+
+
+def lasting_steps(steps: Sequence[Step]) -> list[Step]:
+    """The steps of an episode whose action it did not itself undo by coming back to the same place later.
+
+    The paper prunes looped sub-trajectories. Here only the action that led into the loop goes: what was done inside,
+    such as turning back from the wrong product, is worth preferring.
+    """
+    last = {step.url: position for position, step in enumerate(steps)}
+    return [step for position, step in enumerate(steps) if last[step.url] == position]
 
 
 def sample_rejected(logits: np.ndarray, preferred: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -29,10 +29,12 @@ SCHEMA = pa.schema(
             pa.list_(
                 pa.struct(
                     [
+                        ("url", pa.string()),
                         ("observation", pa.string()),
                         ("state", pa.list_(pa.string())),
                         ("actions", pa.list_(pa.string())),
                         ("choices", pa.list_(pa.string())),
+                        ("kinds", pa.list_(pa.int8())),
                         ("chosen", pa.int16()),
                         ("dropped", pa.int16()),
                     ]
@@ -49,15 +51,18 @@ class TrajectoryError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decision: the page as ``text_rich``, the policy's view of it, every available action and the one taken.
+    """One decision: the page as ``url`` and ``text_rich``, the policy's view of it, every action and the one taken.
 
-    ``state`` and ``choices`` are the words of ``Decision``; ``chosen`` indexes ``actions`` and ``choices``.
+    ``state`` and ``choices`` are the words of ``Decision``, ``kinds`` the choices' ``ChoiceKind``s; ``chosen`` indexes
+    all three. The URL says where in the session this is: search, page number, product and chosen options.
     """
 
+    url: str
     observation: str
     state: tuple[str, ...]
     actions: tuple[str, ...]
     choices: tuple[str, ...]
+    kinds: tuple[int, ...]
     chosen: int
     dropped: int = 0
 

@@ -117,10 +117,12 @@ def play(
         decision, chosen = choice_session.decision, shopper(choice_session)
         steps.append(
             Step(
+                url=choice_session.session.page.url,
                 observation=choice_session.session.page.text_rich,
                 state=decision.state,
                 actions=tuple(choice.action for choice in decision.choices),
                 choices=tuple(choice.text for choice in decision.choices),
+                kinds=tuple(int(choice.kind) for choice in decision.choices),
                 chosen=chosen,
                 dropped=decision.dropped,
             )

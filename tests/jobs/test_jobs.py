@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,9 +33,10 @@ def job(name: str, *flags: object, check: bool = True, **options) -> subprocess.
 def test_help_explains_every_flag(name):
     shown = job(name, "--help", env=os.environ | {"COLUMNS": "200"}).stdout
     assert "--out" in shown and "usage" in shown
-    flags = [line for line in shown.splitlines() if line.strip(" │").startswith("--")]
-    bare = [line for line in flags if line.rstrip(" │").endswith(("STR", "INT", "PATH", "FLOAT"))]
-    assert flags and not bare
+    text = " ".join(shown.replace("│", " ").partition("options")[2].split())
+    flags = re.findall(r"(--[a-z-]+) (\S+) (.*?)\((?:default|required)", text)
+    assert len(flags) >= 3
+    assert not [flag for flag, _, explanation in flags if len(explanation) < 10]
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +147,18 @@ def cluster(tmp_path_factory):
     port, dashboard = free_port(), free_port()
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     environment.pop("RAY_ADDRESS", None)
-    ray = Path(sys.executable).with_name("ray")
+    bin = Path(sys.executable).parent
+    environment["PATH"] = f"{bin}{os.pathsep}{environment['PATH']}"  # as in an activated environment
+    ray = bin / "ray"
     temporary = tmp_path_factory.mktemp("ray")
+    log = (temporary / "log").open("w")
     head = subprocess.Popen(
         [
             ray, "start", "--head", "--block", "--num-cpus", "4", "--port", str(port), "--node-ip-address", "127.0.0.1",
-            "--dashboard-port", str(dashboard), "--temp-dir", f"/tmp/ray-test-{os.getpid()}", "--disable-usage-stats",
+            "--dashboard-port", str(dashboard), "--temp-dir", tempfile.mkdtemp(prefix="ray-"),
+            "--ray-client-server-port", str(free_port()), "--dashboard-agent-listen-port", str(free_port()),
         ],
-        env=environment, stdout=open(temporary / "log", "w"), stderr=subprocess.STDOUT, start_new_session=True,
+        env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     address = f"http://127.0.0.1:{dashboard}"
     deadline = time.monotonic() + 60

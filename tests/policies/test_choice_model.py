@@ -81,8 +81,8 @@ def test_two_candidates_score_as_they_do_among_all(model, observation):
     some = rows(observation, many)
     two, _ = model(
         {
-            "state": some["state"], "actions": some["actions"][index, pairs], "mask": some["mask"][index, pairs],
-            "positions": pairs,
+            "state": some["state"], "positions": pairs,
+            **{key: some[key][index, pairs] for key in ("actions", "kinds", "mask")},
         }
     )  # fmt: skip
     torch.testing.assert_close(two, logits[many][index, pairs], atol=1e-4, rtol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_recsys.decision import Choice, ChoiceSession, excerpt, instruction_query, shorten
+from rl_recsys.decision import Choice, ChoiceKind, ChoiceSession, excerpt, instruction_query, shorten
 from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
 from rl_recsys.shop.page import PageKind
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play, rule_shopper
@@ -33,19 +33,25 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     choices.choose(0)
     while f"click[{target.asin.lower()}]" not in [choice.action for choice in choices.decision.choices]:
         choose(choices, "click[next >]")
-    assert f"item {target.price_text} {target.title}" in [choice.text for choice in choices.decision.choices]
+    assert f"{target.price_text} {target.title}" in [choice.text for choice in choices.decision.choices]
     choose(choices, f"click[{target.asin.lower()}]")
     first, second = list(target.options)[:2]
     assert choices.decision.state[2].startswith("chosen nothing, open " + first)
     choose(choices, f"click[{target.options[first][0]}]")
     assert choices.decision.state[2].startswith(f"chosen {first}: {target.options[first][0]}, open {second}")
-    assert f"chosen option {first}: {target.options[first][0]}" in [c.text for c in choices.decision.choices]
+    kinds = {choice.text: choice.kind for choice in choices.decision.choices}
+    assert kinds[f"{first}: {target.options[first][0]}"] is ChoiceKind.CHOSEN_OPTION
+    assert kinds[f"{first}: {target.options[first][1]}"] is ChoiceKind.OTHER_OPTION
+    assert kinds[f"{second}: {target.options[second][0]}"] is ChoiceKind.OPTION
+    assert kinds["buy now"] is ChoiceKind.BUTTON
     choose(choices, "click[features]")
     assert choices.session.kind is PageKind.DETAIL
     choose(choices, "click[< prev]")
     assert choices.decision.state[3].startswith("features: ")
     choose(choices, "click[< prev]")
-    assert any(choice.text.startswith("seen item") for choice in choices.decision.choices)
+    kinds = {choice.text: choice.kind for choice in choices.decision.choices}
+    assert kinds.pop(f"{target.price_text} {target.title}") is ChoiceKind.SEEN_PRODUCT
+    assert ChoiceKind.SEEN_PRODUCT not in kinds.values() and ChoiceKind.PRODUCT in kinds.values()
     assert choices.decision.state[1].endswith("1 seen")
 
 
@@ -60,10 +66,10 @@ def test_an_episode_is_truncated_and_an_index_past_the_end_is_a_step(shop):
 
 
 def test_a_long_list_keeps_buttons_and_the_wanted_words_in_page_order():
-    choices = [Choice("", f"option color: {word}") for word in ("red", "blue", "dark blue", "green")]
-    choices.append(Choice("", "button buy now"))
+    choices = [Choice("", f"color: {word}", ChoiceKind.OPTION) for word in ("red", "blue", "dark blue", "green")]
+    choices.append(Choice("", "buy now", ChoiceKind.BUTTON))
     kept = shorten(choices, frozenset({"blue"}), 3)
-    assert [choice.text for choice in kept] == ["option color: blue", "option color: dark blue", "button buy now"]
+    assert [choice.text for choice in kept] == ["color: blue", "color: dark blue", "buy now"]
     assert shorten(choices, frozenset(), 5) == tuple(choices)
 
 
@@ -105,14 +111,16 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path):
 
 def test_too_many_choices_are_refused(encoder):
     with pytest.raises(EncodingError, match="25 choices, the arrays hold 24"):
-        encoder.encode_choices(["x"] * 25)
+        encoder.encode_choices(["x"] * 25, [2] * 25)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=60), st.lists(st.text(max_size=200), min_size=1, max_size=24))
 def test_any_text_is_encoded_within_the_arrays(encoder, segment, texts):
     state = encoder.encode_state(("a shirt", segment))
-    actions, mask = encoder.encode_choices(texts)
+    encoded = encoder.encode_choices(texts, [ChoiceKind.OPTION] * len(texts))
+    actions, mask = encoded["actions"], encoded["mask"]
+    assert (encoded["kinds"] == mask * ChoiceKind.OPTION).all()
     assert state.shape == (64,) and actions.shape == (24, 16)
     assert mask.tolist() == [1] * len(texts) + [0] * (24 - len(texts))
     assert min(state.min(), actions.min()) >= 0 and max(state.max(), actions.max()) < encoder.vocabulary_size

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_recsys.trajectories.preferences import sample_rejected
+from rl_recsys.trajectories.preferences import lasting_steps, sample_rejected
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, TrajectoryWriter, read_trajectories
 
 
 def episode(number: int, reward: float = 1.0, source: str = "scripted") -> Trajectory:
-    step = Step("page", ("find", "search"), ("search[a]", "click[b]"), ("search a", "button b"), number % 2)
+    step = Step("url", "page", ("find", "search"), ("search[a]", "click[b]"), ("a", "b"), (1, 2), number % 2)
     return Trajectory({"asin": "B"}, number, source, "test", 0, (step, step), reward, True, {"r_att": 1.0})
 
 
@@ -55,6 +55,13 @@ def test_what_is_no_trajectory_folder_is_named(tmp_path):
 def test_the_source_is_one_of_three():
     with pytest.raises(ValueError, match="source 'robot': choose one of human, scripted, policy"):
         episode(0, source="robot")
+
+
+def test_actions_that_were_undone_are_not_preferred():
+    # results, a wrong product, its features, the product, results again, the right product
+    places = ["results", "wrong", "features", "wrong", "results", "right"]
+    steps = [Step(place, "", (), (), (), (), number) for number, place in enumerate(places)]
+    assert [step.chosen for step in lasting_steps(steps)] == [2, 3, 4, 5]
 
 
 @given(st.integers(2, 8), st.integers(0, 7), st.integers(0, 1000))
