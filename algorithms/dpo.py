@@ -92,11 +92,11 @@ class DPOConfig(OfflineConfig):
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or DPO)
-        self.beta = 0.1
+        self.beta = 1.0  # the paper's 0.1 is for sequences of tokens; a decision is one action (docs/learning.md)
         self.label_smoothing = 0.0
 
     def training(self, *, beta: float = NotProvided, label_smoothing: float = NotProvided, **kwargs: Any) -> DPOConfig:
-        """``beta`` > 0, typically 0.05 to 0.5; ``label_smoothing`` in [0, 0.5)."""
+        """``beta`` > 0, typically 0.5 to 2 for single actions; ``label_smoothing`` in [0, 0.5)."""
         super().training(**kwargs)
         if beta is not NotProvided:
             self.beta = beta

@@ -14,7 +14,7 @@ from policies.choice_model import ChoiceModel, decision_encoder
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Shop, shared_shop
-from rl_recsys.trajectories.shoppers import play, rule_shopper
+from rl_recsys.trajectories.shoppers import full_instruction, play, rule_shopper
 
 SESSIONS_AT_ONCE = 16
 RULE = "rule"  # the name of the arm without a model
@@ -39,7 +39,7 @@ class Outcome:
 def rule_episodes(shop: Shop, goals: Sequence[int]) -> Iterator[Outcome]:
     """The rule baseline on these goals, in order."""
     for goal in goals:
-        episode = play(shop, goal, rule_shopper, source="scripted", author=RULE, seed=0)
+        episode = play(shop, goal, rule_shopper, source="scripted", author=RULE, seed=0, queries=full_instruction)
         yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 

@@ -22,6 +22,12 @@ class Arguments(TrainingArguments):
 
     policy: Path
     """Policy folder to start from; it is also the frozen reference."""
+    learning_rate: float = 5e-6
+    """Adam's rate for the encoder."""
+    head_rate: float = 10.0
+    """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
+    iterations: int = 6
+    """Iterations in all; an iteration is one line of progress.jsonl."""
     trajectories: Path
     """Folder of the trajectories whose actions are preferred."""
     minimum_reward: float = 1.0
@@ -30,8 +36,8 @@ class Arguments(TrainingArguments):
     """Use only this many episodes, the first recorded."""
     updates: int = 10
     """Gradient steps an iteration."""
-    beta: float = 0.1
-    """Strength of the pull to the reference, 0.05 to 0.5; smaller lets the policy go further."""
+    beta: float = 1.0
+    """Strength of the pull to the reference, 0.5 to 2; smaller lets the policy go further."""
     label_smoothing: float = 0.0
     """Share of preferences taken to be wrong, in [0, 0.5)."""
 

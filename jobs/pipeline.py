@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -23,13 +24,14 @@ from rl_recsys.progress import format_seconds
 
 JOBS = Path(__file__).parent
 ALGORITHMS = ("imitation", "ppo", "dpo")
+DEMO_SHOP = Path("shops/demo")
 
 
 @dataclass(kw_only=True)
 class Arguments:
     """Run all stages. The defaults take a quarter of an hour on two cores."""
 
-    shop: Path = Path("shops/demo")
+    shop: Path = DEMO_SHOP
     """Shop folder; the demo shop is made there if there is none."""
     out: Path
     """Folder for everything: trajectories, runs, table.md, results.json, learning_curves.png."""
@@ -39,20 +41,24 @@ class Arguments:
     """Demonstrations to record, of as many training goals."""
     imitation_iterations: int = 20
     """Iterations of imitation, 10 gradient steps each."""
-    ppo_iterations: int = 6
+    ppo_iterations: int = 4
     """Iterations of PPO, --ppo-steps environment steps each."""
-    ppo_steps: int = 384
+    ppo_steps: int = 512
     """Environment steps PPO samples an iteration."""
-    dpo_iterations: int = 12
+    dpo_iterations: int = 6
     """Iterations of DPO, 10 gradient steps each."""
     frozen_layers: int = 3
     """Layers of the encoder that are not trained."""
     encoder: str = "minilm"
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
     goals: int = 200
-    """Test goals each arm plays, greedily and sampled."""
+    """Test goals each arm plays."""
+    modes: tuple[Literal["greedy", "sampled"], ...] = ("greedy", "sampled")
+    """How policies play them: greedy takes the best action, sampled draws from the policy."""
     evaluate_every: int = 4
     """Iterations between the points of the learning curve."""
+    evaluation_goals: int = 50
+    """Training goals a point of the learning curve is made of."""
     num_workers: int = 2
     """Rollout processes."""
     num_gpus: float = 0
@@ -78,14 +84,15 @@ def main(arguments: Arguments) -> None:
 def _stages(arguments: Arguments):
     out, shop = arguments.out, ["--shop", arguments.shop]
     demonstrations = out / "demonstrations"
-    if not (arguments.shop / "manifest.json").is_file():
+    if arguments.shop == DEMO_SHOP and not (arguments.shop / "manifest.json").is_file():
         yield "prepare the demo shop", [JOBS / "prepare.py", "--out", arguments.shop]
     yield (
         "demonstrate",
         [JOBS / "demonstrate.py", *shop, "--out", demonstrations, "--trajectories", arguments.trajectories],
     )
     common = [*shop, "--num-workers", arguments.num_workers, "--num-gpus", arguments.num_gpus,
-              "--frozen-layers", arguments.frozen_layers, "--evaluate-every", arguments.evaluate_every]  # fmt: skip
+              "--frozen-layers", arguments.frozen_layers, "--evaluate-every", arguments.evaluate_every,
+              "--evaluation-goals", arguments.evaluation_goals]  # fmt: skip
     policies = []
     for seed in arguments.seeds:
         folder = out / f"seed-{seed}"
@@ -107,7 +114,8 @@ def _stages(arguments: Arguments):
         policies += [f"{name}={folder / name / 'policy'}" for name in ALGORITHMS]
     yield "evaluate", [
         JOBS / "evaluate.py", *shop, "--out", out, "--goals", arguments.goals,
-        "--num-workers", arguments.num_workers, "--policies", *sorted(policies, key=_arm_order),
+        "--num-workers", arguments.num_workers, "--modes", *arguments.modes,
+        "--policies", *sorted(policies, key=_arm_order),
     ]  # fmt: skip
 
 

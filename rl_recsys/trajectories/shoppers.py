@@ -106,6 +106,11 @@ def _index(choice_session: ChoiceSession, label: str) -> int:
     return 0  # not on offer (a label the action grammar cannot name): the first button leads back
 
 
+def full_instruction(instruction: str) -> list[str]:
+    """What the rule baseline searches: the whole instruction, price clause and all (WebShop's rule)."""
+    return [instruction.replace("[", " ").replace("]", " ").strip().lower()]
+
+
 def play(
     shop: Shop, goal_index: int, shopper: Shopper, *, source: str, author: str, seed: int, **options
 ) -> Trajectory:

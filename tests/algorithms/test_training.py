@@ -207,8 +207,15 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
     )
 
 
-def test_ppos_workers_start_with_the_policys_weights_and_their_own_goals(policy_folder, shop_folder):
+@pytest.fixture(scope="module")
+def ppo_algorithm(policy_folder, shop_folder):
+    """Two rollout workers; the last test that uses them breaks them."""
     algorithm = ppo(policy_folder, shop_folder).build_algo()
+    yield algorithm
+    algorithm.stop()
+
+
+def test_ppos_workers_start_with_the_policys_weights_and_their_own_goals(ppo_algorithm, policy_folder):
     expected = ChoiceModel.from_pretrained(policy_folder).encoder.state_dict()
 
     def inspect(runner):
@@ -216,8 +223,7 @@ def test_ppos_workers_start_with_the_policys_weights_and_their_own_goals(policy_
         first = runner.env.unwrapped.envs[0].unwrapped
         return {name: tensor.numpy() for name, tensor in encoder.items()}, set(first._goals.tolist())
 
-    found = algorithm.env_runner_group.foreach_env_runner(inspect, local_env_runner=False)
-    algorithm.stop()
+    found = ppo_algorithm.env_runner_group.foreach_env_runner(inspect, local_env_runner=False)
     assert len(found) == 2
     for state, _ in found:
         for name, tensor in expected.items():
@@ -225,19 +231,16 @@ def test_ppos_workers_start_with_the_policys_weights_and_their_own_goals(policy_
     assert not found[0][1] & found[1][1]
 
 
-def test_a_failing_worker_stops_the_run_with_its_traceback(policy_folder, shop_folder, tmp_path, monkeypatch):
-    algorithm = ppo(policy_folder, shop_folder).build_algo()
-
+def test_a_failing_worker_stops_the_run_with_its_traceback(ppo_algorithm, shop_folder):
     def break_search(runner):
         def fail(query):
             raise RuntimeError("the index burnt down")
 
         shared_shop(str(shop_folder)).search = fail
 
-    algorithm.env_runner_group.foreach_env_runner(break_search, local_env_runner=False)
+    ppo_algorithm.env_runner_group.foreach_env_runner(break_search, local_env_runner=False)
     with pytest.raises(WorkerFailure, match=r"rollout worker \d failed:(.|\n)*the index burnt down"):
-        algorithm.train()
-    algorithm.stop()
+        ppo_algorithm.train()
 
 
 def test_a_request_that_does_not_fit_says_what_is_short(policy_folder, shop_folder):
