@@ -13,11 +13,15 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from algorithms.cluster import connect, require
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
-from algorithms.rollouts import policy_episodes
 from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
+from policies.episodes import policy_episodes
 from rl_recsys.shop import shared_shop
+
+#: Flags that may differ when a run is gone on with: they do not decide what is learnt.
+INCIDENTAL = ("num_gpus", "checkpoint_every", "evaluate_every", "evaluation_goals")
+SEED_STRIDE = 1_000_003
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 
@@ -58,7 +62,7 @@ def configure(config: Config, arguments: TrainingArguments, policy: Path) -> Con
     """The settings that all algorithms share."""
     config.training(policy=str(policy.resolve()), lr=arguments.learning_rate)
     config.learners(
-        num_learners=0,
+        num_learners=1 if arguments.num_gpus else 0,  # without a GPU it learns in the driver
         num_gpus_per_learner=arguments.num_gpus,
         learner_config_dict={HEAD_RATE: arguments.head_rate, FROZEN_LAYERS: arguments.frozen_layers},
     )
@@ -67,13 +71,17 @@ def configure(config: Config, arguments: TrainingArguments, policy: Path) -> Con
 
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
-    training = TrainingRun(arguments.out, asdict(arguments))
+    fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
+    policy_config(config.policy)
+    deciding = {name: value for name, value in asdict(arguments).items() if name not in INCIDENTAL}
+    training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": fingerprint})
     training.open()
     if training.finished:
         print(f"{training.policy_folder}: this run is finished")
         return read_policy_file(training.policy_folder, TRAINING_FILE)
-    shared_shop(arguments.shop)  # what is missing is said before Ray is started
-    policy_config(config.policy)
+    if config.is_online:
+        # RLlib seeds the environments at their first reset only: a run that goes on would meet its first goals again.
+        config.debugging(seed=arguments.seed + SEED_STRIDE * training.trained)
     torch.manual_seed(arguments.seed)
     connect(num_cpus=arguments.num_workers + 1)
     require(config)
@@ -91,7 +99,8 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
 
 def _evaluation(arguments: TrainingArguments, policy: str):
     shop, encoder = shared_shop(arguments.shop), decision_encoder(policy)
-    goals = random.Random(0).sample(shop.split("train"), arguments.evaluation_goals)
+    training = shop.split("train")
+    goals = random.Random(0).sample(training, min(arguments.evaluation_goals, len(training)))
 
     def play(model: ChoiceModel) -> dict[str, float]:
         outcomes = list(policy_episodes(model, encoder, shop, goals, greedy=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Mapping
 
 import ray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -13,8 +14,7 @@ from rl_recsys.errors import UserError
 
 #: What Ray and RLlib print on every run that no user can act on.
 _NOISE = re.compile(
-    "new API stack|RLModuleConfig|RLModule\\(config=|Install gputil|Trainable.setup took|Overriding environment|"
-    "constructor arguments in the object store|max_restarts|FutureWarning: Tip|sanity check"
+    "new API stack|RLModuleConfig|RLModule\\(config=|Install gputil|Trainable.setup took|Overriding environment"
 )
 
 
@@ -55,18 +55,25 @@ def connect(*, num_cpus: int | None = None) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**options)
         return
-    # A cluster of one process, reachable on loopback only: no token file is left in the user's home.
+    # "local": never the cluster that somebody started on this machine. Without a token, none is left in the home.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cores = max(os.cpu_count() or 1, num_cpus or 1)
-    ray.init(num_cpus=cores, include_dashboard=False, **options)
+    ray.init(address="local", num_cpus=cores, include_dashboard=False, **options)
 
 
 def require(config: AlgorithmConfig) -> None:
-    """Raise ``ClusterError`` where the cluster cannot meet what ``config`` asks for; Ray itself would wait for ever."""
-    need = config.algo_class.default_resource_request(config).required_resources
+    """``require_resources`` for what the algorithm of ``config`` asks for."""
+    require_resources(config.algo_class.default_resource_request(config).required_resources)
+
+
+def require_resources(need: Mapping[str, float]) -> None:
+    """Raise ``ClusterError`` where the cluster cannot meet ``need``; Ray itself would wait for ever."""
     have = ray.cluster_resources()
-    short = [f"{name}: {amount:g} needed, {have.get(name, 0):g} there" for name, amount in need.items()
-             if amount > have.get(name, 0)]  # fmt: skip
+    short = [
+        f"{name}: {amount:g} needed, {have.get(name, 0):g} there"
+        for name, amount in need.items()
+        if amount > have.get(name, 0)
+    ]
     if short:
         raise ClusterError(
             f"the cluster is too small ({'; '.join(short)}); lower --num-workers or --num-gpus, or add nodes"

@@ -22,7 +22,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
-from algorithms.learner import LEARNER_DEFAULTS, ChoiceLearner
+from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import ppo_loss
 from algorithms.spaces import policy_config, space_from_policy
 from envs import CHOICE_ID
@@ -30,6 +30,7 @@ from policies.choice_model import ChoiceModel
 from policies.choice_module import module_spec, module_state
 from rl_recsys.errors import UserError
 
+EMPTY_ITERATIONS = 3  # iterations without a sample before the run is given up
 FAILURE_PATIENCE_S = 10.0  # how long a worker that was marked unhealthy is asked why
 
 
@@ -113,8 +114,13 @@ class ShopEnvRunner(SingleAgentEnvRunner):
 class FailFast(RLlibCallback):
     """Stops the run when a worker's code has failed. RLlib would go on without samples, reporting nan for ever.
 
-    A worker whose process is gone is another matter: it is started again and training goes on.
+    A worker whose process is gone is another matter: it is started again and training goes on, but not for ever
+    without a single sample.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sampled, self._empty = 0.0, 0
 
     def on_train_result(self, *, algorithm: Any, metrics_logger: Any = None, result: dict, **kwargs: Any) -> None:
         """Ask each unhealthy worker why."""
@@ -128,6 +134,14 @@ class FailFast(RLlibCallback):
                 continue
             if failure:
                 raise WorkerFailure(f"rollout worker {index} failed:\n{failure}")
+        sampled = result.get("env_runners", {}).get("num_env_steps_sampled_lifetime", 0.0)
+        self._empty = 0 if sampled > self._sampled else self._empty + 1
+        self._sampled = max(sampled, self._sampled)
+        if self._empty >= EMPTY_ITERATIONS:
+            raise WorkerFailure(
+                f"no environment step was sampled in {self._empty} iterations: the rollout workers do not come back; "
+                "was the machine out of memory? Fewer --num-workers or --environments need less"
+            )
 
 
 def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
@@ -151,7 +165,7 @@ class PPOConfig(RLlibPPOConfig):
         self.gamma, self.lambda_ = 0.9, 0.95
         self.clip_param, self.vf_loss_coeff, self.entropy_coeff = 0.2, 0.5, 0.003
         self.use_kl_loss = False
-        self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 2
+        self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 1
         self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
         # RLlib's "complete_episodes" keeps the first episodes to end and throws away those under way, at every call:
         # short episodes, which buy too early, are then most of what is learnt from (success 36 % where it is 62 %).
@@ -159,7 +173,7 @@ class PPOConfig(RLlibPPOConfig):
         self.num_envs_per_env_runner = 8
         self.sample_timeout_s = 3600.0  # RLlib drops later samples in silence, and its default is a minute
         self.restart_failed_env_runners = True
-        self.learner_config_dict = dict(LEARNER_DEFAULTS)
+        self.learner_config_dict = LEARNER_DEFAULTS | {HEAD_RATE: 10.0}
         self.callbacks(FailFast, on_episode_end=log_success)
 
     def training(self, *, policy: str = NotProvided, **kwargs: Any) -> PPOConfig:

@@ -1,116 +1,30 @@
-"""Episodes of a policy on given goals: many sessions at once in a process, many processes on Ray."""
+"""Episodes on given goals in many processes: Ray actors, each with a shop, a policy and Java of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import ray
 import torch
 
+from algorithms.cluster import require_resources
 from policies.choice_model import ChoiceModel, decision_encoder
-from rl_recsys.decision import MAX_STEPS, ChoiceSession
-from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.shop import Shop, shared_shop
-from rl_recsys.trajectories.shoppers import full_instruction, play, rule_shopper
-
-SESSIONS_AT_ONCE = 16
-RULE = "rule"  # the name of the arm without a model
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one episode ended. ``reward`` in [0, 1], 0 without a purchase; ``parts`` is WebShop's breakdown."""
-
-    goal: int
-    reward: float
-    steps: int
-    bought: bool
-    parts: dict[str, float | bool]
-
-    @property
-    def success(self) -> bool:
-        """WebShop's success: a reward of exactly 1."""
-        return self.reward == 1.0
-
-
-def rule_episodes(shop: Shop, goals: Sequence[int]) -> Iterator[Outcome]:
-    """The rule baseline on these goals, in order."""
-    for goal in goals:
-        episode = play(shop, goal, rule_shopper, source="scripted", author=RULE, seed=0, queries=full_instruction)
-        yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
-
-
-def policy_episodes(
-    model: ChoiceModel,
-    encoder: DecisionEncoder,
-    shop: Shop,
-    goals: Sequence[int],
-    *,
-    greedy: bool,
-    seed: int = 0,
-    max_steps: int = MAX_STEPS,
-) -> Iterator[Outcome]:
-    """One episode of the model for each goal, as they end. ``greedy`` takes the best action, else they are sampled.
-
-    Each episode draws from its own generator (seed, goal), so the outcome does not depend on which goals are played
-    together or where.
-    """
-    waiting = list(reversed(goals))
-    running: list[tuple[int, ChoiceSession, np.random.Generator]] = []
-    device = next(model.parameters()).device
-    model.eval()
-    while waiting or running:
-        while waiting and len(running) < SESSIONS_AT_ONCE:
-            goal = int(waiting.pop())
-            choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
-            running.append((goal, choices, np.random.default_rng((seed, goal))))
-        logits = _score(model, encoder, [choices for _, choices, _ in running], device)
-        still = []
-        for row, (goal, choices, rng) in zip(logits, running, strict=True):
-            row = row[: len(choices.decision.choices)]
-            if not greedy:
-                row = row + rng.gumbel(size=len(row))  # the largest is a draw from the softmax
-            result = choices.choose(int(np.argmax(row)))
-            if result.done or choices.truncated:
-                yield Outcome(
-                    goal, result.reward if result.done else 0.0, choices.steps, result.done, result.reward_parts
-                )
-            else:
-                still.append((goal, choices, rng))
-        running = still
-
-
-def _score(
-    model: ChoiceModel, encoder: DecisionEncoder, sessions: Sequence[ChoiceSession], device: torch.device
-) -> np.ndarray:
-    """Logits [B, A] of the sessions' decisions; a decision with one choice is not scored."""
-    logits = np.zeros((len(sessions), encoder.shape.choices))
-    open_rows = [row for row, choices in enumerate(sessions) if len(choices.decision.choices) > 1]
-    if open_rows:
-        encoded = [encoder.encode(sessions[row].decision) for row in open_rows]
-        observation = {
-            key: torch.as_tensor(np.stack([one[key] for one in encoded]), device=device) for key in encoded[0]
-        }
-        with torch.no_grad():
-            logits[open_rows] = model(observation)[0].cpu().numpy()
-    return logits
+from policies.episodes import RULE, SESSIONS_AT_ONCE, Outcome, policy_episodes, rule_episodes
+from rl_recsys.errors import UserError
+from rl_recsys.shop import shared_shop
 
 
 @ray.remote
 class RolloutWorker:
     """An actor that plays goals with one policy, or with the rule; it hosts its own shop and Java."""
 
-    def __init__(self, shop: str, policy: str):
+    def __init__(self, shop: str, policy: str, device: str):
         torch.set_num_threads(1)
         self._shop = shared_shop(shop)
         self._model = None
         if policy != RULE:
-            self._model, self._encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)
-            if torch.cuda.is_available():
-                self._model.cuda()
+            self._model, self._encoder = ChoiceModel.from_pretrained(policy).to(device), decision_encoder(policy)
 
     def play(self, goals: Sequence[int], greedy: bool, seed: int) -> list[Outcome]:
         """The outcomes of these goals."""
@@ -131,11 +45,14 @@ def evaluate(
     progress: Callable[[int], None] = lambda episodes: None,
 ) -> list[Outcome]:
     """Outcomes of a policy folder (or "rule") on these goals, in their order, played by Ray actors in parallel."""
+    if num_workers < 1:
+        raise UserError(f"{num_workers} rollout workers: at least one is needed")
+    require_resources({"CPU": num_workers, "GPU": num_gpus})
     name = RULE if str(policy) == RULE else str(Path(policy).resolve())
-    share = num_gpus / num_workers
+    options = {"num_cpus": 1, "num_gpus": num_gpus / num_workers}
+    device = "cuda" if num_gpus else "cpu"
     workers = [
-        RolloutWorker.options(num_cpus=1, num_gpus=share).remote(str(Path(shop).resolve()), name)
-        for _ in range(num_workers)
+        RolloutWorker.options(**options).remote(str(Path(shop).resolve()), name, device) for _ in range(num_workers)
     ]
     chunks = [list(goals[start : start + 2 * SESSIONS_AT_ONCE]) for start in range(0, len(goals), 2 * SESSIONS_AT_ONCE)]
     idle, pending, found = list(workers), {}, {}

@@ -19,14 +19,16 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_policy_file
 from policies.choice_module import load_module_state
 from rl_recsys.errors import UserError
+from rl_recsys.files import write_text
 from rl_recsys.progress import format_seconds, progress
+from rl_recsys.settings import claim
 
-POLICY, CHECKPOINTS, PROGRESS, SETTINGS = "policy", "checkpoints", "progress.jsonl", "settings.json"
+POLICY, CHECKPOINTS, PROGRESS = "policy", "checkpoints", "progress.jsonl"
 KEPT_CHECKPOINTS = 2
 
 
 class RunError(UserError):
-    """The run folder cannot be used as asked; the message names the remedy."""
+    """Training cannot go on; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,15 @@ class TrainingRun:
         """Whether the run has written its policy."""
         return (self.policy_folder / "config.json").is_file()
 
+    @property
+    def trained(self) -> int:
+        """Iterations in the last checkpoint; 0 where there is none."""
+        found = _checkpoints(self.folder / CHECKPOINTS)
+        return int(found[-1].name.rpartition("-")[2]) if found else 0
+
     def open(self) -> None:
-        """Make the folder, or check that it was made with the same settings. Raises ``RunError`` otherwise."""
-        path = self.folder / SETTINGS
-        if path.is_file():
-            before = json.loads(path.read_text())
-            changed = sorted(k for k in before.keys() | self.settings.keys() if before.get(k) != self.settings.get(k))
-            if changed:
-                listed = "; ".join(f"{k}: {before.get(k)} before, {self.settings.get(k)} now" for k in changed)
-                raise RunError(f"{self.folder} holds a run with other settings ({listed}); use another --out")
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, self.settings)
+        """Make the folder, or check that what was begun there had the same settings (``SettingsError`` otherwise)."""
+        claim(self.folder, self.settings, begun=self.finished or self.trained > 0)
 
     def train(
         self,
@@ -92,7 +91,7 @@ class TrainingRun:
             if evaluation and not self.rows:
                 self._evaluate(algorithm, evaluation, 0)
             with progress(f"{type(algorithm).__name__}", iterations) as task:
-                task.update(done)
+                task.resume(done)
                 for iteration in range(done + 1, iterations + 1):
                     result = algorithm.train()
                     row = self._log(iteration, result)
@@ -146,12 +145,11 @@ class TrainingRun:
             shutil.rmtree(old)
 
     def _resume(self, algorithm: Algorithm) -> int:
-        found = _checkpoints(self.folder / CHECKPOINTS)
-        if not found:
+        done = self.trained
+        if not done:
             (self.folder / PROGRESS).unlink(missing_ok=True)  # iterations before the first checkpoint are done again
             return 0
-        algorithm.restore_from_path(str(found[-1].resolve()))
-        done = int(found[-1].name.rpartition("-")[2])
+        algorithm.restore_from_path(str(_checkpoints(self.folder / CHECKPOINTS)[-1].resolve()))
         lines = (self.folder / PROGRESS).read_text().splitlines()
         self.rows = [row for row in map(_parse, lines) if row and row["iteration"] <= done]
         write_text(self.folder / PROGRESS, "".join(json.dumps(row) + "\n" for row in self.rows))
@@ -202,15 +200,3 @@ def _parse(line: str) -> dict | None:
         return json.loads(line)
     except ValueError:  # the line that a kill cut short
         return None
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON whole or not at all."""
-    write_text(path, json.dumps(value, indent=1))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

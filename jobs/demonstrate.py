@@ -13,6 +13,7 @@ import tyro
 
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
+from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
@@ -25,7 +26,7 @@ class Arguments:
     shop: Path
     """Shop folder made by jobs/prepare.py."""
     out: Path
-    """Folder of trajectories to write, or to go on with: episodes that are there already are not played again."""
+    """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
     trajectories: int = 1200
     """Episodes in all, each of another training goal (the paper has 1,200)."""
     seed: int = 0
@@ -39,11 +40,14 @@ def main(arguments: Arguments) -> None:
     if arguments.trajectories > len(training):
         raise UserError(f"{arguments.trajectories} trajectories asked for, {len(training)} training goals there")
     goals = random.Random(arguments.seed).sample(training, arguments.trajectories)
+    begun = bool(list(arguments.out.glob("part-*.arrows")))
+    settings = {"shop": shop.fingerprint, "seed": arguments.seed, "trajectories": arguments.trajectories}
+    claim(arguments.out, settings, begun=begun)
     played = set()
-    if list(arguments.out.glob("part-*.arrows")):
+    if begun:
         played = {trajectory.goal_index for trajectory in read_trajectories(arguments.out)}
     with TrajectoryWriter(arguments.out) as writer, progress("demonstrate", len(goals)) as task:
-        task.update(len(played))
+        task.resume(len(played))
         for goal in goals:
             if goal in played:
                 continue

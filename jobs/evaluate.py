@@ -8,6 +8,8 @@ A name given several times is one arm trained with several seeds: --policies dpo
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +18,12 @@ from typing import Literal
 import tyro
 
 from algorithms.cluster import connect
-from algorithms.rollouts import RULE, Outcome, evaluate
-from algorithms.training import write_json, write_text
+from algorithms.rollouts import evaluate
 from policies.choice_model import TRAINING_FILE, read_policy_file
+from policies.episodes import RULE, Outcome
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import ArmResult, arm_result, markdown_table, print_table, report_json
+from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 
@@ -51,7 +54,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
-    goals = list(Shop.open(arguments.shop).split("test"))[: arguments.goals]
+    shop = Shop.open(arguments.shop)
+    goals = list(shop.split("test"))[: arguments.goals]
     arms: dict[str, list[str]] = defaultdict(list)
     arms[RULE].append(RULE)
     for policy in arguments.policies:
@@ -66,21 +70,26 @@ def main(arguments: Arguments) -> None:
         for mode in MODES[:1] if name == RULE else arguments.modes:
             label = name if name == RULE else f"{name}, {mode}"
             outcomes = [
-                _outcomes(arguments, goals, name, number, folder, mode) for number, folder in enumerate(folders)
+                _outcomes(arguments, shop, goals, name, number, folder, mode) for number, folder in enumerate(folders)
             ]
             results.append(_result(label, outcomes, [] if name == RULE else [_minutes(folder) for folder in folders]))
     title = f"{len(goals)} test goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
-    write_json(arguments.out / "results.json", report_json(results, {"arguments": _plain(arguments), "title": title}))
+    write_json(
+        arguments.out / "results.json",
+        report_json(results, {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint}),
+    )
 
 
-def _outcomes(arguments: Arguments, goals: list[int], name: str, number: int, folder: str, mode: str) -> list[Outcome]:
+def _outcomes(
+    arguments: Arguments, shop: Shop, goals: list[int], name: str, number: int, folder: str, mode: str
+) -> list[Outcome]:
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
     training = {} if name == RULE else read_policy_file(Path(folder), TRAINING_FILE)
     key = {"policy": folder, "training": training, "mode": mode, "seed": arguments.seed, "goals": len(goals)}
-    key = json.loads(json.dumps(key | {"shop": str(arguments.shop)}))
+    key = json.loads(json.dumps(key | {"shop": shop.fingerprint}))
     if path.is_file():
         header, *lines = map(json.loads, path.read_text().splitlines())
         if header == key:
@@ -103,10 +112,6 @@ def _result(label: str, outcomes: list[list[Outcome]], minutes: list[float]) -> 
 def _minutes(folder: str) -> float:
     """Training minutes from nothing: the policy's own and those of the one it started from."""
     return read_policy_file(Path(folder), TRAINING_FILE)["total_training_seconds"] / 60
-
-
-def _plain(arguments: Arguments) -> dict:
-    return json.loads(json.dumps(asdict(arguments), default=str))
 
 
 if __name__ == "__main__":

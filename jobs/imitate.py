@@ -45,10 +45,9 @@ def main(arguments: Arguments) -> None:
     start = arguments.policy
     if start is None:
         start = arguments.out / "start"
-        if not (start / "config.json").is_file():
-            torch.manual_seed(arguments.seed)
-            model = ChoiceModel.from_encoder(arguments.encoder)
-            model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder), training={"fresh": True})
+        torch.manual_seed(arguments.seed)
+        model = ChoiceModel.from_encoder(arguments.encoder)
+        model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
     config = configure(ImitationConfig(), arguments, start).training(
         trajectories=str(arguments.trajectories.resolve()),
         minimum_reward=arguments.minimum_reward,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from policies.encoders import blank_encoder, encoder_folder, load_encoder
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.errors import UserError
+from rl_recsys.files import whole_folder
 
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
@@ -156,20 +155,14 @@ class ChoiceModel(nn.Module):
     def save_pretrained(self, folder: str | Path, *, tokenizer: str | Path, training: Mapping | None = None) -> None:
         """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.
 
-        It is written aside and renamed, so the folder is whole or as it was.
+        It is written aside and renamed, so a folder of this name is whole.
         """
-        folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        shutil.copyfile(Path(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
-        (aside / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1))
-        (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
-        weights = {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()}
-        safetensors.torch.save_file(weights, aside / WEIGHTS_FILE)
-        os.chmod(aside, 0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(aside, folder)
+        with whole_folder(Path(folder)) as aside:
+            shutil.copyfile(Path(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
+            (aside / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1))
+            (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
+            weights = {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()}
+            safetensors.torch.save_file(weights, aside / WEIGHTS_FILE)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> ChoiceModel:

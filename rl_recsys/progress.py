@@ -17,10 +17,16 @@ class Task:
 
     def __init__(self, title: str, total: int | None):
         self.title, self.total, self.done, self.note = title, total, 0, ""
+        self._earlier = 0
 
     def advance(self, count: int = 1, note: str | None = None) -> None:
         """``count`` more units are done; ``note`` is shown behind the bar."""
         self.update(self.done + count, note)
+
+    def resume(self, done: int) -> None:
+        """``done`` units were done by an earlier run; they say nothing of this one's pace."""
+        self._earlier = done
+        self.update(done)
 
     def update(self, done: int, note: str | None = None) -> None:
         """``done`` units are done in all."""
@@ -44,7 +50,6 @@ class _LineTask(Task):
     def __init__(self, title: str, total: int | None):
         super().__init__(title, total)
         self._start = self._last = time.monotonic()
-        self._first = 0
 
     def _show(self) -> None:
         now = time.monotonic()
@@ -52,8 +57,9 @@ class _LineTask(Task):
             return
         self._last = now
         left = ""
-        if self.total and self.done:
-            left = f", {format_seconds((now - self._start) / self.done * (self.total - self.done))} left"
+        here = self.done - self._earlier
+        if self.total and here:
+            left = f", {format_seconds((now - self._start) / here * (self.total - self.done))} left"
         print(f"{self.title}: {self.done}{f' of {self.total}' if self.total else ''}{left}  {self.note}", flush=True)
 
 

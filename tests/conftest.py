@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -14,6 +15,11 @@ from rl_recsys.encoding import EncodingShape
 from rl_recsys.shop import Shop
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+
+hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
+hypothesis.settings.load_profile("loaded")
+
+torch.set_num_threads(1)  # tiny models: a second thread only waits
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 WEBSHOP_1K = SHARED / "webshop-1k"

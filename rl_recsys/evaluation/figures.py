@@ -23,7 +23,7 @@ def learning_curves(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for (arm, lines), (color, marker) in zip(curves.items(), STYLES, strict=False):
-        for number, points in enumerate(lines):
+        for number, points in enumerate(filter(None, lines)):
             minutes, success = zip(*points, strict=True)
             label = arm if number == 0 else None
             axes.plot(minutes, [100 * s for s in success], color=color, marker=marker, ms=5, lw=1.5, label=label)

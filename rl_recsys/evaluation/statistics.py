@@ -39,10 +39,10 @@ def bootstrap_interval(
         raise ValueError(f"expected values [seeds, goals], got the shape {table.shape}")
     rng = np.random.default_rng(seed)
     seeds, goals = table.shape
-    means = np.empty(RESAMPLES)
-    for sample in range(RESAMPLES):
-        rows = table[rng.integers(seeds, size=seeds)].mean(0)
-        means[sample] = rows[rng.integers(goals, size=goals)].mean()
+    # How often each seed and each goal is drawn, in every resample at once.
+    by_seed = rng.multinomial(seeds, [1 / seeds] * seeds, size=RESAMPLES) / seeds
+    by_goal = rng.multinomial(goals, [1 / goals] * goals, size=RESAMPLES) / goals
+    means = ((by_seed @ table) * by_goal).sum(1)
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return float(low), float(high)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from rl_recsys.files import checksum, whole_folder
 from rl_recsys.shop.catalog import (
     PRODUCT_SCHEMA,
     Product,
@@ -24,7 +22,7 @@ from rl_recsys.shop.catalog import (
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, human_goals, in_webshop_order, synthetic_goals
 from rl_recsys.shop.nouns import title_nouns
 from rl_recsys.shop.search import build_index
-from rl_recsys.shop.shop import ASINS, FORMAT_VERSION, GOALS, INDEX, MANIFEST, PRODUCTS, checksum
+from rl_recsys.shop.shop import ASINS, FORMAT_VERSION, GOALS, INDEX, MANIFEST, PRODUCTS
 
 CHUNK = 2_000  # products a record batch
 
@@ -52,16 +50,8 @@ def compile_shop(
         raise RawDataError(f"goals {source.goals!r}: choose synthetic or human")
     if source.goals == "human" and source.human_instructions is None:
         raise RawDataError("human goals need an items_human_ins file")
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        manifest = _compile_into(aside, source, seed, progress)
-        _replace_folder(aside, out)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    return manifest
+    with whole_folder(Path(out)) as aside:
+        return _compile_into(aside, source, seed, progress)
 
 
 def _compile_into(folder: Path, source: Source, seed: int, progress: Callable[[str, int], None]) -> dict:
@@ -126,15 +116,3 @@ def _write_goals(folder: Path, goals: list[Goal]) -> None:
 def _write_table(path: Path, table: pa.Table) -> None:
     with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
-
-
-def _replace_folder(new: Path, target: Path) -> None:
-    """Put ``new`` in the place of ``target``, whose old content goes last."""
-    old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent)) / target.name
-        os.rename(target, old)
-    os.chmod(new, 0o755)
-    os.rename(new, target)
-    if old is not None:
-        shutil.rmtree(old.parent, ignore_errors=True)

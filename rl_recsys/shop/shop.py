@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rl_recsys.errors import UserError
+from rl_recsys.files import checksum
 from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import SPLITS, Goal
 from rl_recsys.shop.search import Searcher
@@ -72,6 +73,12 @@ class Shop:
             if verify and checksum(path) != entry["sha256"]:
                 raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
         return cls(folder, manifest)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of all the shop's files: equal for equal shops, wherever they lie."""
+        listed = json.dumps({name: entry["sha256"] for name, entry in sorted(self.manifest["files"].items())})
+        return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
     @property
     def goal_count(self) -> int:
@@ -152,12 +159,6 @@ def _shared(folder: Path) -> Shop:
 def shared_shop(folder: str | Path) -> Shop:
     """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM."""
     return _shared(Path(folder).resolve())
-
-
-def checksum(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _mapped(path: Path) -> pa.Table:

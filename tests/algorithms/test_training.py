@@ -14,11 +14,13 @@ from algorithms.dpo import REFERENCE_MARGIN, DPOConfig, RecordedPreferences
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.offline import EpisodeBatches, open_steps
-from algorithms.ppo import KeepDecisions, PPOConfig, WorkerFailure
-from algorithms.rollouts import evaluate, policy_episodes
-from algorithms.training import Evaluation, RunError, TrainingRun, current_model
+from algorithms.ppo import FailFast, KeepDecisions, PPOConfig, WorkerFailure
+from algorithms.rollouts import evaluate
+from algorithms.training import Evaluation, TrainingRun, current_model
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
+from policies.episodes import policy_episodes
+from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
@@ -98,11 +100,11 @@ def interrupt(folder, config, after, monkeypatch):
 
 @pytest.mark.parametrize("make", [imitation, dpo])
 def test_an_offline_run_goes_on_to_the_same_weights(make, policy_folder, trajectories, tmp_path, monkeypatch):
-    straight = train(tmp_path / "straight", make(policy_folder, trajectories), 6)
+    straight = train(tmp_path / "straight", make(policy_folder, trajectories), 6, every=100)
     interrupt(tmp_path / "killed", make(policy_folder, trajectories), 5, monkeypatch)
     kept = sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir())
     assert kept == ["iteration-000002", "iteration-000004"]
-    resumed = train(tmp_path / "killed", make(policy_folder, trajectories), 6)
+    resumed = train(tmp_path / "killed", make(policy_folder, trajectories), 6, every=100)
     assert [row["iteration"] for row in resumed.rows] == [1, 2, 3, 4, 5, 6]
     first, second = (ChoiceModel.from_pretrained(run.policy_folder) for run in (straight, resumed))
     # Equal only if the optimizer's moments, the place in the data and the draws were restored with the weights.
@@ -120,7 +122,7 @@ def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_pa
 
 
 def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectories, tmp_path):
-    run = train(tmp_path / "run", dpo(policy_folder, trajectories), 10)
+    run = train(tmp_path / "run", dpo(policy_folder, trajectories), 10, every=100)
     assert run.rows[0]["learners/dpo_loss"] > run.rows[-1]["learners/dpo_loss"]
     assert run.rows[-1]["learners/reward_margin"] > 0
     assert run.rows[-1]["learners/preference_accuracy"] > 0.6
@@ -197,10 +199,10 @@ def test_only_decisions_reach_ppos_learner_with_standard_advantages():
 
 def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder, shop_folder, tmp_path, monkeypatch):
     interrupt(tmp_path / "run", ppo(policy_folder, shop_folder), 3, monkeypatch)
-    run = train(tmp_path / "run", ppo(policy_folder, shop_folder), 4)
+    run = train(tmp_path / "run", ppo(policy_folder, shop_folder), 4, every=100)
     assert [row["iteration"] for row in run.rows] == [1, 2, 3, 4]
     for row in run.rows:
-        assert row["rollouts/num_env_steps_sampled"] >= 64
+        assert row["rollouts/num_env_steps_sampled_lifetime"] >= 64 * row["iteration"]
         assert 0 <= row["rollouts/score"] <= 100 and row["learners/entropy"] > 0
     assert not torch.allclose(
         weights(ChoiceModel.from_pretrained(run.policy_folder)), weights(ChoiceModel.from_pretrained(policy_folder))
@@ -243,6 +245,23 @@ def test_a_failing_worker_stops_the_run_with_its_traceback(ppo_algorithm, shop_f
         ppo_algorithm.train()
 
 
+def test_a_run_whose_workers_never_come_back_is_given_up():
+    class Nobody:
+        """An algorithm all of whose workers are gone."""
+
+        class env_runner_group:
+            class _worker_manager:
+                actors = staticmethod(dict)
+
+    watch = FailFast()
+    sampled = {"env_runners": {"num_env_steps_sampled_lifetime": 64.0}}
+    watch.on_train_result(algorithm=Nobody, result=sampled)
+    for _ in range(2):
+        watch.on_train_result(algorithm=Nobody, result=sampled)
+    with pytest.raises(WorkerFailure, match="no environment step was sampled in 3 iterations"):
+        watch.on_train_result(algorithm=Nobody, result=sampled)
+
+
 def test_a_request_that_does_not_fit_says_what_is_short(policy_folder, shop_folder):
     with pytest.raises(ClusterError, match=r"CPU: 1\d\d needed.*lower --num-workers"):
         require(ppo(policy_folder, shop_folder, workers=100))
@@ -251,7 +270,10 @@ def test_a_request_that_does_not_fit_says_what_is_short(policy_folder, shop_fold
 def test_a_run_folder_of_other_settings_is_refused(policy_folder, trajectories, tmp_path):
     TrainingRun(tmp_path, {"lr": 1}).open()
     TrainingRun(tmp_path, {"lr": 1}).open()
-    with pytest.raises(RunError, match="lr: 1 before, 2 now"):
+    TrainingRun(tmp_path, {"lr": 3}).open()  # nothing was trained yet, so nothing is lost
+    (tmp_path / "checkpoints" / "iteration-000001").mkdir(parents=True)
+    TrainingRun(tmp_path, {"lr": 3}).open()
+    with pytest.raises(SettingsError, match="lr: 3 before, 2 now"):
         TrainingRun(tmp_path, {"lr": 2}).open()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ FAST = ["--num-workers", "1", "--evaluate-every", "0", "--checkpoint-every", "1"
 def job(name: str, *flags: object, check: bool = True, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, ROOT / "jobs" / f"{name}.py", *flags]
     run = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, timeout=300, cwd=ROOT, **options
+        list(map(str, command)), capture_output=True, text=True, check=False, timeout=600, cwd=ROOT, **options
     )
     assert not check or run.returncode == 0, run.stdout + run.stderr
     return run
@@ -44,8 +45,10 @@ def demonstrations(tmp_path_factory, shop_folder):
     out = tmp_path_factory.mktemp("demonstrations")
     said = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 30).stdout
     assert "30 trajectories" in said
-    again = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 32).stdout
-    assert "32 trajectories" in again
+    again = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 30).stdout
+    assert "30 trajectories" in again
+    other = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 32, check=False)
+    assert other.returncode == 1 and "trajectories: 30 before, 32 now" in other.stderr
     return out
 
 
@@ -64,9 +67,7 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [
-        ("demonstrate", ["--shop", "nowhere"], "no shop here"),
         ("evaluate", ["--shop", "nowhere"], "no shop here"),
-        ("ppo", ["--shop", "nowhere", "--policy", "POLICY"], "no shop here"),
         ("dpo", ["--shop", "SHOP", "--policy", "nowhere", "--trajectories", "x"], "is no policy folder"),
         ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),
         ("evaluate", ["--shop", "SHOP", "--policies", "folder"], "expected NAME=FOLDER"),
@@ -116,22 +117,24 @@ def test_a_killed_job_resumes_with_the_same_command(name, tmp_path, shop_folder,
 
 def test_the_whole_way(tmp_path, shop_folder, encoder_folder):
     flags = [
-        "--shop", shop_folder, "--out", tmp_path / "run", "--encoder", encoder_folder, "--seeds", 0, 1,
+        "--shop", shop_folder, "--out", tmp_path / "run", "--encoder", encoder_folder, "--seeds", 0,
         "--trajectories", 20, "--imitation-iterations", 2, "--ppo-iterations", 1, "--ppo-steps", 48,
         "--dpo-iterations", 2, "--goals", 20, "--frozen-layers", 0, "--evaluate-every", 1, "--evaluation-goals", 4,
     ]  # fmt: skip
-    said = job("pipeline", *flags).stdout
-    assert "[8/8] evaluate" in said
+    done = job("pipeline", *flags)
+    said = done.stdout
+    assert "[5/5] evaluate" in said
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     arms = {arm["arm"]: arm for arm in results["arms"]}
     assert list(arms) == ["rule"] + [f"{a}, {m}" for a in ("imitation", "ppo", "dpo") for m in ("greedy", "sampled")]
     for name, arm in arms.items():
-        assert arm["episodes"] == (20 if name == "rule" else 40)
+        assert arm["episodes"] == 20
         assert 0 <= arm["success_interval"][0] <= arm["success"] <= arm["success_interval"][1] <= 1
         assert (arm["training_minutes"] > 0) == (name != "rule")
     assert (tmp_path / "run" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     assert "| rule |" in (tmp_path / "run" / "table.md").read_text()
-    noise = [line for line in said.splitlines() if "Warning" in line or "WARNING" in line]
+    # One line of Ray's own core is left: it cannot be turned off (ray-project/ray#53727).
+    noise = [line for line in done.stderr.splitlines() if line.strip() and "core_worker.cc" not in line]
     assert not noise
 
 
@@ -152,31 +155,32 @@ def cluster(tmp_path_factory):
     ray = bin / "ray"
     temporary = tmp_path_factory.mktemp("ray")
     log = (temporary / "log").open("w")
+    sockets = tempfile.mkdtemp(prefix="ray-")  # short: a socket's path may have 107 characters
     head = subprocess.Popen(
         [
             ray, "start", "--head", "--block", "--num-cpus", "4", "--port", str(port), "--node-ip-address", "127.0.0.1",
-            "--dashboard-port", str(dashboard), "--temp-dir", tempfile.mkdtemp(prefix="ray-"),
+            "--dashboard-port", str(dashboard), "--temp-dir", sockets,
             "--ray-client-server-port", str(free_port()), "--dashboard-agent-listen-port", str(free_port()),
         ],
         env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     address = f"http://127.0.0.1:{dashboard}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        listed = subprocess.run(
-            [ray, "job", "list", "--address", address], env=environment, capture_output=True, check=False
-        )
-        if listed.returncode == 0:
-            break
-        time.sleep(1)
-    else:
-        pytest.fail((temporary / "log").read_text())
-    yield ray, address, environment
-    head.terminate()
     try:
-        head.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(head.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while subprocess.run(
+            [ray, "job", "list", "--address", address], env=environment, capture_output=True, check=False
+        ).returncode:
+            assert time.monotonic() < deadline, (temporary / "log").read_text()
+            time.sleep(1)
+        yield ray, address, environment
+    finally:
+        head.terminate()
+        try:
+            head.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+        log.close()
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 @pytest.mark.parametrize("name", ["dpo", "ppo"])
