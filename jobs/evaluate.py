@@ -18,7 +18,7 @@ from typing import Literal
 import tyro
 
 from algorithms.cluster import connect
-from algorithms.rollouts import evaluate
+from algorithms.rollouts import RolloutPool
 from policies.choice_model import TRAINING_FILE, read_policy_file
 from policies.episodes import RULE, Outcome
 from rl_recsys.errors import UserError, plain_errors
@@ -66,13 +66,16 @@ def main(arguments: Arguments) -> None:
         arms[name].append(folder)
     connect(num_cpus=arguments.num_workers)
     results = []
-    for name, folders in arms.items():
-        for mode in MODES[:1] if name == RULE else arguments.modes:
-            label = name if name == RULE else f"{name}, {mode}"
-            outcomes = [
-                _outcomes(arguments, shop, goals, name, number, folder, mode) for number, folder in enumerate(folders)
-            ]
-            results.append(_result(label, outcomes, [] if name == RULE else [_minutes(folder) for folder in folders]))
+    with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
+        for name, folders in arms.items():
+            for mode in MODES[:1] if name == RULE else arguments.modes:
+                label = name if name == RULE else f"{name}, {mode}"
+                outcomes = [
+                    _outcomes(arguments, pool, shop, goals, name, number, folder, mode)
+                    for number, folder in enumerate(folders)
+                ]
+                minutes = [] if name == RULE else [_minutes(folder) for folder in folders]
+                results.append(_result(label, outcomes, minutes))
     title = f"{len(goals)} test goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
@@ -83,7 +86,14 @@ def main(arguments: Arguments) -> None:
 
 
 def _outcomes(
-    arguments: Arguments, shop: Shop, goals: list[int], name: str, number: int, folder: str, mode: str
+    arguments: Arguments,
+    pool: RolloutPool,
+    shop: Shop,
+    goals: list[int],
+    name: str,
+    number: int,
+    folder: str,
+    mode: str,
 ) -> list[Outcome]:
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
@@ -95,10 +105,7 @@ def _outcomes(
         if header == key:
             return [Outcome(**line) for line in lines]
     with progress(f"{name} {number} {mode}", len(goals)) as task:
-        outcomes = evaluate(
-            arguments.shop, folder, goals, greedy=mode == "greedy", seed=arguments.seed,
-            num_workers=arguments.num_workers, num_gpus=arguments.num_gpus, progress=task.advance,
-        )  # fmt: skip
+        outcomes = pool.play(folder, goals, greedy=mode == "greedy", seed=arguments.seed, progress=task.advance)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes

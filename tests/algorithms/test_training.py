@@ -15,11 +15,12 @@ from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.offline import EpisodeBatches, open_steps
 from algorithms.ppo import FailFast, KeepDecisions, PPOConfig, WorkerFailure
-from algorithms.rollouts import evaluate
+from algorithms.rollouts import RolloutPool
 from algorithms.training import Evaluation, TrainingRun, current_model
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
+from rl_recsys.errors import UserError
 from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
@@ -289,8 +290,12 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
     model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
     alone = [next(policy_episodes(model, encoder, shop, [goal], greedy=False, seed=3)) for goal in goals[:10]]
     counted = []
-    spread = evaluate(shop_folder, policy_folder, goals, greedy=False, seed=3, num_workers=2, progress=counted.append)
-    assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
-    assert spread[:10] == alone
-    rule = evaluate(shop_folder, "rule", goals, num_workers=2)
-    assert {outcome.steps for outcome in rule} == {3}
+    with RolloutPool(shop_folder, num_workers=2) as pool:
+        spread = pool.play(policy_folder, goals, greedy=False, seed=3, progress=counted.append)
+        assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
+        assert spread[:10] == alone
+        assert {outcome.steps for outcome in pool.play("rule", goals)} == {3}
+    with pytest.raises(ClusterError, match=r"CPU: 99 needed"):
+        RolloutPool(shop_folder, num_workers=99)
+    with pytest.raises(UserError, match="0 rollout workers"):
+        RolloutPool(shop_folder, num_workers=0)

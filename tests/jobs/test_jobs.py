@@ -120,6 +120,7 @@ def test_the_whole_way(tmp_path, shop_folder, encoder_folder):
         "--shop", shop_folder, "--out", tmp_path / "run", "--encoder", encoder_folder, "--seeds", 0,
         "--trajectories", 20, "--imitation-iterations", 2, "--ppo-iterations", 1, "--ppo-steps", 48,
         "--dpo-iterations", 2, "--goals", 20, "--frozen-layers", 0, "--evaluate-every", 1, "--evaluation-goals", 4,
+        "--num-workers", 1,
     ]  # fmt: skip
     done = job("pipeline", *flags)
     said = done.stdout
