@@ -29,7 +29,7 @@ DEMO_SHOP = Path("shops/demo")
 
 @dataclass(kw_only=True)
 class Arguments:
-    """Run all stages. The defaults take a quarter of an hour on two cores."""
+    """Run all stages; the defaults are for the demo shop on two cores."""
 
     shop: Path = DEMO_SHOP
     """Shop folder; the demo shop is made there if there is none."""
