@@ -24,9 +24,9 @@ from ray.rllib.utils.metrics import (
 from ray.tune.result import TRAINING_ITERATION
 
 from algorithms.learner import LEARNER_DEFAULTS
-from algorithms.spaces import policy_config, space_from_policy
+from algorithms.spaces import policy_config, space_from_policy, start_from_policy
 from policies.choice_model import ChoiceModel
-from policies.choice_module import module_spec, module_state
+from policies.choice_module import module_spec
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.trajectories.record import Step, TrajectoryError, read_trajectories
 
@@ -169,8 +169,7 @@ class OfflineAlgorithm(Algorithm):
     def setup(self, config: OfflineConfig) -> None:
         """Build the learners with the policy's weights and read the trajectories."""
         super().setup(config)
-        model = ChoiceModel.from_pretrained(self.config.policy)
-        self.learner_group.set_weights({DEFAULT_MODULE_ID: module_state(model)})
+        model = start_from_policy(self)
         found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
         episodes = [list(trajectory.steps) for trajectory in islice(found, self.config.maximum_trajectories)]
         if not episodes:

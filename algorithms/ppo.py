@@ -15,7 +15,6 @@ from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.connectors.connector_v2 import ConnectorV2
-from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
@@ -24,10 +23,9 @@ from torch import Tensor
 
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import ppo_loss
-from algorithms.spaces import policy_config, space_from_policy
+from algorithms.spaces import policy_config, space_from_policy, start_from_policy
 from envs import CHOICE_ID
-from policies.choice_model import ChoiceModel
-from policies.choice_module import module_spec, module_state
+from policies.choice_module import module_spec
 from rl_recsys.errors import UserError
 
 EMPTY_ITERATIONS = 3  # iterations without a sample before the run is given up
@@ -210,8 +208,7 @@ class PPO(RLlibPPO):
     def setup(self, config: PPOConfig) -> None:
         """Build workers and learners, and give all of them the policy's weights."""
         super().setup(config)
-        model = ChoiceModel.from_pretrained(self.config.policy)
-        self.learner_group.set_weights({DEFAULT_MODULE_ID: module_state(model)})
+        start_from_policy(self)
         self._sync()
 
     def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from gymnasium import spaces
+from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
 
 from envs.spaces import choice_space
-from policies.choice_model import CONFIG_FILE, ChoiceConfig, decision_encoder, read_policy_file
+from policies.choice_model import CONFIG_FILE, ChoiceConfig, ChoiceModel, decision_encoder, read_policy_file
+from policies.choice_module import module_state
 
 
 def policy_config(folder: str | Path) -> ChoiceConfig:
@@ -20,3 +23,10 @@ def space_from_policy(config: AlgorithmConfig) -> None:
     """Set the spaces of ``config`` to those that its policy reads and chooses from."""
     encoder = decision_encoder(config.policy)
     config.environment(observation_space=choice_space(encoder), action_space=spaces.Discrete(encoder.shape.choices))
+
+
+def start_from_policy(algorithm: Algorithm) -> ChoiceModel:
+    """Give the learners the weights of the policy that the algorithm's config names, and return it."""
+    model = ChoiceModel.from_pretrained(algorithm.config.policy)
+    algorithm.learner_group.set_weights({DEFAULT_MODULE_ID: module_state(model)})
+    return model

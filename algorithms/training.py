@@ -16,6 +16,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 
+from algorithms.spaces import policy_config
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_policy_file
 from policies.choice_module import load_module_state
 from rl_recsys.errors import UserError
@@ -173,7 +174,7 @@ class TrainingRun:
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:
     """The learners' policy as a model of its own, in eval mode."""
-    model = ChoiceModel.from_pretrained(algorithm.config.policy)  # for the architecture; the weights follow
+    model = ChoiceModel(policy_config(algorithm.config.policy))
     load_module_state(model, algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID])
     return model.eval()
 
