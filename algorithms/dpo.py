@@ -8,36 +8,51 @@ from typing import Any
 import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
+from ray.rllib.utils.metrics import LEARNER_RESULTS
 from torch import Tensor
 
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss
-from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig
+from algorithms.offline import DecisionData, EpisodeBatches, OfflineAlgorithm, OfflineConfig
 from policies.choice_model import MASKED, ChoiceModel, decision_encoder
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.trajectories.preferences import lasting_steps, sample_rejected
+from rl_recsys.errors import UserError
+from rl_recsys.trajectories.preferences import lasting_steps, sample_actions
 from rl_recsys.trajectories.record import Step
 
 REFERENCE_MARGIN = "reference_margin"
+TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
+
+
+class NoPreferences(UserError):
+    """The reference agrees with every recorded action; the message names the remedy."""
 
 
 class RecordedPreferences(DecisionData):
-    """Recorded decisions: the taken action is preferred, the rejected one drawn from the frozen reference.
+    """Recorded decisions: the taken action is preferred, the rejected one is what the frozen reference draws.
 
-    The reference scores a decision once, when it first comes up: a short run never scores what it does not use. After
-    that only a margin a pair is needed of it, and a rejected action is drawn anew each epoch.
+    Where it draws the taken action the decision gives no pair (a tie) this epoch; draws are new each epoch. The
+    reference scores a decision once, when it first comes up: a short run never scores what it does not use.
     """
 
     def __init__(
-        self, episodes: Sequence[Sequence[Step]], encoder: DecisionEncoder, reference: ChoiceModel, *, seed: int = 0
+        self,
+        episodes: Sequence[Sequence[Step]],
+        encoder: DecisionEncoder,
+        reference: ChoiceModel,
+        *,
+        pairs: int,
+        seed: int = 0,
     ):
         super().__init__(episodes, encoder)
-        self._seed = seed
+        self._pairs, self._seed = pairs, seed
         self._reference = reference.eval()
         self._preferred = np.array([step.chosen for step in self.steps])
         self._logits = np.full((len(self.steps), encoder.shape.choices), MASKED, np.float32)
         self._scored = np.zeros(len(self.steps), bool)
+        self.drawn, self.tied = 0, 0
 
     def _score(self, rows: np.ndarray) -> None:
         """Fill in the reference's logits of rows that have none yet."""
@@ -50,12 +65,28 @@ class RecordedPreferences(DecisionData):
         self._logits[rows, : logits.shape[1]] = logits
         self._scored[rows] = True
 
-    def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+    def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
+        """At least as many pairs as wanted: rows are drawn for until that many are no ties."""
+        found, count, first_epoch = [], 0, batches.epoch
+        while count < self._pairs:
+            if batches.epoch > first_epoch + TIED_EPOCHS and not count:
+                raise NoPreferences(
+                    f"the reference took the recorded action in all {self.drawn} draws of {TIED_EPOCHS} epochs: there "
+                    "is nothing left to prefer; record more trajectories or start from an earlier policy"
+                )
+            rows = batches.next()
+            self._score(rows)
+            rng = np.random.default_rng((self._seed, batches.epoch, int(rows[0])))
+            drawn = sample_actions(self._logits[rows], rng)
+            untied = drawn != self._preferred[rows]
+            found.append((rows[untied], drawn[untied]))
+            count += int(untied.sum())
+            self.drawn, self.tied = self.drawn + len(rows), self.tied + int((~untied).sum())
+        return self.pairs(*map(np.concatenate, zip(*found, strict=True)))
+
+    def pairs(self, rows: np.ndarray, rejected: np.ndarray) -> dict[str, Any]:
         """Observations with two actions, the preferred (0) and the rejected (1) one, and the reference's margins."""
-        self._score(rows)
-        rng = np.random.default_rng((self._seed, epoch, int(rows[0])))
-        preferred = self._preferred[rows]
-        pairs = np.stack([preferred, sample_rejected(self._logits[rows], preferred, rng)], axis=1)
+        pairs = np.stack([self._preferred[rows], rejected], axis=1)
         observed = self.observations(rows)
         index = np.arange(len(rows))[:, None]
         margins = self._logits[rows[:, None], pairs]
@@ -129,4 +160,12 @@ class DPO(OfflineAlgorithm):
         """Pairs of actions that were not undone against the frozen policy that the run starts from."""
         encoder = decision_encoder(self.config.policy)
         episodes = [lasting_steps(steps) for steps in episodes]
-        return RecordedPreferences(episodes, encoder, model, seed=self.config.seed or 0)
+        pairs, seed = self.config.train_batch_size_per_learner, self.config.seed or 0
+        return RecordedPreferences(episodes, encoder, model, pairs=pairs, seed=seed)
+
+    def training_step(self) -> None:
+        """The updates; reports the share of draws that gave no pair as ``tied_share``."""
+        super().training_step()
+        self.metrics.log_value(
+            (LEARNER_RESULTS, DEFAULT_MODULE_ID, "tied_share"), self._data.tied / self._data.drawn, window=1
+        )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import imitation_loss
-from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig
+from algorithms.offline import DecisionData, EpisodeBatches, OfflineAlgorithm, OfflineConfig
 from policies.choice_model import ChoiceModel, decision_encoder
 from rl_recsys.trajectories.record import Step
 
@@ -18,8 +18,9 @@ from rl_recsys.trajectories.record import Step
 class Demonstrations(DecisionData):
     """Decisions with the action that was taken."""
 
-    def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
+    def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
         """Observations and the taken actions' indices."""
+        rows = batches.next()
         taken = np.array([self.steps[row].chosen for row in rows], np.int64)
         return {Columns.OBS: self.observations(rows), Columns.ACTIONS: taken}
 

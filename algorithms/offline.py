@@ -11,6 +11,7 @@ import numpy as np
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core import COMPONENT_LEARNER_GROUP, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.checkpoints import Checkpointable
@@ -93,8 +94,8 @@ class DecisionData(ABC):
         return {"state": np.stack([self.encoder.encode_state(step.state) for step in steps]), **stacked}
 
     @abstractmethod
-    def columns(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
-        """The train batch of rows; ``epoch`` may decide what is drawn."""
+    def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
+        """The columns of the next train batch, of rows that ``batches`` gives."""
 
 
 class OfflineConfig(AlgorithmConfig):
@@ -186,10 +187,10 @@ class OfflineAlgorithm(Algorithm):
         """``updates_per_iteration`` updates, a batch each."""
         for _ in range(self.config.updates_per_iteration):
             with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
-                rows = self._batches.next()
-                columns = self._data.columns(rows, self._batches.epoch)
-                batch = MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=len(rows))
-                self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(rows), reduce="lifetime_sum")
+                columns = self._data.next_batch(self._batches)
+                decisions = len(columns[Columns.OBS]["state"])
+                batch = MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=decisions)
+                self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, decisions, reduce="lifetime_sum")
             with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
                 seen = self.metrics.peek(NUM_ENV_STEPS_SAMPLED_LIFETIME)
                 results = self.learner_group.update(batch=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: seen})

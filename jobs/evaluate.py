@@ -26,6 +26,7 @@ from rl_recsys.evaluation.report import ArmResult, arm_result, markdown_table, p
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
+from rl_recsys.trajectories.record import read_trajectories
 
 MODES = ("greedy", "sampled")
 
@@ -42,6 +43,8 @@ class Arguments:
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: int = 500
     """How many test goals to play: the first ones of the goal order."""
+    unseen_by: Path | None = None
+    """Play training goals that no trajectory of this folder is about, instead of test goals: to choose settings on."""
     modes: tuple[Literal["greedy", "sampled"], ...] = MODES
     """greedy takes the best action, sampled draws from the policy."""
     seed: int = 0
@@ -55,7 +58,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
     shop = Shop.open(arguments.shop)
-    goals = list(shop.split("test"))[: arguments.goals]
+    goals, split = _goals(arguments, shop)
     arms: dict[str, list[str]] = defaultdict(list)
     arms[RULE].append(RULE)
     for policy in arguments.policies:
@@ -76,13 +79,21 @@ def main(arguments: Arguments) -> None:
                 ]
                 minutes = [] if name == RULE else [_minutes(folder) for folder in folders]
                 results.append(_result(label, outcomes, minutes))
-    title = f"{len(goals)} test goals of {arguments.shop}"
+    title = f"{len(goals)} {split} goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
     write_json(
         arguments.out / "results.json",
         report_json(results, {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint}),
     )
+
+
+def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
+    """The goals to play and what they are called."""
+    if arguments.unseen_by is None:
+        return list(shop.split("test"))[: arguments.goals], "test"
+    seen = {trajectory.goal_index for trajectory in read_trajectories(arguments.unseen_by)}
+    return [goal for goal in shop.split("train") if goal not in seen][: arguments.goals], "held-out training"
 
 
 def _outcomes(
@@ -98,7 +109,7 @@ def _outcomes(
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
     training = {} if name == RULE else read_policy_file(Path(folder), TRAINING_FILE)
-    key = {"policy": folder, "training": training, "mode": mode, "seed": arguments.seed, "goals": len(goals)}
+    key = {"policy": folder, "training": training, "mode": mode, "seed": arguments.seed, "goals": goals}
     key = json.loads(json.dumps(key | {"shop": shop.fingerprint}))
     if path.is_file():
         header, *lines = map(json.loads, path.read_text().splitlines())

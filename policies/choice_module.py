@@ -38,31 +38,42 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         return [VALUE_HEAD]
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        # What is returned here is stored with every step and shipped, so it is the logits and nothing else.
-        return {Columns.ACTION_DIST_INPUTS: self.choice_logits(batch[Columns.OBS])}
+        """Logits [B, A], and pooled states [B, H] for the learner's values: both are kept with every step.
 
-    def choice_logits(self, observation: dict[str, Tensor]) -> Tensor:
-        """Logits [B, A]; a state with one action or none is not encoded, for there is nothing to choose."""
+        A state with one action or none is not encoded, for there is nothing to choose; its pooled state is 0.
+        """
+        observation = batch[Columns.OBS]
         mask = observation["mask"]
         logits = torch.where(mask.bool(), 0.0, MASKED)
+        pooled = logits.new_zeros(len(mask), self.model.encoder.config.hidden_size)
         open_rows = (mask.sum(-1) > 1).nonzero().squeeze(-1)
         if len(open_rows):
-            logits[open_rows] = self.model({key: value[open_rows] for key, value in observation.items()})[0]
-        return logits
+            rows = {key: value[open_rows] for key, value in observation.items()}
+            logits[open_rows], pooled[open_rows] = self.model(rows)
+        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         logits, pooled = self.model(batch[Columns.OBS])
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Values [B]. Without embeddings (RLlib's advantage computation, on the whole batch) no gradient is kept."""
+        """Values [B]: of ``embeddings`` where given, with gradient.
+
+        Without (RLlib's advantage computation, on the whole batch) no gradient is kept, and the pooled states that the
+        rollout computed are used: its weights were the same. Only what it did not encode is encoded here, and
+        RLlib's bootstrap rows, which repeat what the row before them computed.
+        """
         if embeddings is not None:
             return self._value(embeddings)
-        values = []
+        pooled = batch[Columns.EMBEDDINGS].clone()
+        missing = (pooled == 0).all(-1)
+        if Columns.LOSS_MASK in batch:
+            missing |= ~batch[Columns.LOSS_MASK].bool()
+        rows = missing.nonzero().squeeze(-1)
         with torch.no_grad():
-            for states in batch[Columns.OBS]["state"].split(VALUE_ROWS):
-                values.append(self._value(self.model.encode(states).means))
-        return torch.cat(values)
+            for chunk in rows.split(VALUE_ROWS) if len(rows) else ():
+                pooled[chunk] = self.model.encode(batch[Columns.OBS]["state"][chunk]).means
+            return self._value(pooled)
 
     def _value(self, pooled: Tensor) -> Tensor:
         return self.value_head(pooled).squeeze(-1).float()

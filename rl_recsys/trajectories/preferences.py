@@ -1,4 +1,4 @@
-"""Preferences from trajectories: the recorded action against one that a reference policy would have taken."""
+"""Preferences from trajectories: the recorded action against the one that a reference policy takes instead."""
 
 from __future__ import annotations
 
@@ -19,17 +19,12 @@ def lasting_steps(steps: Sequence[Step]) -> list[Step]:
     return [step for position, step in enumerate(steps) if last[step.url] == position]
 
 
-def sample_rejected(logits: np.ndarray, preferred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each decision an unpreferred action, drawn from the reference policy among the *other* available actions.
+def sample_actions(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each decision an action drawn from the reference policy (Feng & Feng 2024): logits [B, A] -> indices [B].
 
-    logits [B, A] of the reference, very negative where there is no action; preferred [B] -> rejected [B].
-    The paper draws from the whole policy; where that gives the preferred action itself the pair has no gradient, so
-    the draw here leaves it out. Raises ValueError for a decision with a single action.
+    An action that is not there has a very negative logit and is not drawn. Where the draw is the recorded action
+    itself there is nothing to prefer, and the decision gives no pair: so pairs are rare where the reference already
+    does what was recorded, and frequent where it does not.
     """
-    others = logits.astype(np.float64)
-    others[np.arange(len(others)), preferred] = -np.inf
-    best = others.max(-1, keepdims=True)
-    if (best < -1e8).any():
-        raise ValueError("a decision with a single action has no other to reject")
     # The largest of logits plus Gumbel noise is a draw from their softmax.
-    return np.argmax(others - best + rng.gumbel(size=others.shape), -1)
+    return np.argmax(logits.astype(np.float64) + rng.gumbel(size=logits.shape), -1)

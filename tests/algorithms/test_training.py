@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from algorithms.cluster import ClusterError, require
-from algorithms.dpo import REFERENCE_MARGIN, DPOConfig, RecordedPreferences
+from algorithms.dpo import REFERENCE_MARGIN, DPOConfig, NoPreferences, RecordedPreferences
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.offline import EpisodeBatches, open_steps
@@ -127,25 +128,54 @@ def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectorie
     assert run.rows[0]["learners/dpo_loss"] > run.rows[-1]["learners/dpo_loss"]
     assert run.rows[-1]["learners/reward_margin"] > 0
     assert run.rows[-1]["learners/preference_accuracy"] > 0.6
+    assert 0 < run.rows[-1]["learners/tied_share"] < 1
 
 
-def test_preferences_hold_the_references_margins(policy_folder, trajectories):
+def test_preferences_are_against_what_the_reference_draws_instead(policy_folder, trajectories):
     reference = ChoiceModel.from_pretrained(policy_folder)
     encoder = decision_encoder(policy_folder)
     episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
-    data = RecordedPreferences(episodes, encoder, reference)
-    rows = np.arange(10, 20)
-    batch = data.columns(rows, epoch=0)
+
+    def data(seed=0):
+        return RecordedPreferences(episodes, encoder, reference, pairs=12, seed=seed), EpisodeBatches(
+            [len(steps) for steps in episodes], 8, seed=0
+        )
+
+    preferences, batches = data()
+    batch = preferences.next_batch(batches)
     observation = {key: torch.as_tensor(value) for key, value in batch["obs"].items()}
     logits = reference(observation)[0]
     torch.testing.assert_close(
         torch.as_tensor(batch[REFERENCE_MARGIN]), logits[:, 0] - logits[:, 1], atol=1e-4, rtol=1e-3
     )
-    assert batch["obs"]["positions"][:, 0].tolist() == [data.steps[row].chosen for row in rows]
-    assert (batch["obs"]["positions"][:, 0] != batch["obs"]["positions"][:, 1]).all()
-    again, other = data.columns(rows, epoch=0), data.columns(rows, epoch=1)
-    assert (again["obs"]["positions"] == batch["obs"]["positions"]).all()
-    assert (other["obs"]["positions"] != batch["obs"]["positions"]).any()
+    positions = batch["obs"]["positions"]
+    assert 12 <= len(positions) < 12 + 8
+    assert (positions[:, 0] != positions[:, 1]).all()
+    assert preferences.drawn == len(positions) + preferences.tied
+    assert (data()[0].next_batch(data()[1])["obs"]["positions"] == positions).all()
+    other = data(seed=1)[0].next_batch(data()[1])["obs"]["positions"]
+    assert other.shape != positions.shape or (other != positions).any()
+    # An epoch later the same decisions are drawn for anew.
+    later = batches.epoch
+    while batches.epoch == later:
+        preferences.next_batch(batches)
+    assert preferences.tied > 0
+
+
+def test_a_reference_that_agrees_with_everything_is_named(policy_folder, trajectories):
+    class Agrees(torch.nn.Module):
+        """Gives the recorded action a logit that no other reaches."""
+
+        def forward(self, observation):
+            logits = torch.full(observation["mask"].shape, -1e9)
+            logits[:, 0] = 0.0
+            return logits, None
+
+    episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
+    first = [[replace(step, chosen=0) for step in steps] for steps in episodes]
+    data = RecordedPreferences(first, decision_encoder(policy_folder), Agrees(), pairs=4)
+    with pytest.raises(NoPreferences, match="nothing left to prefer; record more trajectories"):
+        data.next_batch(EpisodeBatches([len(steps) for steps in first], 4, seed=0))
 
 
 def test_batches_take_every_row_once_an_epoch_and_go_on_from_a_state():

@@ -174,16 +174,30 @@ def test_the_rllib_module_computes_what_the_model_does(model, observation):
     trained = module.forward_train(batch)
     torch.testing.assert_close(trained["action_dist_inputs"], logits, atol=1e-5, rtol=1e-5)
     explored = module.forward_exploration(batch)
-    assert set(explored) == {"action_dist_inputs"}
+    assert set(explored) == {"action_dist_inputs", "embeddings"}
     several = observation["mask"].sum(1) > 1
     torch.testing.assert_close(explored["action_dist_inputs"][several], logits[several], atol=1e-4, rtol=1e-4)
     assert (~several).any() and torch.isfinite(explored["action_dist_inputs"]).all()
-    values = module.compute_values(batch)
+    torch.testing.assert_close(explored["embeddings"][several], pooled[several], atol=1e-4, rtol=1e-4)
+    expected = model.value(pooled).detach()
+    torch.testing.assert_close(module.compute_values(batch, trained["embeddings"]).detach(), expected)
+    # What the rollout did not encode (a single action), and rows that only repeat another's, are encoded afresh.
+    kept = explored["embeddings"].detach().clone()
+    mask = torch.ones(len(kept), dtype=torch.bool)
+    repeated = several.nonzero().flatten()[1]
+    kept[repeated], mask[repeated] = kept[several.nonzero().flatten()[0]], False
+    values = module.compute_values(batch | {"embeddings": kept, "loss_mask": mask})
     assert not values.requires_grad
-    torch.testing.assert_close(values, model.value(pooled).detach(), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(
-        values, module.compute_values(batch, trained["embeddings"]).detach(), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(values, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_values_are_of_what_the_rollout_encoded(model, observation):
+    module = build_module(model)
+    encoded = []
+    module.model.encode = lambda ids: encoded.append(len(ids))
+    kept = torch.ones(len(observation["mask"]), 32)
+    module.compute_values({"obs": observation, "embeddings": kept, "loss_mask": kept[:, 0] > 0})
+    assert not encoded
 
 
 def test_an_environment_runners_module_has_no_value_head(model):

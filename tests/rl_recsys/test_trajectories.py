@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_recsys.trajectories.preferences import lasting_steps, sample_rejected
+from rl_recsys.trajectories.preferences import lasting_steps, sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, TrajectoryWriter, read_trajectories
 
 
@@ -64,21 +64,14 @@ def test_actions_that_were_undone_are_not_preferred():
     assert [step.chosen for step in lasting_steps(steps)] == [2, 3, 4, 5]
 
 
-@given(st.integers(2, 8), st.integers(0, 7), st.integers(0, 1000))
-def test_the_rejected_action_is_available_and_never_the_preferred_one(available, preferred, seed):
-    preferred %= available
+@given(st.integers(1, 8), st.integers(0, 1000))
+def test_the_drawn_action_is_available(available, seed):
     logits = np.full((1, 8), -1e9)
     logits[0, :available] = np.random.default_rng(seed).normal(size=available)
-    (rejected,) = sample_rejected(logits, np.array([preferred]), np.random.default_rng(seed))
-    assert rejected < available and rejected != preferred
+    assert sample_actions(logits, np.random.default_rng(seed))[0] < available
 
 
-def test_the_rejected_action_is_drawn_from_the_reference():
+def test_actions_are_drawn_from_the_reference():
     logits = np.tile(np.log([0.5, 0.4, 0.1]), (20_000, 1))
-    drawn = sample_rejected(logits, np.zeros(20_000, int), np.random.default_rng(0))
-    assert (drawn == 1).mean() == pytest.approx(0.8, abs=0.02)  # 0.4 / (0.4 + 0.1)
-
-
-def test_a_single_action_has_nothing_to_reject():
-    with pytest.raises(ValueError, match="single action"):
-        sample_rejected(np.array([[0.0, -1e9]]), np.array([0]), np.random.default_rng(0))
+    drawn = sample_actions(logits, np.random.default_rng(0))
+    assert np.bincount(drawn) / len(drawn) == pytest.approx([0.5, 0.4, 0.1], abs=0.02)
