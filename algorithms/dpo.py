@@ -14,7 +14,7 @@ from ray.rllib.utils.metrics import LEARNER_RESULTS
 from torch import Tensor
 
 from algorithms.learner import ChoiceLearner
-from algorithms.losses import dpo_loss
+from algorithms.losses import dpo_loss, imitation_loss
 from algorithms.offline import DecisionData, EpisodeBatches, OfflineAlgorithm, OfflineConfig
 from policies.choice_model import MASKED, ChoiceModel, decision_encoder
 from rl_recsys.encoding import DecisionEncoder
@@ -23,6 +23,7 @@ from rl_recsys.trajectories.preferences import lasting_steps, sample_actions
 from rl_recsys.trajectories.record import Step
 
 REFERENCE_MARGIN = "reference_margin"
+PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected action
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
 
 
@@ -44,10 +45,11 @@ class RecordedPreferences(DecisionData):
         reference: ChoiceModel,
         *,
         pairs: int,
+        whole_pages: bool = False,
         seed: int = 0,
     ):
         super().__init__(episodes, encoder)
-        self._pairs, self._seed = pairs, seed
+        self._wanted, self._whole_pages, self._seed = pairs, whole_pages, seed
         self._reference = reference.eval()
         self._preferred = np.array([step.chosen for step in self.steps])
         self._logits = np.full((len(self.steps), encoder.shape.choices), MASKED, np.float32)
@@ -68,7 +70,7 @@ class RecordedPreferences(DecisionData):
     def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
         """At least as many pairs as wanted: rows are drawn for until that many are no ties."""
         found, count, first_epoch = [], 0, batches.epoch
-        while count < self._pairs:
+        while count < self._wanted:
             if batches.epoch > first_epoch + TIED_EPOCHS and not count:
                 raise NoPreferences(
                     f"the reference took the recorded action in all {self.drawn} draws of {TIED_EPOCHS} epochs: there "
@@ -85,28 +87,36 @@ class RecordedPreferences(DecisionData):
         return self.pairs(*map(np.concatenate, zip(*found, strict=True)))
 
     def pairs(self, rows: np.ndarray, rejected: np.ndarray) -> dict[str, Any]:
-        """Observations with two actions, the preferred (0) and the rejected (1) one, and the reference's margins."""
+        """Observations, where in them the preferred and the rejected action are, and the reference's margins.
+
+        The observations have these two actions only, unless the imitation term asks for the whole page.
+        """
         pairs = np.stack([self._preferred[rows], rejected], axis=1)
-        observed = self.observations(rows)
-        index = np.arange(len(rows))[:, None]
         margins = self._logits[rows[:, None], pairs]
+        observed = self.observations(rows)
+        if not self._whole_pages:
+            index = np.arange(len(rows))[:, None]
+            candidates = {key: observed[key][index, pairs] for key in ("actions", "kinds", "mask")}
+            observed = {"state": observed["state"], **candidates, "positions": pairs}
+            pairs = np.tile([0, 1], (len(rows), 1))
         return {
-            Columns.OBS: {
-                "state": observed["state"],
-                **{key: observed[key][index, pairs] for key in ("actions", "kinds", "mask")},
-                "positions": pairs,
-            },
+            Columns.OBS: observed,
+            PAIRS: pairs,
             REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
         }
 
 
 class DPOLearner(ChoiceLearner):
-    """Minimises ``dpo_loss``; reports it, the reward margin beta h, and how often the preferred action leads."""
+    """Minimises ``dpo_loss``, plus ``imitation_weight`` times the imitation loss of the preferred actions.
+
+    Reports both, the reward margin beta h, and how often the preferred action leads.
+    """
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The batch's loss."""
-        logits = fwd_out[Columns.ACTION_DIST_INPUTS]
-        margin, reference = logits[:, 0] - logits[:, 1], batch[REFERENCE_MARGIN]
+        logits, pairs = fwd_out[Columns.ACTION_DIST_INPUTS], batch[PAIRS].long()
+        preferred, rejected = logits.gather(1, pairs).unbind(1)
+        margin, reference = preferred - rejected, batch[REFERENCE_MARGIN]
         loss = dpo_loss(margin, reference, config.beta, config.label_smoothing)
         logged = {
             "dpo_loss": loss.detach(),
@@ -114,34 +124,55 @@ class DPOLearner(ChoiceLearner):
             "preference_accuracy": (margin > reference).float().mean(),
             "preferred_leads": (margin > 0).float().mean(),
         }
+        if config.imitation_weight:
+            imitation = imitation_loss(logits, pairs[:, 0])
+            logged["imitation_loss"] = imitation.detach()
+            loss = loss + config.imitation_weight * imitation
         self.metrics.log_dict(logged, key=module_id, window=50)
         return loss
 
 
 class DPOConfig(OfflineConfig):
-    """The config of ``DPO``: ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs."""
+    """The config of ``DPO``.
+
+    ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs, ``imitation_weight`` that of
+    the imitation loss of the preferred actions, which keeps them from falling together with the rejected ones.
+    """
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or DPO)
         self.beta = 1.0  # the paper's 0.1 is for sequences of tokens; a decision is one action (docs/learning.md)
         self.label_smoothing = 0.0
+        self.imitation_weight = 0.0
 
-    def training(self, *, beta: float = NotProvided, label_smoothing: float = NotProvided, **kwargs: Any) -> DPOConfig:
-        """``beta`` > 0, typically 0.5 to 2 for single actions; ``label_smoothing`` in [0, 0.5)."""
+    def training(
+        self,
+        *,
+        beta: float = NotProvided,
+        label_smoothing: float = NotProvided,
+        imitation_weight: float = NotProvided,
+        **kwargs: Any,
+    ) -> DPOConfig:
+        """``beta`` > 0, typically 0.5 to 2 for single actions; ``label_smoothing`` in [0, 0.5).
+
+        ``imitation_weight`` >= 0; with 0 only the two actions of a pair are encoded, and updates are faster.
+        """
         super().training(**kwargs)
-        if beta is not NotProvided:
-            self.beta = beta
-        if label_smoothing is not NotProvided:
-            self.label_smoothing = label_smoothing
+        given = {"beta": beta, "label_smoothing": label_smoothing, "imitation_weight": imitation_weight}
+        for name, value in given.items():
+            if value is not NotProvided:
+                setattr(self, name, value)
         return self
 
     def validate(self) -> None:
-        """Raises ValueError for a beta or a label smoothing outside its range."""
+        """Raises ValueError for a number outside its range."""
         super().validate()
         if self.beta <= 0:
             self._value_error(f"beta is {self.beta}, it must be greater than 0")
         if not 0 <= self.label_smoothing < 0.5:
             self._value_error(f"label_smoothing is {self.label_smoothing}, it must be in [0, 0.5)")
+        if self.imitation_weight < 0:
+            self._value_error(f"imitation_weight is {self.imitation_weight}, it must not be negative")
 
     def get_default_learner_class(self) -> type:
         """``DPOLearner``."""
@@ -160,8 +191,14 @@ class DPO(OfflineAlgorithm):
         """Pairs of actions that were not undone against the frozen policy that the run starts from."""
         encoder = decision_encoder(self.config.policy)
         episodes = [lasting_steps(steps) for steps in episodes]
-        pairs, seed = self.config.train_batch_size_per_learner, self.config.seed or 0
-        return RecordedPreferences(episodes, encoder, model, pairs=pairs, seed=seed)
+        return RecordedPreferences(
+            episodes,
+            encoder,
+            model,
+            pairs=self.config.train_batch_size_per_learner,
+            whole_pages=self.config.imitation_weight > 0,
+            seed=self.config.seed or 0,
+        )
 
     def training_step(self) -> None:
         """The updates; reports the share of draws that gave no pair as ``tied_share``."""

@@ -161,7 +161,7 @@ class PPOConfig(RLlibPPOConfig):
         self.env = CHOICE_ID
         self.env_runner_cls = ShopEnvRunner
         self.gamma, self.lambda_ = 0.9, 0.95
-        self.clip_param, self.vf_loss_coeff, self.entropy_coeff = 0.2, 0.5, 0.003
+        self.clip_param, self.vf_loss_coeff, self.entropy_coeff = 0.2, 0.5, 0.0
         self.use_kl_loss = False
         self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 1
         self.grad_clip, self.grad_clip_by = 1.0, "global_norm"

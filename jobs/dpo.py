@@ -22,11 +22,11 @@ class Arguments(TrainingArguments):
 
     policy: Path
     """Policy folder to start from; it is also the frozen reference."""
-    learning_rate: float = 5e-6
+    learning_rate: float = 1e-5
     """Adam's rate for the encoder."""
     head_rate: float = 10.0
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
-    iterations: int = 6
+    iterations: int = 8
     """Iterations in all; an iteration is one line of progress.jsonl."""
     trajectories: Path
     """Folder of the trajectories whose actions are preferred."""
@@ -40,6 +40,8 @@ class Arguments(TrainingArguments):
     """Strength of the pull to the reference, 0.5 to 2; smaller lets the policy go further."""
     label_smoothing: float = 0.0
     """Share of preferences taken to be wrong, in [0, 0.5)."""
+    imitation_weight: float = 0.0
+    """Weight of the imitation loss of the preferred actions; with 0 only the two actions of a pair are encoded."""
 
 
 def main(arguments: Arguments) -> None:
@@ -52,6 +54,7 @@ def main(arguments: Arguments) -> None:
         train_batch_size_per_learner=arguments.batch,
         beta=arguments.beta,
         label_smoothing=arguments.label_smoothing,
+        imitation_weight=arguments.imitation_weight,
     )
     shown = {
         "learners/dpo_loss": "loss {:.3f}",

@@ -45,7 +45,7 @@ class Arguments:
     """Iterations of PPO, --ppo-steps environment steps each."""
     ppo_steps: int = 512
     """Environment steps PPO samples an iteration."""
-    dpo_iterations: int = 6
+    dpo_iterations: int = 8
     """Iterations of DPO, 10 gradient steps each."""
     frozen_layers: int = 3
     """Layers of the encoder that are not trained."""

@@ -35,8 +35,8 @@ class Arguments(TrainingArguments):
     """Passes over the sampled steps."""
     clip: float = 0.2
     """PPO's clip: how far from 1 the probability ratio may count."""
-    entropy: float = 0.003
-    """Weight of the entropy bonus."""
+    entropy: float = 0.0
+    """Weight of the entropy bonus; an imitation policy starts with more entropy than it needs."""
     discount: float = 0.9
     """Discount factor gamma, in [0, 1]."""
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from algorithms.cluster import ClusterError, require
-from algorithms.dpo import REFERENCE_MARGIN, DPOConfig, NoPreferences, RecordedPreferences
+from algorithms.dpo import PAIRS, REFERENCE_MARGIN, DPOConfig, NoPreferences, RecordedPreferences
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.offline import EpisodeBatches, open_steps
@@ -54,8 +54,8 @@ def imitation(policy, trajectories):
     return offline(ImitationConfig(), policy, trajectories)
 
 
-def dpo(policy, trajectories):
-    return offline(DPOConfig(), policy, trajectories, beta=0.5)
+def dpo(policy, trajectories, imitation_weight=1.0):
+    return offline(DPOConfig(), policy, trajectories, beta=0.5, imitation_weight=imitation_weight)
 
 
 def ppo(policy, shop_folder, workers=2, **env_config):
@@ -123,8 +123,10 @@ def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_pa
     assert run.finished and not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectories, tmp_path):
-    run = train(tmp_path / "run", dpo(policy_folder, trajectories), 10, every=100)
+@pytest.mark.parametrize("imitation_weight", [0.0, 1.0])
+def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectories, tmp_path, imitation_weight):
+    run = train(tmp_path / "run", dpo(policy_folder, trajectories, imitation_weight), 10, every=100)
+    assert ("learners/imitation_loss" in run.rows[-1]) == (imitation_weight > 0)
     assert run.rows[0]["learners/dpo_loss"] > run.rows[-1]["learners/dpo_loss"]
     assert run.rows[-1]["learners/reward_margin"] > 0
     assert run.rows[-1]["learners/preference_accuracy"] > 0.6
@@ -136,18 +138,19 @@ def test_preferences_are_against_what_the_reference_draws_instead(policy_folder,
     encoder = decision_encoder(policy_folder)
     episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
 
-    def data(seed=0):
-        return RecordedPreferences(episodes, encoder, reference, pairs=12, seed=seed), EpisodeBatches(
+    def data(**options):
+        return RecordedPreferences(episodes, encoder, reference, pairs=12, **options), EpisodeBatches(
             [len(steps) for steps in episodes], 8, seed=0
         )
 
     preferences, batches = data()
     batch = preferences.next_batch(batches)
-    observation = {key: torch.as_tensor(value) for key, value in batch["obs"].items()}
-    logits = reference(observation)[0]
-    torch.testing.assert_close(
-        torch.as_tensor(batch[REFERENCE_MARGIN]), logits[:, 0] - logits[:, 1], atol=1e-4, rtol=1e-3
-    )
+    for one in (batch, data(whole_pages=True)[0].next_batch(data()[1])):
+        logits = reference({key: torch.as_tensor(value) for key, value in one["obs"].items()})[0]
+        preferred, rejected = logits.gather(1, torch.as_tensor(one[PAIRS])).unbind(1)
+        torch.testing.assert_close(torch.as_tensor(one[REFERENCE_MARGIN]), preferred - rejected, atol=1e-4, rtol=1e-3)
+    assert batch["obs"]["mask"].shape[1] == 2 < one["obs"]["mask"].shape[1]
+    assert (one[PAIRS] == batch["obs"]["positions"]).all()  # whole pages: the same pairs at their own places
     positions = batch["obs"]["positions"]
     assert 12 <= len(positions) < 12 + 8
     assert (positions[:, 0] != positions[:, 1]).all()
@@ -196,6 +199,8 @@ def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):
         ImitationConfig().training(policy=str(policy_folder)).build_algo()
     with pytest.raises(ValueError, match="beta is 0"):
         offline(DPOConfig(), policy_folder, trajectories, beta=0).build_algo()
+    with pytest.raises(ValueError, match="imitation_weight is -1"):
+        offline(DPOConfig(), policy_folder, trajectories, imitation_weight=-1).validate()
     with pytest.raises(TrajectoryError, match="no trajectory has a reward of at least 1.5"):
         offline(ImitationConfig(), policy_folder, trajectories, minimum_reward=1.5).build_algo()
 
