@@ -37,6 +37,10 @@ class Arguments:
     """Take only the first N records of the items file."""
     demo_products: int = 1000
     """Products of the demo shop (used without --items)."""
+    skip_bad: bool = False
+    """Leave bad records of the items file out and list them, instead of refusing the file."""
+    processes: int = 1
+    """Processes that tag titles; worth it from some 20,000 products on."""
     seed: int = 0
     """Decides prices drawn from a range, price clauses, and the demo shop."""
 
@@ -52,16 +56,24 @@ def main(arguments: Arguments) -> None:
             items, attributes, human = arguments.items, arguments.attributes, arguments.human_instructions
             if attributes is None:
                 raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
-        source = Source(items, attributes, human, arguments.goals, arguments.limit)
+        source = Source(items, attributes, human, arguments.goals, arguments.limit, arguments.skip_bad)
         with progress(f"prepare {arguments.out}") as task:
             manifest = compile_shop(
                 source,
                 arguments.out,
                 seed=arguments.seed,
+                processes=arguments.processes,
                 progress=lambda stage, done: task.update(done, f"({stage})"),
             )
     counts = manifest["counts"]
     print(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
+    for rule, won in counts["winnable"].items():
+        share = won / counts["goals"]
+        print(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")
+    for reason in manifest["skipped"]:
+        print(f"  skipped: {reason}")
+    if absent := counts["instructions_of_absent_products"]:
+        print(f"  {absent} instructions are of products that the items file does not have")
 
 
 if __name__ == "__main__":

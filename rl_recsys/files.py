@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -29,22 +30,52 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target`` that takes its place when the block ends well.
 
     A block that fails leaves ``target`` as it was; a kill leaves the old one, or for an instant none, never half.
+    Several may build the same target at once: the last to end has its place. What a killed one left beside it goes.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    with ExitStack() as building:
+        with _locked(target.parent):
+            _remove_abandoned(target)
+            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            building.enter_context(_locked(aside))  # says that somebody builds it; a kill takes the lock away
+        try:
+            yield aside
+            os.chmod(aside, 0o755)
+            _swap(aside, target)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+
+
+def _swap(aside: Path, target: Path) -> None:
+    with _locked(target.parent):
+        if not target.exists():
+            os.rename(aside, target)
+            return
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        os.rename(target, old / target.name)
+        os.rename(aside, target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    for folder in target.parent.glob(f".{target.name}-*"):
+        try:
+            with _locked(folder, wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # somebody is building it
+            continue
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a folder. Raises OSError where another has it and ``wait`` is False."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield aside
-        os.chmod(aside, 0o755)
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            os.rename(target, old / target.name)
-            os.rename(aside, target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.rename(aside, target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def checksum(path: Path) -> str:

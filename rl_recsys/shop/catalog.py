@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,12 +90,47 @@ class Product:
 
 def read_attributes(path: Path) -> dict[str, dict]:
     """The object asin -> {attributes, instruction?, instruction_attributes?} of an items_ins_v2 file."""
-    return _read_object(path)
+    entries = _read_object(path)
+    for asin, entry in entries.items():
+        where = f"{path}: product {asin!r}"
+        if not isinstance(entry, dict):
+            raise RawDataError(f"{where}: expected an object, found {type(entry).__name__}")
+        _texts(entry.get("attributes", []), f"{where}: field 'attributes'")
+        _texts(entry.get("instruction_attributes") or [], f"{where}: field 'instruction_attributes'")
+        _text(entry.get("instruction") or "", f"{where}: field 'instruction'")
+    return entries
 
 
 def read_human_instructions(path: Path) -> dict[str, list[dict]]:
     """The object asin -> list of instructions of an items_human_ins file."""
-    return _read_object(path)
+    entries = _read_object(path)
+    for asin, instructions in entries.items():
+        for number, entry in enumerate(instructions if isinstance(instructions, list) else [instructions]):
+            where = f"{path}: product {asin!r}: instruction {number}"
+            if not isinstance(instructions, list) or not isinstance(entry, dict):
+                raise RawDataError(f"{where}: expected a list of objects, found {type(entry).__name__}")
+            _text(entry.get("instruction"), f"{where}: field 'instruction'")
+            for field in ("instruction_attributes", "instruction_options"):
+                _texts(entry.get(field), f"{where}: field {field!r}")
+    return entries
+
+
+def _text(value: object, where: str) -> str:
+    if value is None:
+        raise RawDataError(f"{where} is missing")
+    if not isinstance(value, str):
+        raise RawDataError(f"{where} is {type(value).__name__}, expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # half of a pair such as "\ud83d": no text in any encoding
+        raise RawDataError(f"{where} has half of a character at position {error.start}") from None
+    return value
+
+
+def _texts(values: object, where: str) -> list[str]:
+    if not isinstance(values, list):
+        raise RawDataError(f"{where} is {type(values).__name__}, expected a list of texts")
+    return [_text(value, where) for value in values]
 
 
 def _read_object(path: Path) -> dict:
@@ -111,17 +146,31 @@ def _read_object(path: Path) -> dict:
     return value
 
 
-def read_products(path: Path, attributes: dict[str, dict], *, seed: int, limit: int | None = None) -> Iterator[Product]:
+def read_products(
+    path: Path,
+    attributes: dict[str, dict],
+    *,
+    seed: int,
+    limit: int | None = None,
+    skip: Callable[[RawDataError], None] | None = None,
+) -> Iterator[Product]:
     """Products of a WebShop items file, in its order, without ``nouns``.
 
     The file is streamed. Records with asin "nan", an over-long asin or one already seen are left out (WebShop's rule).
-    ``limit`` counts records of the file, as WebShop's num_products does. Raises ``RawDataError`` for a bad record.
+    ``limit`` counts records of the file, as WebShop's num_products does. A bad record raises ``RawDataError``, or is
+    left out and its error given to ``skip``. A file that is no JSON always raises.
     """
     seen: set[str] = set()
     for number, record in enumerate(_records(path)):
         if limit is not None and number >= limit:
             return
-        product = _clean(record, attributes, seed, f"{path}: record {number}")
+        try:
+            product = _clean(record, attributes, seed, f"{path}: record {number}")
+        except RawDataError as error:
+            if skip is None:
+                raise
+            skip(error)
+            continue
         if product is None or product.asin in seen:
             continue
         seen.add(product.asin)
@@ -144,20 +193,17 @@ def _clean(record: object, attributes: dict[str, dict], seed: int, where: str) -
         raise RawDataError(f"{where}: expected an object, found {type(record).__name__}")
 
     def text(field: str) -> str:
-        value = record.get(field)
-        if value is None:
-            raise RawDataError(f"{where}: field {field!r} is missing")
-        if not isinstance(value, str):
-            raise RawDataError(f"{where}: field {field!r} is {type(value).__name__}, expected text")
-        return value
+        return _text(record.get(field), f"{where}: field {field!r}")
 
     asin = text("asin")
     if asin == "nan" or len(asin) > MAX_ASIN_LENGTH:
         return None
     small = record.get("small_description")
-    bullets = small if isinstance(small, list) else [small]
-    price_text, prices = parse_pricing(record.get("pricing"), f"{where}: field 'pricing'")
+    bullets = [str(bullet) for bullet in (small if isinstance(small, list) else [small])]
     images = record.get("images") or [""]
+    if not isinstance(images, (list, str)):
+        raise RawDataError(f"{where}: field 'images' is {type(images).__name__}, expected a list of addresses")
+    price_text, prices = parse_pricing(record.get("pricing"), f"{where}: field 'pricing'")
     return Product(
         asin=asin,
         title=text("name"),
@@ -165,12 +211,12 @@ def _clean(record: object, attributes: dict[str, dict], seed: int, where: str) -
         query=text("query").lower().strip(),
         product_category=text("product_category"),
         description=text("full_description"),
-        bullets=tuple(str(bullet) for bullet in bullets),
+        bullets=tuple(_texts(bullets, f"{where}: field 'small_description'")),
         price_text=price_text,
         price=draw_price(prices, seed, asin),
         options=_clean_options(record.get("customization_options"), where),
         attributes=tuple(attributes.get(asin, {}).get("attributes", ["DUMMY_ATTR"])),
-        image=str(images[0]),
+        image=_text(str(images[0]), f"{where}: field 'images'"),
     )
 
 
@@ -216,5 +262,5 @@ def _clean_options(raw: object, where: str) -> dict[str, tuple[str, ...]]:
             values = [content["value"].strip().replace("/", " | ").lower() for content in contents]
         except (TypeError, KeyError, AttributeError):
             raise RawDataError(f"{where}: option {name!r} is not a list of objects with a text 'value'") from None
-        options[name.lower()] = tuple(values)
+        options[_text(name, f"{where}: option name").lower()] = tuple(_texts(values, f"{where}: option {name!r}"))
     return options

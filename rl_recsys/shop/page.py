@@ -1,15 +1,15 @@
-"""What the shop shows: a page is a list of typed elements; observations and actions are views of it."""
+"""What the shop shows: a page is typed elements in blocks; observations and actions are views of them."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 SEARCH, BACK_TO_SEARCH, NEXT, PREV, BUY_NOW = "Search", "Back to Search", "Next >", "< Prev", "Buy Now"
-DESCRIPTION, FEATURES, REVIEWS = "Description", "Features", "Reviews"
-SUB_PAGES = (DESCRIPTION, FEATURES, REVIEWS)
+DESCRIPTION, FEATURES, REVIEWS, ATTRIBUTES = "Description", "Features", "Reviews", "Attributes"
+SUB_PAGES = {name.lower(): name for name in (DESCRIPTION, FEATURES, REVIEWS, ATTRIBUTES)}
 
 
 class PageKind(StrEnum):
@@ -31,8 +31,7 @@ class ElementKind(StrEnum):
     OPTION = "option"
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One visible string. ``group`` is an option's name; ``clicked``: option chosen, or product already visited."""
 
     kind: ElementKind
@@ -41,13 +40,51 @@ class Element:
     clicked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+class Block:
+    """Elements that stand together, with their part of the views. What recurs on pages is a block that is kept."""
+
+    __slots__ = ("buttons", "chosen", "elements", "options", "products", "text_rich")
+
+    def __init__(self, *elements: Element):
+        self.elements = elements
+        self.buttons: dict[str, Element] = {}
+        self.products: dict[str, Element] = {}
+        self.options: dict[str, Element] = {}
+        lines, chosen = [], ""
+        for element in elements:
+            kind, text = element.kind, element.text
+            if kind is ElementKind.TEXT:
+                lines.append(f"{text}\n")
+                continue
+            marker = "clicked button" if element.clicked else "button"
+            marked = f"[{marker}] {text} [{marker}_]\n"
+            if kind is ElementKind.BUTTON:
+                lines.append(marked)
+                self.buttons[text.lower()] = element
+            elif kind is ElementKind.PRODUCT:
+                lines.append(f"\n{marked}")
+                self.products[text.lower()] = element
+            else:
+                lines.append(f"  {marked}")
+                self.options[text] = element
+                if element.clicked:
+                    chosen = f"You have clicked {text}.\n{chosen}"  # later options come first
+        self.text_rich, self.chosen = "".join(lines), chosen
+
+
 class Page:
     """A page of a session. ``url`` is the one the original's text environment would show."""
 
-    kind: PageKind
-    url: str
-    elements: tuple[Element, ...]
+    __slots__ = ("_clickables", "blocks", "kind", "url")
+
+    def __init__(self, kind: PageKind, url: str, blocks: Sequence[Block]):
+        self.kind, self.url, self.blocks = kind, url, blocks
+        self._clickables: dict[str, Element] | None = None
+
+    @property
+    def elements(self) -> tuple[Element, ...]:
+        """Everything visible, in page order."""
+        return tuple(element for block in self.blocks for element in block.elements)
 
     def of_kind(self, kind: ElementKind) -> Iterator[Element]:
         """The elements of one kind, in page order."""
@@ -56,10 +93,16 @@ class Page:
     @property
     def clickables(self) -> dict[str, Element]:
         """Lower-cased label -> element: buttons, products, options; a later equal label replaces (WebShop)."""
-        found = {element.text.lower(): element for element in self.of_kind(ElementKind.BUTTON)}
-        found |= {element.text.lower(): element for element in self.of_kind(ElementKind.PRODUCT)}
-        found |= {element.text: element for element in self.of_kind(ElementKind.OPTION)}
-        return found
+        if self._clickables is None:
+            found: dict[str, Element] = {}
+            for block in self.blocks:
+                found.update(block.buttons)
+            for block in self.blocks:
+                found.update(block.products)
+            for block in self.blocks:
+                found.update(block.options)
+            self._clickables = found
+        return self._clickables
 
     @property
     def available_actions(self) -> dict:
@@ -73,23 +116,9 @@ class Page:
 
     @property
     def text_rich(self) -> str:
-        """The original's ``text_rich`` observation: one string a line, buttons marked."""
-        lines: list[str] = []
-        clicked: list[str] = []
-        for element in self.elements:
-            marker = "clicked button" if element.clicked else "button"
-            marked = f"[{marker}] {element.text} [{marker}_]"
-            if element.kind is ElementKind.TEXT:
-                lines.append(element.text)
-            elif element.kind is ElementKind.BUTTON:
-                lines.append(marked)
-            elif element.kind is ElementKind.PRODUCT:
-                lines.append("\n" + marked)
-            else:
-                lines.append("  " + marked)
-                if element.clicked:
-                    clicked.insert(0, f"You have clicked {element.text}.")  # later options come first
-        return "".join(line + "\n" for line in (*clicked, *lines))
+        """The original's ``text_rich`` observation: one string a line, buttons marked, chosen options first."""
+        chosen = [block.chosen for block in reversed(self.blocks)]
+        return "".join([*chosen, *[block.text_rich for block in self.blocks]])
 
     @property
     def html(self) -> str:
@@ -118,6 +147,23 @@ class Page:
         except KeyError:
             raise ValueError(f"observation mode {mode!r}: choose one of {', '.join(OBSERVATION_MODES)}") from None
         return view(self)
+
+
+def text_elements(*strings: str) -> list[Element]:
+    """Text elements as an HTML parser leaves them: white space alone becomes one space, or goes if it has a newline."""
+    elements = []
+    for string in strings:
+        if not string.strip(" \t\n\r\f\v"):
+            if not string or "\n" in string:
+                continue
+            string = " "
+        elements.append(Element(ElementKind.TEXT, string))
+    return elements
+
+
+def button(label: str) -> Element:
+    """A button."""
+    return Element(ElementKind.BUTTON, label)
 
 
 OBSERVATION_MODES: dict[str, Callable[[Page], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from thefuzz import fuzz
 from rl_recsys.shop.catalog import CATEGORY_SEPARATOR, Product
 from rl_recsys.shop.goals import Goal
 
+_WORD = re.compile(r"[a-z]+")
 FUZZY_MATCH = 85  # WebShop: a token-set ratio above this is a match
 
 #: WebShop's colour words, in its order: the first that occurs in an option value stands for the whole value.
@@ -32,15 +34,17 @@ class Reward:
     parts: dict[str, float | bool]
 
 
-def score_purchase(product: Product, options: Iterable[str], goal: Goal, goal_nouns: tuple[str, ...]) -> Reward:
-    """The reward for buying ``product`` with the chosen option values.
+def score_purchase(
+    product: Product, options: Iterable[str], goal: Goal, goal_nouns: tuple[str, ...], rule: str = "original"
+) -> Reward:
+    """The reward for buying ``product`` with the chosen option values, by one of ``RULES``.
 
     total = r_type * (attribute matches + option matches + price within limit) / (attributes + options + 1),
     WebShop's ``get_reward``. ``goal_nouns`` are the nouns of the goal's product name, with repeats.
     """
     type_parts = _type_reward(product, goal, goal_nouns)
     attribute_matches = sum(_has_attribute(product, wanted) for wanted in goal.attributes)
-    option_matches = _option_matches(options, goal.goal_options)
+    option_matches = RULES[rule](tuple(options), goal.goal_options)
     within_price = product.price <= goal.price_upper
     terms = len(goal.attributes) + len(goal.goal_options) + 1
     total = (attribute_matches + option_matches + within_price) / terms * type_parts["r_type"]
@@ -88,17 +92,39 @@ def _has_attribute(product: Product, wanted: str) -> bool:
     )
 
 
-def _option_matches(bought: Iterable[str], wanted: dict[str, str] | tuple[str, ...]) -> int:
+def _original_options(bought: tuple[str, ...], wanted: dict[str, str] | tuple[str, ...]) -> int:
     # A synthetic goal's options are (name, value) pairs: the original's colour rule passes them by, and the fuzzy
     # match reads the pair as the text "name value". 458 of the 6,910 goals of the 1k cannot be won because of it.
-    bought = [color_rule(value) for value in bought]
+    bought = tuple(map(color_rule, bought))
     if isinstance(wanted, dict):
         targets = [f"{name} {value}" for name, value in wanted.items()]
     else:
         targets = [color_rule(value) for value in wanted]
+    return _matches(bought, targets)
+
+
+def _corrected_options(bought: tuple[str, ...], wanted: dict[str, str] | tuple[str, ...]) -> int:
+    """Values are compared with values, named or not, and a colour is a whole word: a value always matches itself."""
+    values = wanted.values() if isinstance(wanted, dict) else wanted
+    exact = [value for value in values if value in bought]
+    rest = [color_word(value) for value in values if value not in bought]
+    return len(exact) + _matches(tuple(map(color_word, bought)), rest)
+
+
+def _matches(bought: tuple[str, ...], targets: list[str]) -> int:
     return sum(any(fuzz.token_set_ratio(value, target) > FUZZY_MATCH for value in bought) for target in targets)
 
 
 def color_rule(value: str) -> str:
     """The first colour word that is a substring of ``value``, or ``value`` itself (WebShop's normalize_color)."""
     return next((color for color in COLOR_WORDS if color in value), value)
+
+
+def color_word(value: str) -> str:
+    """The first colour word that is a word of ``value``, or ``value`` itself: "tapered" is not red."""
+    words = set(_WORD.findall(value))
+    return next((color for color in COLOR_WORDS if color in words), value)
+
+
+#: How options are matched: as the original does, or so that every goal can be won.
+RULES = {"original": _original_options, "corrected": _corrected_options}

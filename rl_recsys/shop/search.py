@@ -15,6 +15,8 @@ from rl_recsys.errors import UserError
 BM25_K1, BM25_B = 0.9, 0.4  # Anserini's defaults, which the original uses
 TOP_K = 50  # WebShop: a search shows at most this many products
 MINIMUM_JAVA = 21  # Anserini's class files need it
+INDEX_BUFFER_MB = 48.0  # what is indexed before it is written out, within the heap of java_classes
+_DOCUMENT = re.compile(r'"doc":(\d+)')
 
 
 class SearchError(UserError):
@@ -69,33 +71,65 @@ def java_classes(heap: str = "256m"):
 
 
 def build_index(folder: Path, documents: Iterable[tuple[str, str]]) -> int:
-    """Index (id, text) documents into ``folder``; return how many."""
-    java_classes()
-    from pyserini.index.lucene._indexer import LuceneIndexer
+    """Index (id, text) documents into ``folder``, as Pyserini's LuceneIndexer does; return how many.
 
-    indexer = LuceneIndexer(str(folder), threads=1)  # one thread: the same index every time
-    count = 0
+    Ids must ascend. Segments are only merged with their neighbours, and into one at the end, so that Lucene's number
+    of a document is its place in the order of ids: a search needs no look-up, and ties, which Pyserini breaks by id,
+    are broken by the number. Raises ValueError where ids do not ascend.
+    """
+    autoclass = java_classes()
+    analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
+    config = autoclass("org.apache.lucene.index.IndexWriterConfig")(analyzer)
+    config.setMergePolicy(autoclass("org.apache.lucene.index.LogDocMergePolicy")())
+    config.setMergeScheduler(autoclass("org.apache.lucene.index.SerialMergeScheduler")())  # the same files every time
+    config.setRAMBufferSizeMB(INDEX_BUFFER_MB)
+    directory = autoclass("org.apache.lucene.store.FSDirectory").open(_path(folder))
+    writer = autoclass("org.apache.lucene.index.IndexWriter")(directory, config)
+    document = autoclass("io.anserini.collection.JsonCollection$Document").fromFields
+    generator = autoclass("io.anserini.index.generator.DefaultLuceneDocumentGenerator")()
+    count, last = 0, ""
     for identifier, text in documents:
-        indexer.add_doc_dict({"id": identifier, "contents": text})
-        count += 1
-    indexer.close()
+        if identifier.encode() <= last.encode():
+            raise ValueError(f"document {identifier!r} after {last!r}: ids must ascend")
+        writer.addDocument(generator.createDocument(document(identifier, text)))
+        count, last = count + 1, identifier
+    writer.forceMerge(1)
+    writer.close()
+    directory.close()
+    (folder / "write.lock").unlink(missing_ok=True)
     return count
 
 
-class Searcher:
-    """The top 50 ids of a query, best first, as Pyserini's LuceneSearcher gives them; results cached by query."""
+def _path(folder: Path):
+    return java_classes()("java.io.File")(str(folder)).toPath()
 
-    def __init__(self, folder: Path, *, cache_size: int = 4096):
+
+class Searcher:
+    """The numbers of the 50 best documents of a query, best first, in the order of Pyserini's LuceneSearcher.
+
+    A document's number is its place among the ids in ascending order. A search is three calls into Java: Pyserini's
+    own would wrap each of the 50 hits in an object, which takes several times as long as Lucene.
+    """
+
+    def __init__(self, folder: Path):
         if not any(folder.glob("segments_*")):
             raise SearchError(f"{folder}: no Lucene index here; make the shop again with jobs/prepare.py")
-        self._searcher = java_classes()("io.anserini.search.SimpleSearcher")(str(folder))
-        self._searcher.set_bm25(BM25_K1, BM25_B)
-        self.search = lru_cache(maxsize=cache_size)(self._search) if cache_size else self._search
+        autoclass = java_classes()
+        self._reader = autoclass("org.apache.lucene.index.DirectoryReader").open(
+            autoclass("org.apache.lucene.store.FSDirectory").open(_path(folder))
+        )
+        # The objects are kept, not their methods: pyjnius binds a class's one method to whom it was last looked up on.
+        self._lucene = autoclass("org.apache.lucene.search.IndexSearcher")(self._reader.getContext())
+        self._lucene.setSimilarity(autoclass("org.apache.lucene.search.similarities.BM25Similarity")(BM25_K1, BM25_B))
+        self._analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
+        self._queries = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
 
-    def _search(self, query: str) -> tuple[str, ...]:
-        hits = self._searcher.search(query, TOP_K)
-        return tuple(hit.docid for hit in hits)
+    def search(self, query: str) -> list[int]:
+        """The numbers of the best documents for a query in words."""
+        hits = self._lucene.search(self._queries.buildQuery("contents", self._analyzer, query), TOP_K)
+        return list(map(int, _DOCUMENT.findall(self._json.writeValueAsString(hits))))
 
     def close(self) -> None:
         """Release the index's files."""
-        self._searcher.close()
+        self._reader.close()

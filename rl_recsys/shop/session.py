@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import Goal
+from rl_recsys.shop.listing import Listing
 from rl_recsys.shop.page import (
     BACK_TO_SEARCH,
     BUY_NOW,
-    DESCRIPTION,
-    FEATURES,
     NEXT,
     PREV,
     SEARCH,
     SUB_PAGES,
+    Block,
     Element,
     ElementKind,
     Page,
     PageKind,
+    button,
+    text_elements,
 )
 from rl_recsys.shop.reward import Reward, score_purchase
 
@@ -32,6 +35,10 @@ BASE_URL = "http://127.0.0.1:3000"  # what the original's text environment shows
 PRODUCTS_PER_PAGE = 10
 ACTION = re.compile(r"(.+)\[(.+)\]")  # WebShop's grammar: greedy, matched from the start
 NO_REWARD = Reward(0.0, {})
+
+# The server decides by the label before anything else, in lower case.
+_BUY, _BACK, _NEXT, _PREV, _SEARCH = (label.lower() for label in (BUY_NOW, BACK_TO_SEARCH, NEXT, PREV, SEARCH))
+_PREV_BLOCK, _NEXT_BLOCK = (Block(button(label)) for label in (PREV, NEXT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,29 @@ def parse_action(action: str) -> tuple[str, str | None]:
 class Session:
     """One person's visit with one goal. Made by ``Shop.session``; holds nothing but its own position."""
 
+    __slots__ = (
+        "_goal_nouns",
+        "_header",
+        "_hits",
+        "_listing",
+        "done",
+        "goal",
+        "keywords",
+        "kind",
+        "options",
+        "page",
+        "page_number",
+        "session_id",
+        "shop",
+        "visited",
+    )
+
     def __init__(self, shop: Shop, goal: Goal, goal_nouns: tuple[str, ...], session_id: str):
         self.shop = shop
         self.goal = goal
         self.session_id = session_id
         self._goal_nouns = goal_nouns
+        self._header = Block(*text_elements("Instruction:", goal.instruction_text), button(BACK_TO_SEARCH))
         self.done = False
         self.visited: set[str] = set()
         self._reset()
@@ -72,10 +97,16 @@ class Session:
         self.kind = PageKind.SEARCH
         self.keywords: list[str] = []
         self.page_number = 1
-        self.product: Product | None = None
         self.options: dict[str, str] = {}
         self.visited.clear()
+        self._listing: Listing | None = None
+        self._hits: Sequence[int] = ()
         self.page = self._search_page()
+
+    @property
+    def product(self) -> Product | None:
+        """The product whose page this is, or the bought one; None on the search and results pages."""
+        return self._listing.product if self._listing else None
 
     @property
     def available_actions(self) -> dict:
@@ -89,33 +120,34 @@ class Session:
         bought = False
         if name == "search" and argument:
             self.keywords = argument.split(" ")
+            self._hits = self.shop.hits(" ".join(self.keywords))
             self._show_results(1)
-        elif name == "click" and argument is not None and argument != SEARCH.lower():
+        elif name == "click" and argument is not None and argument != _SEARCH:
             element = self.page.clickables.get(argument)
             if element is not None:
-                bought = argument == BUY_NOW.lower()
+                bought = argument == _BUY
                 reward = self._click(argument, element)
         return StepResult(self.page, reward.total, bought, reward.parts)
 
     def _click(self, label: str, element: Element) -> Reward:
         """WebShop's server decides by the label first, so an option named as a button acts as the button."""
-        if label == BUY_NOW.lower():
+        if label == _BUY:
             return self._buy()
-        if label == BACK_TO_SEARCH.lower():
+        if label == _BACK:
             self._reset()
-        elif label == NEXT.lower() and self.kind is PageKind.RESULTS:
+        elif label == _NEXT and self.kind is PageKind.RESULTS:
             self._show_results(self.page_number + 1)
-        elif label == PREV.lower() and self.kind is PageKind.RESULTS:
+        elif label == _PREV and self.kind is PageKind.RESULTS:
             self._show_results(self.page_number - 1)
-        elif label == PREV.lower() and self.kind is PageKind.ITEM:
+        elif label == _PREV and self.kind is PageKind.ITEM:
             self._show_results(self.page_number)
-        elif detail := next((name for name in SUB_PAGES if name.lower() == label), None):
+        elif label in SUB_PAGES:
             self.kind = PageKind.DETAIL
-            self.page = self._detail_page(detail)
+            self.page = self._detail_page(SUB_PAGES[label])
         else:
             if element.kind is ElementKind.PRODUCT:
-                self.product = self.shop.product(label.upper())
-                self.visited.add(self.product.asin)
+                self._listing = self.shop.listing(self.shop.row(element.text))
+                self.visited.add(element.text)
             elif element.kind is ElementKind.OPTION:
                 self.options[element.group] = label
             self.kind = PageKind.ITEM
@@ -125,12 +157,12 @@ class Session:
     def _show_results(self, page_number: int) -> None:
         self.kind = PageKind.RESULTS
         self.page_number = page_number
-        self.product = None
+        self._listing = None
         self.options = {}
         self.page = self._results_page()
 
     def _buy(self) -> Reward:
-        reward = score_purchase(self.product, self.options.values(), self.goal, self._goal_nouns)
+        reward = score_purchase(self.product, self.options.values(), self.goal, self._goal_nouns, self.shop.reward)
         self.kind = PageKind.DONE
         self.done = True
         self.page = self._done_page(reward.total)
@@ -139,86 +171,51 @@ class Session:
     # Pages: the visible strings in WebShop's order.
 
     def _search_page(self) -> Page:
-        elements = [*_texts("WebShop", "Instruction: ", self.goal.instruction_text), _button(SEARCH)]
-        return Page(self.kind, f"{BASE_URL}/{self.session_id}", tuple(elements))
-
-    def _header(self) -> list[Element]:
-        return [*_texts("Instruction:", self.goal.instruction_text), _button(BACK_TO_SEARCH)]
+        texts = text_elements("WebShop", "Instruction: ", self.goal.instruction_text)
+        return Page(self.kind, f"{BASE_URL}/{self.session_id}", [Block(*texts, button(SEARCH))])
 
     def _results_page(self) -> Page:
-        found = self.shop.search(" ".join(self.keywords))
-        first = PRODUCTS_PER_PAGE * (self.page_number - 1)
-        elements = self._header()
-        elements += _texts(f"Page {self.page_number} (Total results: {len(found)})")
-        if self.page_number > 1:
-            elements.append(_button(PREV))
-        elements.append(_button(NEXT))
-        for asin in found[first : first + PRODUCTS_PER_PAGE]:
-            product = self.shop.product(asin)
-            elements.append(Element(ElementKind.PRODUCT, asin, clicked=asin in self.visited))
-            elements += _texts(product.title, product.price_text)
-        url = f"{BASE_URL}/search_results/{self.session_id}/{'+'.join(self.keywords)}/{self.page_number}"
-        return Page(self.kind, url, tuple(elements))
+        shop, visited, number = self.shop, self.visited, self.page_number
+        first = PRODUCTS_PER_PAGE * (number - 1)
+        blocks = [self._header, Block(*text_elements(f"Page {number} (Total results: {len(self._hits)})"))]
+        if number > 1:
+            blocks.append(_PREV_BLOCK)
+        blocks.append(_NEXT_BLOCK)
+        for row in self._hits[first : first + PRODUCTS_PER_PAGE] if first >= 0 else ():
+            listing = shop.listing(row)
+            blocks.append(listing.visited_result if listing.asin in visited else listing.result)
+        url = f"{BASE_URL}/search_results/{self.session_id}/{'+'.join(self.keywords)}/{number}"
+        return Page(self.kind, url, blocks)
 
     def _item_page(self) -> Page:
-        product = self.product
+        listing = self._listing
         url = (
-            f"{BASE_URL}/item_page/{self.session_id}/{product.asin}/{'+'.join(self.keywords)}/"
+            f"{BASE_URL}/item_page/{self.session_id}/{listing.asin}/{'+'.join(self.keywords)}/"
             f"{self.page_number}/{json.dumps(self.options)}"
         )
-        elements = [*self._header(), _button(PREV)]
-        for group, values in product.options.items():
-            elements += _texts(group)
-            # WebShop marks an option as clicked where its quoted label occurs in the URL.
-            elements += [Element(ElementKind.OPTION, value, group, f'"{value}"' in url) for value in values]
-        elements += _texts(product.title, f"Price: {product.price_text}", "Rating: N.A.")
-        elements += [_button(label) for label in (*SUB_PAGES, BUY_NOW)]
-        return Page(self.kind, url, tuple(elements))
+        # A quote in a search could name an option as well, and WebShop would mark it.
+        options = listing.options_chosen(url) if '"' in url else listing.options
+        offer = listing.offer_with_attributes if self.shop.show_attributes else listing.offer
+        return Page(self.kind, url, [self._header, _PREV_BLOCK, options, offer])
 
-    def _detail_page(self, detail: str) -> Page:
+    def _detail_page(self, name: str) -> Page:
         url = (
-            f"{BASE_URL}/item_sub_page/{self.session_id}/{self.product.asin}/{'+'.join(self.keywords)}/"
-            f"{self.page_number}/{detail}/{self.options}"
+            f"{BASE_URL}/item_sub_page/{self.session_id}/{self._listing.asin}/{'+'.join(self.keywords)}/"
+            f"{self.page_number}/{name}/{self.options}"
         )
-        content: list[str] = []
-        if detail == DESCRIPTION:
-            content = [self.product.description]
-        elif detail == FEATURES:
-            content = [f" {bullet}" for bullet in self.product.bullets]
-        return Page(self.kind, url, (*self._header(), _button(PREV), *_texts(*content)))
+        return Page(self.kind, url, [self._header, _PREV_BLOCK, self._listing.detail(name)])
 
     def _done_page(self, reward: float) -> Page:
-        url = f"{BASE_URL}/done/{self.session_id}/{self.product.asin}/{self.options}"
-        return Page(
-            self.kind,
-            url,
-            tuple(
-                _texts(
-                    "Thank you for shopping with us!", "Your code: ", "None", " (Paste it in your MTurk interface.)",
-                    "Purchased", "asin", self.product.asin, "options", _json_as_flask(self.options),
-                    "attrs", "None", "category", "None", "query", "None", "product category", "None",
-                    "Target", "asin", "options", "attrs", "price upper", "instuction text", "category",
-                    "product category", "query", "Goal ", "None", "Reward",
-                    "Your score (min 0.0, max 1.0)", str(reward), "Reward Details ", "None",
-                )
-            ),
+        url = f"{BASE_URL}/done/{self.session_id}/{self._listing.asin}/{self.options}"
+        texts = text_elements(
+            "Thank you for shopping with us!", "Your code: ", "None", " (Paste it in your MTurk interface.)",
+            "Purchased", "asin", self.product.asin, "options", _json_as_flask(self.options),
+            "attrs", "None", "category", "None", "query", "None", "product category", "None",
+            "Target", "asin", "options", "attrs", "price upper", "instuction text", "category",
+            "product category", "query", "Goal ", "None", "Reward",
+            "Your score (min 0.0, max 1.0)", str(reward), "Reward Details ", "None",
         )  # fmt: skip
-
-
-def _texts(*strings: str) -> list[Element]:
-    """Text elements as an HTML parser leaves them: white space alone becomes one space, or goes if it has a newline."""
-    elements = []
-    for string in strings:
-        if not string.strip(" \t\n\r\f\v"):
-            if not string or "\n" in string:
-                continue
-            string = " "
-        elements.append(Element(ElementKind.TEXT, string))
-    return elements
-
-
-def _button(label: str) -> Element:
-    return Element(ElementKind.BUTTON, label)
+        return Page(self.kind, url, [Block(*texts)])
 
 
 def _json_as_flask(value: object) -> str:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from rl_recsys.errors import UserError
 from rl_recsys.files import checksum
-from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import SPLITS, Goal
+from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
+from rl_recsys.shop.goals import GOAL_SCHEMA, SPLITS, Goal
+from rl_recsys.shop.listing import Listing
+from rl_recsys.shop.reward import RULES
 from rl_recsys.shop.search import Searcher
 from rl_recsys.shop.session import Session
+from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
 
-FORMAT_VERSION = 1
-MANIFEST, PRODUCTS, ASINS, GOALS, INDEX = "manifest.json", "products.arrow", "asins.arrow", "goals.arrow", "index"
-REMEDY = "make it again with jobs/prepare.py"
-
-
-class ShopError(UserError):
-    """The shop folder is missing, incomplete, damaged or of another version; the message names the remedy."""
+FORMAT_VERSION = 2
+MANIFEST, PRODUCTS, GOALS, INDEX = "manifest.json", "products.arrow", "goals.arrow", "index"
+# Kept between steps: enough for all of the 1,000 products, and no more of a million.
+CACHED_PRODUCTS, CACHED_GOALS, CACHED_QUERIES = 1024, 1024, 4096
 
 
 class Shop:
@@ -35,25 +34,28 @@ class Shop:
     >>> session.step("search[red shirt]").page.kind                   # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, manifest: dict):
+    def __init__(self, folder: Path, manifest: dict, *, reward: str = "original", show_attributes: bool = False):
         self.folder = folder
         self.manifest = manifest
-        self._products = _mapped(folder / PRODUCTS)
-        self._goals = _mapped(folder / GOALS)
-        asins = _mapped(folder / ASINS)
-        width = asins.schema.field("asin").type.byte_width
-        self._asins = np.frombuffer(asins["asin"].chunk(0).buffers()[1], dtype=f"S{width}")  # sorted, mapped
-        self._rows = asins["row"].to_numpy()
+        self.reward, self.show_attributes = reward, show_attributes
+        self._products = MappedTable(folder / PRODUCTS, PRODUCT_SCHEMA)
+        self._goals = MappedTable(folder / GOALS, GOAL_SCHEMA)
         self._searcher: Searcher | None = None
-        self.product = lru_cache(maxsize=20_000)(self._product)
-        self.goal = lru_cache(maxsize=20_000)(self._goal)
+        self.listing = lru_cache(maxsize=CACHED_PRODUCTS)(self._listing)
+        self.goal = lru_cache(maxsize=CACHED_GOALS)(self._goal)
+        self.hits = lru_cache(maxsize=CACHED_QUERIES)(self._hits)
 
     @classmethod
-    def open(cls, folder: str | Path, *, verify: bool = False) -> Shop:
+    def open(
+        cls, folder: str | Path, *, verify: bool = False, reward: str = "original", show_attributes: bool = False
+    ) -> Shop:
         """Open a folder made by ``prepare``. ``verify`` also recomputes every file's checksum (slow for a large shop).
 
+        ``reward``: one of ``reward.RULES``. ``show_attributes``: item pages have WebShop's Attributes button too.
         Raises ``ShopError`` for a missing, half-written or damaged folder, or one of another format version.
         """
+        if reward not in RULES:
+            raise ValueError(f"reward {reward!r}: choose one of {', '.join(RULES)}")
         folder = Path(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
@@ -72,7 +74,7 @@ class Shop:
                 raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {REMEDY}")
             if verify and checksum(path) != entry["sha256"]:
                 raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
-        return cls(folder, manifest)
+        return cls(folder, manifest, reward=reward, show_attributes=show_attributes)
 
     @property
     def fingerprint(self) -> str:
@@ -83,24 +85,31 @@ class Shop:
     @property
     def goal_count(self) -> int:
         """How many goals the shop has; a goal's index is its position in WebShop's order."""
-        return self._goals.num_rows
+        return len(self._goals)
 
     @property
     def product_count(self) -> int:
         """How many products the shop has."""
-        return self._products.num_rows
+        return len(self._products)
 
-    def _product(self, asin: str) -> Product:
-        key = np.bytes_(asin.encode())
-        position = int(np.searchsorted(self._asins, key))
-        if position == len(self._asins) or self._asins[position] != key:
+    def row(self, asin: str) -> int:
+        """A product's place among all in the order of asins. Raises KeyError where there is none of this asin."""
+        row = self._products.find("asin", asin)
+        if row is None:
             raise KeyError(f"{self.folder}: no product {asin!r}")
-        return Product.from_row(self._products.slice(int(self._rows[position]), 1).to_pylist()[0])
+        return row
+
+    def product(self, asin: str) -> Product:
+        """The product of an asin. Raises KeyError where there is none."""
+        return self.listing(self.row(asin)).product
+
+    def _listing(self, row: int) -> Listing:
+        return Listing(self._products, row)
 
     def _goal(self, index: int) -> Goal:
         if not 0 <= index < self.goal_count:
             raise IndexError(f"{self.folder}: goal {index} of {self.goal_count}")
-        return Goal.from_row(self._goals.slice(index, 1).to_pylist()[0])
+        return Goal.from_row(self._goals.row(index))
 
     def split(self, name: str, protocol: str = "1k") -> range:
         """The goal indices of a split ("train", "test", ...) of a protocol in ``goals.SPLITS``, or of "all"."""
@@ -120,9 +129,13 @@ class Shop:
 
     def search(self, query: str) -> tuple[str, ...]:
         """The asins of the 50 best products for a query, best first (BM25)."""
+        return tuple(self.listing(row).asin for row in self.hits(query))
+
+    def _hits(self, query: str) -> array:
+        """The rows of the 50 best products for a query, best first."""
         if self._searcher is None:  # Java starts with the first search, in the process that searches
             self._searcher = Searcher(self.folder / INDEX)
-        return self._searcher.search(query)
+        return array("i", self._searcher.search(query))
 
     def session(self, goal: int | Goal | Mapping, *, session_id: str | None = None) -> Session:
         """A new session for a goal: its index, a ``Goal``, or a mapping with the original's goal keys."""
@@ -142,13 +155,15 @@ class Shop:
             pass
         from rl_recsys.shop.nouns import title_nouns  # a goal from elsewhere: its title was not tagged at compile time
 
-        return next(title_nouns([goal.name]))
+        return title_nouns(goal.name)
 
     def close(self) -> None:
-        """Release the search index; the mapped tables go with the object."""
+        """Release the search index and what was kept; the mapped tables go with the object."""
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
+        for kept in (self.listing, self.goal, self.hits):
+            kept.cache_clear()
 
 
 @lru_cache(maxsize=4)
@@ -159,10 +174,3 @@ def _shared(folder: Path) -> Shop:
 def shared_shop(folder: str | Path) -> Shop:
     """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM."""
     return _shared(Path(folder).resolve())
-
-
-def _mapped(path: Path) -> pa.Table:
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except pa.ArrowInvalid as error:
-        raise ShopError(f"{path}: damaged ({error}); {REMEDY}") from None

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_recsys.shop.catalog import Product, RawDataError, draw_price, parse_pricing, read_attributes, read_products
+from rl_recsys.shop.catalog import (
+    Product,
+    RawDataError,
+    draw_price,
+    parse_pricing,
+    read_attributes,
+    read_human_instructions,
+    read_products,
+)
 
 
 def record(**changes) -> dict:
@@ -73,6 +81,7 @@ def test_the_limit_counts_records_of_the_file(tmp_path):
     [
         ({"name": None}, r"record 1: field 'name' is missing"),
         ({"name": 7}, r"record 1: field 'name' is int, expected text"),
+        ({"images": 5}, r"record 1: field 'images' is int"),
         ({"pricing": "ask"}, r"record 1: field 'pricing'.*'ask'"),
         ({"customization_options": ["red"]}, r"record 1: field 'customization_options' is list"),
         ({"customization_options": {"Color": ["red"]}}, r"record 1: option 'Color'"),
@@ -81,6 +90,44 @@ def test_the_limit_counts_records_of_the_file(tmp_path):
 def test_a_bad_record_is_named(tmp_path, changes, message):
     with pytest.raises(RawDataError, match=message):
         read(tmp_path, [record(), record(asin="B000000002", **changes)])
+
+
+def test_bad_records_may_be_skipped_and_are_listed(tmp_path):
+    skipped = []
+    records = [record(), record(asin="B000000002", name=7), record(asin="B000000003")]
+    found = read(tmp_path, records, skip=skipped.append)
+    assert [product.asin for product in found] == ["B000000001", "B000000003"]
+    assert "record 1: field 'name' is int" in str(skipped[0])
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"B": []}, "product 'B': expected an object, found list"),
+        ({"B": {"attributes": "soft"}}, "field 'attributes' is str, expected a list of texts"),
+        ({"B": {"attributes": [1]}}, "field 'attributes' is int, expected text"),
+        ({"B": {"instruction": 3}}, "field 'instruction' is int"),
+        ({"B": {"instruction": "half \ud83d"}}, "field 'instruction' has half of a character at position 5"),
+    ],
+)
+def test_bad_attributes_are_named(tmp_path, entries, message):
+    (tmp_path / "a.json").write_text(json.dumps(entries))
+    with pytest.raises(RawDataError, match=message):
+        read_attributes(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"B": {}}, "product 'B': instruction 0: expected a list of objects"),
+        ({"B": [{}]}, "instruction 0: field 'instruction' is missing"),
+        ({"B": [{"instruction": "x", "instruction_attributes": []}]}, "field 'instruction_options' is NoneType"),
+    ],
+)
+def test_bad_human_instructions_are_named(tmp_path, entries, message):
+    (tmp_path / "h.json").write_text(json.dumps(entries))
+    with pytest.raises(RawDataError, match=message):
+        read_human_instructions(tmp_path / "h.json")
 
 
 def test_broken_files_are_named(tmp_path):

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from rl_recsys.files import whole_folder
 from rl_recsys.shop import RawDataError, Shop, ShopError
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.search import build_index
 from rl_recsys.shop.shop import GOALS, MANIFEST, PRODUCTS, shared_shop
 
 
@@ -105,5 +107,61 @@ def test_search_results_are_ranked_and_cached(shop):
     found = shop.search("men's shirts")
     assert 0 < len(found) <= 50
     assert "Shirt" in shop.product(found[0]).title
-    assert shop.search("men's shirts") is found
+    assert shop.hits("men's shirts") is shop.hits("men's shirts")
     assert shop.search("the of and") == ()
+
+
+def test_two_shops_of_a_process_search_their_own_index(tmp_path, source, shop):
+    found = shop.search("men's shirts")
+    compile_shop(source, tmp_path / "shop")
+    other = Shop.open(tmp_path / "shop")
+    assert all(other.product(asin) for asin in other.search("men's shirts"))
+    shop.hits.cache_clear()
+    assert shop.search("men's shirts") == found
+
+
+def test_documents_are_indexed_in_the_order_of_their_ids(tmp_path):
+    with pytest.raises(ValueError, match="'a' after 'b': ids must ascend"):
+        build_index(tmp_path, [("b", "one"), ("a", "two")])
+
+
+def test_every_goal_can_be_won_under_the_corrected_reward(tmp_path, source):
+    manifest = compile_shop(source, tmp_path / "shop")
+    counts = manifest["counts"]
+    assert counts["winnable"]["original"] <= counts["winnable"]["corrected"] == counts["goals"]
+    with pytest.raises(ValueError, match="reward 'strict': choose one of original, corrected"):
+        Shop.open(tmp_path / "shop", reward="strict")
+
+
+def test_the_share_of_goals_that_can_be_won_is_the_originals(webshop):
+    assert webshop.manifest["counts"]["winnable"] == {"original": 6452, "corrected": 6910}
+
+
+def test_attributes_are_shown_where_asked_for(shop_folder):
+    shop = Shop.open(shop_folder, show_attributes=True)
+    session = shop.session(0)
+    session.step(f"search[{shop.goal(0).query}]")
+    session.step(f"click[{next(iter(session.page.blocks[3].products))}]")
+    session.step("click[attributes]")
+    product = session.product
+    shown = [element.text for element in session.page.blocks[-1].elements]
+    assert shown == [
+        *(f" {one}" for one in product.attributes),
+        product.category,
+        product.query,
+        product.product_category,
+    ]
+
+
+def test_several_prepares_of_one_folder_leave_a_whole_shop_and_nothing_beside(tmp_path, source):
+    folder = tmp_path / "shops" / "one"
+    with whole_folder(folder) as first:
+        (first / "a").write_text("")
+        with whole_folder(folder) as second:
+            (second / "b").write_text("")
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    abandoned = folder.parent / ".one-killed"
+    abandoned.mkdir()
+    with whole_folder(folder):
+        assert not abandoned.exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["one"]

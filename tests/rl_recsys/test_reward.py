@@ -4,7 +4,7 @@ import pytest
 
 from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import Goal
-from rl_recsys.shop.reward import COLOR_WORDS, color_rule, score_purchase
+from rl_recsys.shop.reward import COLOR_WORDS, RULES, color_rule, color_word, score_purchase
 
 
 def product(**changes) -> Product:
@@ -82,3 +82,12 @@ def test_a_low_title_score_is_worth_a_tenth_or_a_half():
 
 def test_a_goal_without_nouns_scores_two_tenths():
     assert score_purchase(product(), [], goal(), ()).parts["title_score"] == 0.2
+
+
+def test_the_corrected_rule_reads_whole_words_and_values_of_named_options():
+    assert color_rule("tapered") == "red" and color_word("tapered") == "tapered"
+    assert color_word("dark navy") == "dark"
+    original, corrected = RULES["original"], RULES["corrected"]
+    assert original(("tapered",), {"fit": "tapered"}) == 0 and corrected(("tapered",), {"fit": "tapered"}) == 1
+    assert corrected(("\u2605",), {"mark": "\u2605"}) == 1  # nothing is left of it for a fuzzy match
+    assert corrected(("blue",), {"color": "red"}) == 0
