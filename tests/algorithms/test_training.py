@@ -274,7 +274,7 @@ def test_a_failing_worker_stops_the_run_with_its_traceback(ppo_algorithm, shop_f
         def fail(query):
             raise RuntimeError("the index burnt down")
 
-        shared_shop(str(shop_folder)).search = fail
+        shared_shop(str(shop_folder)).hits = fail
 
     ppo_algorithm.env_runner_group.foreach_env_runner(break_search, local_env_runner=False)
     with pytest.raises(WorkerFailure, match=r"rollout worker \d failed:(.|\n)*the index burnt down"):
