@@ -42,7 +42,8 @@ class WebShopChoiceEnv(gymnasium.Env):
 
     ## Starting State
     The search page of a goal: ``options={"goal": ...}``, or the next of this environment's goals, which are dealt in
-    an order drawn from the seed, each once before any comes again.
+    an order drawn from the seed, each once before any comes again. With ``group_size`` k, k episodes in a row start
+    alike, from one goal, for methods that compare the rollouts of a goal.
 
     ## Episode End
     Terminates with a purchase; truncates after ``max_steps`` actions.
@@ -50,7 +51,9 @@ class WebShopChoiceEnv(gymnasium.Env):
     ## Arguments
     shop: folder of a compiled shop, or an open ``Shop``. tokenizer: folder with tokenizer.json (a policy folder, or an
     encoder's). goals: a split's name ("train", "test", "all") or a list of goal indices. shard, shards: this
-    environment takes every ``shards``-th goal from the ``shard``-th on. encoding: an ``EncodingShape`` or its mapping.
+    environment takes every ``shards``-th goal from the ``shard``-th on. group_size: see Starting State. encoding: an
+    ``EncodingShape`` or its mapping. max_steps: actions an episode. rules: fields of ``ShopRules`` that differ from
+    those the folder was prepared with.
     """
 
     metadata = {"render_modes": ["ansi"]}
@@ -63,12 +66,16 @@ class WebShopChoiceEnv(gymnasium.Env):
         goals: str | Sequence[int] = "train",
         shard: int = 0,
         shards: int = 1,
+        group_size: int = 1,
         encoding: EncodingShape | Mapping[str, int] = EncodingShape(),
         max_steps: int = MAX_STEPS,
+        rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
-        self.shop = shop if isinstance(shop, Shop) else shared_shop(shop)
-        self.render_mode, self._max_steps = render_mode, max_steps
+        self.shop = shop if isinstance(shop, Shop) else shared_shop(shop, rules)
+        if group_size < 1:
+            raise ValueError(f"group_size {group_size}: a group has at least one episode")
+        self.render_mode, self._max_steps, self._group_size = render_mode, max_steps, group_size
         encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
         self._encoder = _shared_encoder(str(tokenizer), encoding)
         every = self.shop.split(goals) if isinstance(goals, str) else list(goals)
@@ -83,7 +90,7 @@ class WebShopChoiceEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin a session; see Starting State."""
+        """Begin a session; see Starting State. ``info`` has "goal", the index of the goal in words."""
         super().reset(seed=seed)
         if seed is not None:
             self._dealt = []
@@ -91,11 +98,11 @@ class WebShopChoiceEnv(gymnasium.Env):
         session = self.shop.session(self._next_goal() if goal is None else goal)
         shape = self._encoder.shape
         self.choices = ChoiceSession(session, max_steps=self._max_steps, max_choices=shape.choices)
-        return self._observe(), self._info({})
+        return self._observe(), self._info({}) | {"goal": session.session_id}
 
     def _next_goal(self) -> int:
         if not self._dealt:
-            self._dealt = self.np_random.permutation(self._goals).tolist()
+            self._dealt = self.np_random.permutation(self._goals).repeat(self._group_size).tolist()
         return self._dealt.pop()
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:

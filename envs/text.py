@@ -31,14 +31,16 @@ class WebShopTextEnv(gymnasium.Env):
 
     ## Starting State
     The search page with the goal's instruction. ``options={"goal": ...}`` names the goal: an index, or a mapping with
-    the original's goal keys; otherwise it is drawn by the goals' weights.
+    the original's goal keys; otherwise it is drawn by the goals' weights (by the original's slip of one goal under
+    the rule "goal_draw").
 
     ## Episode End
     Terminates with a purchase. Truncates after ``max_steps`` actions where that is given.
 
     ## Arguments
     shop: folder of a compiled shop, or an open ``Shop``. observation_mode: see above. split: the goals to draw from
-    ("all", "train", "test"). max_steps: actions an episode, None for no limit.
+    ("all", "train", "test"). max_steps: actions an episode, None for no limit. rules: fields of ``ShopRules`` that
+    differ from those the folder was prepared with, such as {"reward": "corrected"}.
     """
 
     metadata = {"render_modes": ["ansi"]}
@@ -50,9 +52,10 @@ class WebShopTextEnv(gymnasium.Env):
         observation_mode: str = "text_rich",
         split: str = "all",
         max_steps: int | None = None,
+        rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
-        self.shop = shop if isinstance(shop, Shop) else shared_shop(shop)
+        self.shop = shop if isinstance(shop, Shop) else shared_shop(shop, rules)
         self.observation_mode, self.render_mode, self._max_steps = observation_mode, render_mode, max_steps
         self._goals = self.shop.split(split)
         self._weights: list[float] | None = None
@@ -72,7 +75,8 @@ class WebShopTextEnv(gymnasium.Env):
         if self._weights is None:
             self._weights = list(accumulate(self.shop.goal(index).weight for index in self._goals))
         drawn = self.np_random.random() * self._weights[-1]
-        return self._goals[min(bisect(self._weights, drawn), len(self._goals) - 1)]
+        slip = "goal_draw" in self.shop.rules.quirks  # the original bisects sums that begin with a 0
+        return self._goals[min(bisect(self._weights, drawn) + slip, len(self._goals) - 1)]
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one action; ``info`` has ``available_actions``, ``goal`` and, after a purchase, ``reward_parts``."""

@@ -7,6 +7,7 @@ python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,8 +16,10 @@ import tyro
 
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
+from rl_recsys.shop import Shop, ShopError, ShopRules
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.splits import split_names
 
 
 @dataclass
@@ -41,6 +44,8 @@ class Arguments:
     """Leave bad records of the items file out and list them, instead of refusing the file."""
     processes: int = 1
     """Processes that tag titles; worth it from some 20,000 products on."""
+    rules: tyro.conf.OmitArgPrefixes[ShopRules] = ShopRules()
+    """Kept in the folder: every job follows them."""
     seed: int = 0
     """Decides prices drawn from a range, price clauses, and the demo shop."""
 
@@ -61,6 +66,7 @@ def main(arguments: Arguments) -> None:
             manifest = compile_shop(
                 source,
                 arguments.out,
+                rules=arguments.rules,
                 seed=arguments.seed,
                 processes=arguments.processes,
                 progress=lambda stage, done: task.update(done, f"({stage})"),
@@ -70,10 +76,19 @@ def main(arguments: Arguments) -> None:
     for rule, won in counts["winnable"].items():
         share = won / counts["goals"]
         print(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")
+    print(f"  protocol {arguments.rules.protocol}: {', '.join(_splits(Shop.open(arguments.out)))}")
     for reason in manifest["skipped"]:
         print(f"  skipped: {reason}")
     if absent := counts["instructions_of_absent_products"]:
         print(f"  {absent} instructions are of products that the items file does not have")
+
+
+def _splits(shop: Shop) -> Iterator[str]:
+    for name in split_names(shop.rules.protocol):
+        try:
+            yield f"{name} {len(shop.split(name))} goals"
+        except ShopError:
+            yield f"{name} none"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from rl_recsys.shop.page import DESCRIPTION, FEATURES, ElementKind, PageKind
+from rl_recsys.shop.page import DESCRIPTION, FEATURES, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
@@ -134,8 +134,8 @@ class ChoiceSession:
             return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in self.queries(instruction)]
         choices = []
         for label, element in session.page.clickables.items():
-            if parse_action(f"click[{label}]") != ("click", label):
-                continue  # a label with brackets cannot be clicked (WebShop's grammar)
+            if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
+                continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
             if element.kind is ElementKind.PRODUCT:
                 product = session.shop.product(element.text)
                 text = f"{product.price_text} {product.title}"

@@ -12,17 +12,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
-from rl_recsys.shop import Shop
-from rl_recsys.shop.page import OBSERVATION_MODES
+from rl_recsys.shop import Shop, ShopRules
 
 
 class RecordingError(UserError):
@@ -37,10 +36,10 @@ class Arguments:
     """File of recorded sessions, one JSON object a line."""
     shop: Path
     """Shop folder made by jobs/prepare.py from the products the sessions were recorded on."""
-    observation_mode: str = "text_rich"
-    """The observation that was recorded: text, text_rich, html or url."""
-    reward: str = "original"
-    """The reward that was recorded: original or corrected."""
+    observation_mode: Literal["text", "text_rich", "html", "url"] = "text_rich"
+    """The observation that was recorded."""
+    rules: tyro.conf.OmitArgPrefixes[ShopRules] = ShopRules()
+    """The rules it was recorded under."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,7 @@ def read_sessions(path: Path) -> Iterator[dict]:
 
 def main(arguments: Arguments) -> int:
     """Replay all sessions, print the differences and the count; return the exit status."""
-    if arguments.observation_mode not in OBSERVATION_MODES:
-        raise UserError(
-            f"--observation-mode {arguments.observation_mode!r}: choose one of {', '.join(OBSERVATION_MODES)}"
-        )
-    shop = Shop.open(arguments.shop, reward=arguments.reward)
+    shop = Shop.open(arguments.shop, **asdict(arguments.rules))
     sessions = list(read_sessions(arguments.sessions))
     if not sessions:
         raise RecordingError(f"{arguments.sessions}: no session in it")

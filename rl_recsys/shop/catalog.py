@@ -33,6 +33,7 @@ PRODUCT_SCHEMA = pa.schema(
         ("attributes", pa.list_(pa.string())),
         ("image", pa.string()),
         ("nouns", pa.list_(pa.string())),
+        ("position", pa.int32()),
     ]
 )
 
@@ -47,7 +48,8 @@ class Product:
 
     ``price`` is in dollars; where the raw file gives a range, it is one draw from it (seeded by asin).
     ``options`` maps an option's name to its values in the order of the page.
-    ``nouns`` are the lower-cased nouns of the title, with repeats, from spaCy at compile time.
+    ``nouns`` are the lower-cased nouns of the title, with repeats, from spaCy at compile time. ``position`` is the
+    product's place among those of the items file that WebShop does not leave out.
     """
 
     asin: str
@@ -63,6 +65,7 @@ class Product:
     attributes: tuple[str, ...]
     image: str
     nouns: tuple[str, ...] = ()
+    position: int = 0
 
     @classmethod
     def from_row(cls, row: dict) -> Product:
@@ -154,7 +157,7 @@ def read_products(
     limit: int | None = None,
     skip: Callable[[RawDataError], None] | None = None,
 ) -> Iterator[Product]:
-    """Products of a WebShop items file, in its order, without ``nouns``.
+    """Products of a WebShop items file, in its order, without ``nouns`` and ``position``.
 
     The file is streamed. Records with asin "nan", an over-long asin or one already seen are left out (WebShop's rule).
     ``limit`` counts records of the file, as WebShop's num_products does. A bad record raises ``RawDataError``, or is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from rl_recsys.shop.catalog import (
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, human_goals, in_webshop_order, synthetic_goals
 from rl_recsys.shop.nouns import nouns_of
 from rl_recsys.shop.reward import RULES, score_purchase
+from rl_recsys.shop.rules import ShopRules
 from rl_recsys.shop.search import build_index
 from rl_recsys.shop.shop import FORMAT_VERSION, GOALS, INDEX, MANIFEST, PRODUCTS
 from rl_recsys.shop.table import MappedTable, write_batches
@@ -41,11 +42,12 @@ def compile_shop(
     source: Source,
     out: str | Path,
     *,
+    rules: ShopRules = ShopRules(),
     seed: int = 0,
     processes: int = 1,
     progress: Callable[[str, int], None] = lambda stage, done: None,
 ) -> dict:
-    """Write the shop folder ``out`` and return its manifest.
+    """Write the shop folder ``out``, with the rules it will follow, and return its manifest.
 
     It is built aside and renamed at the end: a killed run leaves the old shop or none. ``progress`` is called with a
     stage's name and how many products it has done; ``processes`` tag titles. Raises ``RawDataError`` for bad input.
@@ -55,11 +57,11 @@ def compile_shop(
     if source.goals == "human" and source.human_instructions is None:
         raise RawDataError("human goals need an items_human_ins file")
     with whole_folder(Path(out)) as aside:
-        return _compile_into(aside, source, seed, processes, progress)
+        return _compile_into(aside, source, rules, seed, processes, progress)
 
 
 def _compile_into(
-    folder: Path, source: Source, seed: int, processes: int, progress: Callable[[str, int], None]
+    folder: Path, source: Source, rules: ShopRules, seed: int, processes: int, progress: Callable[[str, int], None]
 ) -> dict:
     attributes = read_attributes(source.attributes)
     bad: list[str] = []
@@ -94,6 +96,7 @@ def _compile_into(
         "format_version": FORMAT_VERSION,
         "seed": seed,
         "goals": source.goals,
+        "rules": asdict(rules),
         "counts": counts,
         "skipped": bad,
         "files": {
@@ -140,8 +143,10 @@ def _counted(items: Iterable, stage: str, progress: Callable[[str, int], None]) 
 
 def _write_tagged(path: Path, raw: Iterable[Product], processes: int, progress: Callable[[str, int], None]) -> None:
     tagged = (
-        replace(product, nouns=nouns).to_row()
-        for product, nouns in nouns_of(((product.title, product) for product in raw), processes=processes)
+        replace(product, nouns=nouns, position=position).to_row()
+        for position, (product, nouns) in enumerate(
+            nouns_of(((product.title, product) for product in raw), processes=processes)
+        )
     )
     if not write_batches(path, PRODUCT_SCHEMA, _counted(tagged, "nouns", progress)):
         raise RawDataError("the items file has no usable product")

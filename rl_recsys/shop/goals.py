@@ -16,12 +16,6 @@ ORDER_SEED = 233  # WebShop shuffles the goals with this seed; splits are positi
 NO_PRICE_LIMIT = 1_000_000.0
 PRICE_STEPS = [10.0 * step for step in range(1, 100)]
 
-#: Half-open ranges of positions in the goal order. "1k" is the protocol of the 1,000-product studies.
-SPLITS = {
-    "1k": {"test": (0, 500), "train": (500, None)},
-    "original": {"test": (0, 500), "dev": (500, 1500), "train": (1500, None)},
-}
-
 GOAL_SCHEMA = pa.schema(
     [
         ("asin", pa.string()),

@@ -92,15 +92,15 @@ class Page:
 
     @property
     def clickables(self) -> dict[str, Element]:
-        """Lower-cased label -> element: buttons, products, options; a later equal label replaces (WebShop)."""
+        """Lower-cased label -> the element that a click on it means: buttons, products, options.
+
+        Of equal labels the last is meant, but a button before all: WebShop's server looks at the label first.
+        """
         if self._clickables is None:
             found: dict[str, Element] = {}
-            for block in self.blocks:
-                found.update(block.buttons)
-            for block in self.blocks:
-                found.update(block.products)
-            for block in self.blocks:
-                found.update(block.options)
+            for kind in ("buttons", "products", "options", "buttons"):
+                for block in self.blocks:
+                    found.update(getattr(block, kind))
             self._clickables = found
         return self._clickables
 

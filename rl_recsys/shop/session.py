@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rl_recsys.shop.catalog import Product
+from rl_recsys.shop.filters import RANDOM, random_rows
 from rl_recsys.shop.goals import Goal
 from rl_recsys.shop.listing import Listing
 from rl_recsys.shop.page import (
@@ -64,13 +66,17 @@ def parse_action(action: str) -> tuple[str, str | None]:
 
 
 class Session:
-    """One person's visit with one goal. Made by ``Shop.session``; holds nothing but its own position."""
+    """One person's visit with one goal. Made by ``Shop.session``; holds nothing but its own position.
+
+    Sessions of equal shop, goal and id answer equal actions equally: the id decides what there is of chance.
+    """
 
     __slots__ = (
         "_goal_nouns",
         "_header",
         "_hits",
         "_listing",
+        "_random",
         "done",
         "goal",
         "keywords",
@@ -89,6 +95,7 @@ class Session:
         self.session_id = session_id
         self._goal_nouns = goal_nouns
         self._header = Block(*text_elements("Instruction:", goal.instruction_text), button(BACK_TO_SEARCH))
+        self._random: random.Random | None = None
         self.done = False
         self.visited: set[str] = set()
         self._reset()
@@ -155,6 +162,9 @@ class Session:
         return NO_REWARD
 
     def _show_results(self, page_number: int) -> None:
+        if self.keywords[0] == RANDOM and "catalog_filters" in self.shop.rules.quirks:
+            self._random = self._random or random.Random(self.session_id)
+            self._hits = random_rows(self.shop.product_count, self._random)
         self.kind = PageKind.RESULTS
         self.page_number = page_number
         self._listing = None
@@ -162,7 +172,9 @@ class Session:
         self.page = self._results_page()
 
     def _buy(self) -> Reward:
-        reward = score_purchase(self.product, self.options.values(), self.goal, self._goal_nouns, self.shop.reward)
+        reward = score_purchase(
+            self.product, self.options.values(), self.goal, self._goal_nouns, self.shop.rules.reward
+        )
         self.kind = PageKind.DONE
         self.done = True
         self.page = self._done_page(reward.total)
@@ -195,7 +207,7 @@ class Session:
         )
         # A quote in a search could name an option as well, and WebShop would mark it.
         options = listing.options_chosen(url) if '"' in url else listing.options
-        offer = listing.offer_with_attributes if self.shop.show_attributes else listing.offer
+        offer = listing.offer_with_attributes if self.shop.rules.show_attributes else listing.offer
         return Page(self.kind, url, [self._header, _PREV_BLOCK, options, offer])
 
     def _detail_page(self, name: str) -> Page:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,14 +15,16 @@ import numpy as np
 
 from rl_recsys.files import checksum
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
-from rl_recsys.shop.goals import GOAL_SCHEMA, SPLITS, Goal
+from rl_recsys.shop.filters import filtered
+from rl_recsys.shop.goals import GOAL_SCHEMA, Goal
 from rl_recsys.shop.listing import Listing
-from rl_recsys.shop.reward import RULES
+from rl_recsys.shop.rules import ShopRules
 from rl_recsys.shop.search import Searcher
 from rl_recsys.shop.session import Session
+from rl_recsys.shop.splits import split_goals, split_names
 from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST, PRODUCTS, GOALS, INDEX = "manifest.json", "products.arrow", "goals.arrow", "index"
 # Kept between steps: enough for all of the 1,000 products, and no more of a million.
 CACHED_PRODUCTS, CACHED_GOALS, CACHED_QUERIES = 1024, 1024, 4096
@@ -34,10 +38,10 @@ class Shop:
     >>> session.step("search[red shirt]").page.kind                   # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, manifest: dict, *, reward: str = "original", show_attributes: bool = False):
+    def __init__(self, folder: Path, manifest: dict, rules: ShopRules):
         self.folder = folder
         self.manifest = manifest
-        self.reward, self.show_attributes = reward, show_attributes
+        self.rules = rules
         self._products = MappedTable(folder / PRODUCTS, PRODUCT_SCHEMA)
         self._goals = MappedTable(folder / GOALS, GOAL_SCHEMA)
         self._searcher: Searcher | None = None
@@ -46,16 +50,13 @@ class Shop:
         self.hits = lru_cache(maxsize=CACHED_QUERIES)(self._hits)
 
     @classmethod
-    def open(
-        cls, folder: str | Path, *, verify: bool = False, reward: str = "original", show_attributes: bool = False
-    ) -> Shop:
+    def open(cls, folder: str | Path, *, verify: bool = False, **rules: object) -> Shop:
         """Open a folder made by ``prepare``. ``verify`` also recomputes every file's checksum (slow for a large shop).
 
-        ``reward``: one of ``reward.RULES``. ``show_attributes``: item pages have WebShop's Attributes button too.
-        Raises ``ShopError`` for a missing, half-written or damaged folder, or one of another format version.
+        ``rules``: fields of ``ShopRules`` that differ from those the shop was prepared with, as ``reward="corrected"``.
+        Raises ``ShopError`` for a missing, half-written or damaged folder, or one of another format version, and
+        ``RulesError`` for rules that there are not.
         """
-        if reward not in RULES:
-            raise ValueError(f"reward {reward!r}: choose one of {', '.join(RULES)}")
         folder = Path(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
@@ -74,13 +75,13 @@ class Shop:
                 raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {REMEDY}")
             if verify and checksum(path) != entry["sha256"]:
                 raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
-        return cls(folder, manifest, reward=reward, show_attributes=show_attributes)
+        return cls(folder, manifest, ShopRules(**manifest["rules"]).changed(rules))
 
     @property
     def fingerprint(self) -> str:
-        """A short digest of all the shop's files: equal for equal shops, wherever they lie."""
-        listed = json.dumps({name: entry["sha256"] for name, entry in sorted(self.manifest["files"].items())})
-        return hashlib.sha256(listed.encode()).hexdigest()[:16]
+        """A short digest of all the shop's files and its rules: equal for equal shops, wherever they lie."""
+        files = {name: entry["sha256"] for name, entry in sorted(self.manifest["files"].items())}
+        return hashlib.sha256(json.dumps([files, asdict(self.rules)]).encode()).hexdigest()[:16]
 
     @property
     def goal_count(self) -> int:
@@ -111,19 +112,22 @@ class Shop:
             raise IndexError(f"{self.folder}: goal {index} of {self.goal_count}")
         return Goal.from_row(self._goals.row(index))
 
-    def split(self, name: str, protocol: str = "1k") -> range:
-        """The goal indices of a split ("train", "test", ...) of a protocol in ``goals.SPLITS``, or of "all"."""
+    def split(self, name: str) -> Sequence[int]:
+        """The goals of a split ("train", "test", ...) of the shop's protocol, or of "all".
+
+        Raises ValueError for a name that the protocol does not have, ``ShopError`` where the shop is too small for it.
+        """
         if name == "all":
             return range(self.goal_count)
-        try:
-            first, end = SPLITS[protocol][name]
-        except KeyError:
-            names = ", ".join(f"{p}: {' '.join(s)}" for p, s in SPLITS.items())
-            raise ValueError(f"no split {name!r} in protocol {protocol!r}; there are: all, {names}") from None
-        chosen = range(first, self.goal_count if end is None else min(end, self.goal_count))
+        protocol = self.rules.protocol
+        if name not in split_names(protocol):
+            names = ", ".join(("all", *split_names(protocol)))
+            raise ValueError(f"no split {name!r} in protocol {protocol!r}; there are: {names}")
+        asins = itertools.chain.from_iterable(column.to_pylist() for column in self._goals.columns("asin"))
+        chosen = split_goals(protocol, name, asins, self.goal_count)
         if not chosen:
             raise ShopError(
-                f"{self.folder}: split {name!r} starts at goal {first}, the shop has {self.goal_count} goals"
+                f"{self.folder}: split {name!r} of protocol {protocol!r} has none of the shop's {self.goal_count} goals"
             )
         return chosen
 
@@ -133,6 +137,10 @@ class Shop:
 
     def _hits(self, query: str) -> array:
         """The rows of the 50 best products for a query, best first."""
+        if "catalog_filters" in self.rules.quirks:
+            listed = filtered(self._products, query.split(" "))
+            if listed is not None:
+                return array("i", listed)
         if self._searcher is None:  # Java starts with the first search, in the process that searches
             self._searcher = Searcher(self.folder / INDEX)
         return array("i", self._searcher.search(query))
@@ -145,6 +153,10 @@ class Shop:
         elif not isinstance(goal, Goal):
             goal = Goal.from_mapping(goal)
         return Session(self, goal, self._goal_nouns(goal), "session" if session_id is None else session_id)
+
+    def group(self, goal: int | Goal | Mapping, size: int) -> list[Session]:
+        """``size`` sessions that start alike, with one goal and one random state: to compare what is made of them."""
+        return [self.session(goal) for _ in range(size)]
 
     def _goal_nouns(self, goal: Goal) -> tuple[str, ...]:
         try:
@@ -167,10 +179,13 @@ class Shop:
 
 
 @lru_cache(maxsize=4)
-def _shared(folder: Path) -> Shop:
-    return Shop.open(folder)
+def _shared(folder: Path, rules: str) -> Shop:
+    return Shop.open(folder, **json.loads(rules))
 
 
-def shared_shop(folder: str | Path) -> Shop:
-    """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM."""
-    return _shared(Path(folder).resolve())
+def shared_shop(folder: str | Path, rules: Mapping[str, object] | None = None) -> Shop:
+    """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM.
+
+    ``rules``: see ``Shop.open``.
+    """
+    return _shared(Path(folder).resolve(), json.dumps(rules or {}, sort_keys=True))

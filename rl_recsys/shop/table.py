@@ -41,6 +41,10 @@ class MappedTable:
         batch, place = divmod(row, BATCH_ROWS)
         return self._columns[self._names[name]][batch][place].as_py()
 
+    def columns(self, name: str) -> list[pa.Array]:
+        """One field of all rows, an array a batch."""
+        return self._columns[self._names[name]]
+
     def row(self, row: int) -> dict:
         """All fields of one row, as Python values."""
         batch, place = divmod(row, BATCH_ROWS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 
 import gymnasium
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
-from rl_recsys.shop import shared_shop
+from rl_recsys.shop import Shop, shared_shop
 from tests.conftest import SMALL
 
 
@@ -110,3 +111,42 @@ def test_workers_share_the_training_goals_without_overlap(shop_folder, policy_fo
 
 def test_environments_of_a_process_share_one_shop(choice, text):
     assert choice.unwrapped.shop is text.unwrapped.shop
+
+
+def test_the_environments_follow_the_protocol(webshop_folder, policy_folder):
+    shop = Shop.open(webshop_folder, protocol="product-disjoint")
+    test, train = ({shop.goal(goal).asin for goal in shop.split(name)} for name in ("test", "train"))
+    assert len(shop.split("test")) == 500 and len(test) > 40 and not test & train
+    rules = {"protocol": "product-disjoint"}
+    env = envs.WebShopChoiceEnv(webshop_folder, policy_folder, rules=rules)
+    assert {shop.goal(int(goal)).asin for goal in env._goals} == train
+
+
+def test_a_random_goal_is_drawn_as_the_original_does_only_on_request(shop_folder):
+    class Drawn(envs.WebShopTextEnv):
+        """The draw alone, at a given place of the cumulated weights."""
+
+        def at(self, share: float) -> int:
+            self._np_random = type("Fixed", (), {"random": lambda _: share})()
+            return self._draw_goal()
+
+    right, slip = Drawn(shop_folder), Drawn(shop_folder, rules={"quirks": ["goal_draw"]})
+    last = right.shop.goal_count - 1
+    shares = [(number + 0.5) / 5000 for number in range(5000)]
+    drawn, slipped = Counter(map(right.at, shares)), Counter(map(slip.at, shares))
+    assert 0 in drawn and 0 not in slipped
+    assert slipped[last] == drawn[last] + drawn[last - 1]
+    assert all(slipped[goal] == drawn[goal - 1] for goal in range(1, last))
+
+
+def test_a_group_is_one_goal_several_times(shop_folder, policy_folder, shop):
+    env = gymnasium.make(envs.CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, goals=[3, 5, 8], group_size=4)
+    first, info = env.reset(seed=0)
+    starts = [(info["goal"], first)] + [(info["goal"], start) for start, info in (env.reset() for _ in range(11))]
+    for place in range(0, 12, 4):
+        group = starts[place : place + 4]
+        assert len({goal for goal, _ in group}) == 1
+        assert all((start["state"] == group[0][1]["state"]).all() for _, start in group)
+    assert {goal for goal, _ in starts} == {"3", "5", "8"}
+    with pytest.raises(ValueError, match="group_size 0: a group has at least one episode"):
+        envs.WebShopChoiceEnv(shop_folder, policy_folder, group_size=0)

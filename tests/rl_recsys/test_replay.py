@@ -67,8 +67,6 @@ def test_the_command_says_how_many_agree(shop_folder, recorded, tmp_path, capsys
         path.write_text(text)
         with pytest.raises(UserError, match=message):
             main(Arguments(path, shop_folder))
-    with pytest.raises(UserError, match="choose one of text"):
-        main(Arguments(path, shop_folder, observation_mode="pixels"))
 
 
 @pytest.mark.skipif(not RECORDED.is_file(), reason="the recorded sessions are not here")

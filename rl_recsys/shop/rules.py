@@ -1,0 +1,54 @@
+"""What may be chosen about how a shop behaves; the defaults are the original's behaviour without its mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+from rl_recsys.errors import UserError
+
+RewardRule = Literal["original", "corrected"]
+Quirk = Literal["goal_draw", "catalog_filters"]
+Protocol = Literal["1k", "original", "product-disjoint"]
+
+
+class RulesError(UserError, ValueError):
+    """A rule that there is not; the message lists those there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopRules:
+    """``prepare`` writes them into the shop folder, so that every process that opens it follows the same.
+
+    Raises ``RulesError`` for a name that is not listed.
+    """
+
+    reward: RewardRule = "original"
+    """corrected: option values are compared with values and colours are whole words, so that every goal can be won."""
+    protocol: Protocol = "1k"
+    """Which goals are for training and which for the test: the first 500 for the test (1k), another 1,000 for
+    development (original), or no test product ever trained on (product-disjoint)."""
+    show_attributes: bool = False
+    """Item pages have WebShop's Attributes button."""
+    quirks: tuple[Quirk, ...] = ()
+    """The original's mistakes to repeat. goal_draw: a random goal is never the first, and twice as often the last.
+    catalog_filters: searches that begin with <r>, <a>, <c> or <q> list the catalogue and not what was searched for."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quirks", tuple(self.quirks))
+        for name, values, known in (
+            ("reward", (self.reward,), RewardRule),
+            ("protocol", (self.protocol,), Protocol),
+            ("quirks", self.quirks, Quirk),
+        ):
+            for value in values:
+                if value not in get_args(known):
+                    raise RulesError(f"{name} {value!r}: choose one of {', '.join(get_args(known))}")
+
+    def changed(self, changes: Mapping[str, object]) -> ShopRules:
+        """These rules with others in the place of some."""
+        names = [field.name for field in fields(self)]
+        if unknown := [name for name in changes if name not in names]:
+            raise RulesError(f"no rule {', '.join(map(repr, unknown))}: there are {', '.join(names)}")
+        return replace(self, **changes)
