@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+
+import pyarrow as pa
 
 from rl_recsys.files import checksum, whole_folder
 from rl_recsys.shop.catalog import (
@@ -17,13 +20,13 @@ from rl_recsys.shop.catalog import (
     read_human_instructions,
     read_products,
 )
-from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, human_goals, in_webshop_order, synthetic_goals
+from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, goal_weight, human_goals, synthetic_goals, webshop_order
 from rl_recsys.shop.nouns import nouns_of
 from rl_recsys.shop.reward import RULES, score_purchase
 from rl_recsys.shop.rules import ShopRules
 from rl_recsys.shop.search import build_index
 from rl_recsys.shop.shop import FORMAT_VERSION, GOALS, INDEX, MANIFEST, PRODUCTS
-from rl_recsys.shop.table import MappedTable, write_batches
+from rl_recsys.shop.table import BatchWriter, MappedTable
 
 
 @dataclass(frozen=True)
@@ -63,41 +66,27 @@ def compile_shop(
 def _compile_into(
     folder: Path, source: Source, rules: ShopRules, seed: int, processes: int, progress: Callable[[str, int], None]
 ) -> dict:
-    attributes = read_attributes(source.attributes)
+    # Both tables are written as they come and then once more in their order: nothing is held that grows with the
+    # catalogue but an asin a product, a number a goal, and the instructions that were read.
     bad: list[str] = []
-    skip = (lambda error: bad.append(str(error))) if source.skip_bad else None
-    raw = read_products(source.items, attributes, seed=seed, limit=source.limit, skip=skip)
-    unsorted = folder / "unsorted.arrow"
-    _write_tagged(unsorted, raw, processes, progress)
-    in_file_order = MappedTable(unsorted, PRODUCT_SCHEMA)
-    goals, skipped, absent = _goals(in_file_order, attributes, source, seed)
-    if not goals:
+    products, goals = folder / "unordered-products.arrow", folder / "unordered-goals.arrow"
+    with BatchWriter(products, PRODUCT_SCHEMA) as to_products, BatchWriter(goals, GOAL_SCHEMA) as to_goals:
+        asins, goal_counts, attribute_goals = _write_unordered(
+            source, seed, processes, to_products, to_goals, bad, progress
+        )
+    if not asins:
+        raise RawDataError(f"{source.items}: it has no usable product")
+    if not to_goals.count:
         raise RawDataError(f"{source.items}: no goal could be made; does {source.attributes} belong to these products?")
-    order = _order(in_file_order)
-    rows = (in_file_order.row(row) for row in order)
-    write_batches(folder / PRODUCTS, PRODUCT_SCHEMA, _counted(rows, "products", progress))
-    del in_file_order
-    unsorted.unlink()
-    products = MappedTable(folder / PRODUCTS, PRODUCT_SCHEMA)
-    goals = in_webshop_order(goals)
-    write_batches(folder / GOALS, GOAL_SCHEMA, (goal.to_row() for goal in goals))
-    documents = (Product.from_row(products.row(row)) for row in range(len(products)))
-    index = folder / INDEX
-    build_index(index, _counted(((product.asin, product.index_text) for product in documents), "index", progress))
-    counts = {
-        "products": len(products),
-        "goals": len(goals),
-        "instructions_skipped": skipped,
-        "instructions_of_absent_products": absent,
-        "winnable": _winnable(products, goals, progress),
-    }
+    _order_goals(goals, folder / GOALS, attribute_goals if source.goals == "synthetic" else None, progress)
+    _order_and_index(products, folder / PRODUCTS, folder / INDEX, asins, progress)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "format_version": FORMAT_VERSION,
         "seed": seed,
         "goals": source.goals,
         "rules": asdict(rules),
-        "counts": counts,
+        "counts": {"products": len(asins), "goals": to_goals.count, **goal_counts},
         "skipped": bad,
         "files": {
             str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": checksum(path)} for path in files
@@ -107,31 +96,91 @@ def _compile_into(
     return manifest
 
 
-def _goals(
-    products: MappedTable, attributes: dict[str, dict], source: Source, seed: int
-) -> tuple[list[Goal], int, int]:
-    """The goals in WebShop's order before its shuffle, the instructions without attributes, those without a product."""
-    rows = (Product.from_row(products.row(row)) for row in range(len(products)))
-    if source.goals == "synthetic":
-        return synthetic_goals(rows, attributes, seed=seed), 0, 0
-    instructions = read_human_instructions(source.human_instructions)
-    goals, skipped = human_goals(rows, instructions, seed=seed)
-    present = {products.value(row, "asin") for row in range(len(products))}
-    absent = sum(len(entries) for asin, entries in instructions.items() if asin not in present)
-    return goals, skipped, absent
-
-
-def _winnable(products: MappedTable, goals: Sequence[Goal], progress: Callable[[str, int], None]) -> dict[str, int]:
-    """For each reward rule, how many goals their own product with the wanted options wins."""
+def _write_unordered(
+    source: Source,
+    seed: int,
+    processes: int,
+    to_products: BatchWriter,
+    to_goals: BatchWriter,
+    bad: list[str],
+    progress: Callable[[str, int], None],
+) -> tuple[list[bytes], dict, Counter[str]]:
+    """Products and goals in the order of the items file; the asins, counts about goals, and each attribute's goals."""
+    attributes = read_attributes(source.attributes)
+    human = source.goals == "human"
+    instructions = read_human_instructions(source.human_instructions) if human else {}
+    asins: list[bytes] = []
+    attribute_goals: Counter[str] = Counter()
     won = dict.fromkeys(RULES, 0)
-    product = lru_cache(maxsize=1024)(lambda asin: Product.from_row(products.row(products.find("asin", asin))))
-    for goal in _counted(goals, "goals", progress):
-        wanted = goal.goal_options
-        chosen = tuple(wanted.values()) if isinstance(wanted, dict) else wanted
-        target = product(goal.asin)
-        for rule in RULES:
-            won[rule] += score_purchase(target, chosen, goal, target.nouns, rule).total == 1.0
+    skipped = 0
+    skip = (lambda error: bad.append(str(error))) if source.skip_bad else None
+    raw = read_products(source.items, attributes, seed=seed, limit=source.limit, skip=skip)
+    tagged = nouns_of(((product.title, product) for product in raw), processes=processes)
+    for position, (product, nouns) in enumerate(_counted(tagged, "products", progress)):
+        product = replace(product, nouns=nouns, position=position)
+        to_products.append(product.to_row())
+        asins.append(product.asin.encode())
+        if human:
+            made = list(human_goals(product, instructions.pop(product.asin, ()), seed=seed))
+        else:
+            made = list(synthetic_goals(product, attributes.get(product.asin, {}), seed=seed))
+        its_goals = [goal for goal in made if goal is not None]
+        skipped += len(made) - len(its_goals)
+        for goal in its_goals:
+            to_goals.append(goal.to_row())
+            attribute_goals.update(goal.attributes)
+        for rule, count in _winnable(product, its_goals).items():
+            won[rule] += count
+    absent = sum(map(len, instructions.values()))
+    counts = {"instructions_skipped": skipped, "instructions_of_absent_products": absent, "winnable": won}
+    return asins, counts, attribute_goals
+
+
+def _winnable(product: Product, goals: Iterable[Goal]) -> dict[str, int]:
+    """For each reward rule, how many of its own goals a product wins with the options that they want."""
+    won = dict.fromkeys(RULES, 0)
+    for _, alike in itertools.groupby(goals, lambda goal: (goal.attributes, goal.price_upper)):
+        goals = list(alike)
+        # They differ in their options only, so the rest is scored once.
+        if score_purchase(product, (), replace(goals[0], goal_options=()), product.nouns).total < 1.0:
+            continue
+        for wanted in (goal.goal_options for goal in goals):
+            chosen = tuple(wanted.values()) if isinstance(wanted, dict) else wanted
+            for rule, matches in RULES.items():
+                won[rule] += matches(chosen, wanted) == len(wanted)
     return won
+
+
+def _order_goals(
+    unordered: Path, out: Path, attribute_goals: Mapping[str, int] | None, progress: Callable[[str, int], None]
+) -> None:
+    """The goals in WebShop's order, with their weights where they have other weights than 1."""
+    table = MappedTable(unordered, GOAL_SCHEMA)
+    with pa.ipc.new_file(str(out), GOAL_SCHEMA) as file:
+        for batch in table.batches(webshop_order(len(table))):
+            if attribute_goals is not None:
+                weights = [goal_weight(wanted, attribute_goals) for wanted in batch.column("attributes").to_pylist()]
+                batch = batch.set_column(GOAL_SCHEMA.get_field_index("weight"), "weight", pa.array(weights))
+            file.write(batch)
+            progress("goals", len(batch))
+    unordered.unlink()
+
+
+def _order_and_index(
+    unordered: Path, out: Path, index: Path, asins: Sequence[bytes], progress: Callable[[str, int], None]
+) -> None:
+    """The products in the order of their asins' bytes, which is Lucene's order of ids, and their index."""
+    table = MappedTable(unordered, PRODUCT_SCHEMA)
+
+    def documents() -> Iterator[tuple[str, str]]:
+        with pa.ipc.new_file(str(out), PRODUCT_SCHEMA) as file:
+            for batch in table.batches(sorted(range(len(asins)), key=asins.__getitem__)):
+                file.write(batch)
+                for row in batch.to_pylist():
+                    yield row["asin"], Product.from_row(row).index_text
+
+    build_index(index, _counted(documents(), "index", progress))
+    unordered.unlink()
 
 
 def _counted(items: Iterable, stage: str, progress: Callable[[str, int], None]) -> Iterable:
@@ -139,20 +188,3 @@ def _counted(items: Iterable, stage: str, progress: Callable[[str, int], None]) 
         yield item
         if done % 200 == 0:
             progress(stage, done)
-
-
-def _write_tagged(path: Path, raw: Iterable[Product], processes: int, progress: Callable[[str, int], None]) -> None:
-    tagged = (
-        replace(product, nouns=nouns, position=position).to_row()
-        for position, (product, nouns) in enumerate(
-            nouns_of(((product.title, product) for product in raw), processes=processes)
-        )
-    )
-    if not write_batches(path, PRODUCT_SCHEMA, _counted(tagged, "nouns", progress)):
-        raise RawDataError("the items file has no usable product")
-
-
-def _order(products: MappedTable) -> list[int]:
-    """The rows in the order of their asins' bytes, which is Lucene's order of ids."""
-    asins = [products.value(row, "asin").encode() for row in range(len(products))]
-    return sorted(range(len(asins)), key=asins.__getitem__)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -100,44 +99,35 @@ def price_clause(price: float, rng: random.Random) -> tuple[float, str]:
     return limit, f", and price lower than {limit:.2f} dollars"
 
 
-def synthetic_goals(products: Iterable[Product], attributes: Mapping[str, dict], *, seed: int) -> list[Goal]:
-    """WebShop's synthetic goals, unshuffled: one for every combination of a product's option values.
+def synthetic_goals(product: Product, entry: Mapping, *, seed: int) -> Iterator[Goal]:
+    """WebShop's synthetic goals of one product: one for every combination of its option values.
 
-    Weight: the mean over a goal's attributes of 1 / (number of goals that have the attribute).
+    ``entry`` is the product's in the items_ins_v2 file. The weights are those of ``goal_weight``, to be set when all
+    goals are known.
     """
-    goals: list[Goal] = []
-    for product in products:
-        entry = attributes.get(product.asin, {})
-        instruction, wanted = entry.get("instruction"), entry.get("instruction_attributes")
-        if not instruction or not wanted:
+    instruction, wanted = entry.get("instruction"), entry.get("instruction_attributes")
+    if not instruction or not wanted:
+        return
+    limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
+    names = sorted(product.options)
+    for values in itertools.product(*(product.options[name] for name in names)):
+        options = dict(zip(names, values, strict=True))
+        chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
+        text = f"{instruction}{' with ' + chosen if chosen else ''}{clause}"
+        yield _goal(product, text, wanted, limit, options)
+
+
+def human_goals(product: Product, entries: Iterable[Mapping], *, seed: int) -> Iterator[Goal | None]:
+    """WebShop's human goals of one product, with None for each instruction that it skips for having no attributes."""
+    rng = random.Random(f"clause:{seed}:{product.asin}")
+    for entry in entries:
+        wanted = entry["instruction_attributes"]
+        if not wanted:
+            yield None
             continue
-        limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
-        names = sorted(product.options)
-        for values in itertools.product(*(product.options[name] for name in names)):
-            options = dict(zip(names, values, strict=True))
-            chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
-            text = f"{instruction}{' with ' + chosen if chosen else ''}{clause}"
-            goals.append(_goal(product, text, wanted, limit, options))
-    return _weighted(goals)
-
-
-def human_goals(
-    products: Iterable[Product], instructions: Mapping[str, list[dict]], *, seed: int
-) -> tuple[list[Goal], int]:
-    """WebShop's human goals, unshuffled, and how many instructions it skips for having no attributes."""
-    goals: list[Goal] = []
-    skipped = 0
-    for product in products:
-        rng = random.Random(f"clause:{seed}:{product.asin}")
-        for entry in instructions.get(product.asin, ()):
-            wanted = entry["instruction_attributes"]
-            if not wanted:
-                skipped += 1
-                continue
-            limit, clause = price_clause(product.price, rng)
-            text = entry["instruction"].strip(".") + clause
-            goals.append(_goal(product, text, wanted, limit, tuple(entry["instruction_options"])))
-    return goals, skipped
+        limit, clause = price_clause(product.price, rng)
+        text = entry["instruction"].strip(".") + clause
+        yield _goal(product, text, wanted, limit, tuple(entry["instruction_options"]))
 
 
 def _goal(product: Product, text: str, wanted: Iterable[str], limit: float, options) -> Goal:
@@ -154,14 +144,16 @@ def _goal(product: Product, text: str, wanted: Iterable[str], limit: float, opti
     )
 
 
-def _weighted(goals: list[Goal]) -> list[Goal]:
-    counts = Counter(attribute for goal in goals for attribute in goal.attributes)
-    weight = {goal.attributes: sum(1 / counts[a] for a in goal.attributes) / len(goal.attributes) for goal in goals}
-    return [Goal.from_row(goal.to_row() | {"weight": weight[goal.attributes]}) for goal in goals]
+def goal_weight(attributes: Sequence[str], counts: Mapping[str, int]) -> float:
+    """A synthetic goal's weight in WebShop's draw: the mean over its attributes of 1 / (number of goals that have it).
+
+    ``counts``: an attribute's number of goals.
+    """
+    return sum(1 / counts[attribute] for attribute in attributes) / len(attributes)
 
 
-def in_webshop_order(goals: list[Goal]) -> list[Goal]:
-    """The goals shuffled as the original does, so that a position means the same goal."""
-    goals = list(goals)
-    random.Random(ORDER_SEED).shuffle(goals)
-    return goals
+def webshop_order(count: int) -> list[int]:
+    """The order that the original shuffles ``count`` goals into, so that a position means the same goal."""
+    order = list(range(count))
+    random.Random(ORDER_SEED).shuffle(order)
+    return order

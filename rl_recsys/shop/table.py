@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from rl_recsys.errors import UserError
@@ -29,6 +31,7 @@ class MappedTable:
             raise ShopError(f"{path}: has other columns than this code reads; {REMEDY}")
         if any(len(batch) != BATCH_ROWS for batch in self._batches[:-1]):
             raise ShopError(f"{path}: its batches are not of {BATCH_ROWS} rows; {REMEDY}")
+        self.schema = schema
         self._columns = [[batch.column(name) for batch in self._batches] for name in schema.names]
         self._names = {name: number for number, name in enumerate(schema.names)}
         self._length = sum(len(batch) for batch in self._batches)
@@ -50,6 +53,20 @@ class MappedTable:
         batch, place = divmod(row, BATCH_ROWS)
         return {name: self._columns[number][batch][place].as_py() for name, number in self._names.items()}
 
+    def batches(self, order: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """The rows in another order, in batches of ``BATCH_ROWS``."""
+        for start in range(0, len(order), BATCH_ROWS):
+            yield self._take(order[start : start + BATCH_ROWS])
+
+    def _take(self, rows: Sequence[int]) -> pa.RecordBatch:
+        wanted = np.asarray(rows)
+        ascending = np.argsort(wanted)
+        batches, places = np.divmod(wanted[ascending], BATCH_ROWS)
+        numbers, starts = np.unique(batches, return_index=True)
+        parts = zip(numbers, np.split(places, starts[1:]), strict=True)
+        found = pa.concat_batches([self._batches[number].take(pa.array(part)) for number, part in parts])
+        return found.take(pa.array(np.argsort(ascending)))
+
     def find(self, name: str, key: str) -> int | None:
         """The row that has ``key`` in a text column whose values ascend by their bytes; None where there is none."""
         wanted = key.encode()
@@ -63,15 +80,28 @@ class MappedTable:
         return low if low < self._length and self.value(low, name) == key else None
 
 
-def write_batches(path: Path, schema: pa.Schema, rows) -> int:
-    """Write rows (mappings) as an Arrow file that ``MappedTable`` reads; return how many."""
-    count, pending = 0, []
-    with pa.ipc.new_file(str(path), schema) as writer:
-        for row in rows:
-            pending.append(row)
-            if len(pending) == BATCH_ROWS:
-                writer.write(pa.RecordBatch.from_pylist(pending, schema))
-                count, pending = count + len(pending), []
-        if pending:
-            writer.write(pa.RecordBatch.from_pylist(pending, schema))
-    return count + len(pending)
+class BatchWriter:
+    """Writes an Arrow file that ``MappedTable`` reads; a context manager. At most a batch of rows is held."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        self._file = pa.ipc.new_file(str(path), schema)
+        self._schema, self._pending, self.count = schema, [], 0
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Add one row."""
+        self._pending.append(row)
+        self.count += 1
+        if len(self._pending) == BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write(pa.RecordBatch.from_pylist(self._pending, self._schema))
+        self._pending = []
+
+    def __enter__(self) -> BatchWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pending:
+            self._flush()
+        self._file.close()

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import NO_PRICE_LIMIT, Goal, human_goals, in_webshop_order, price_clause, synthetic_goals
+from rl_recsys.shop.goals import (
+    NO_PRICE_LIMIT,
+    Goal,
+    goal_weight,
+    human_goals,
+    price_clause,
+    synthetic_goals,
+    webshop_order,
+)
 
 
 def product(**changes) -> Product:
@@ -30,24 +38,28 @@ def test_the_price_limit_is_one_of_the_next_four_tens_but_the_first(price, seed)
         assert clause == f", and price lower than {limit:.2f} dollars"
 
 
-def test_synthetic_goals_are_all_combinations_with_shared_clause_and_weights():
+def test_synthetic_goals_are_all_combinations_with_one_clause():
     shirt = product(options={"size": ("s", "m"), "color": ("red",)}, price=995.0)
-    mug = product(asin="B2", title="Mug")
-    attributes = {
-        "B1": {"instruction": "Find shirts", "instruction_attributes": ["soft", "warm"]},
-        "B2": {"instruction": "Find mugs", "instruction_attributes": ["warm"]},
-        "B3": {"instruction": "Nobody sells it", "instruction_attributes": ["x"]},
-    }
-    goals = synthetic_goals([shirt, mug, product(asin="B4")], attributes, seed=0)
-    assert [goal.instruction_text for goal in goals[:2]] == [
+    goals = list(
+        synthetic_goals(shirt, {"instruction": "Find shirts", "instruction_attributes": ["soft", "warm"]}, seed=0)
+    )
+    assert [goal.instruction_text for goal in goals] == [
         "Find shirts with color: red, and size: s",
         "Find shirts with color: red, and size: m",
     ]
     assert goals[0].goal_options == {"color": "red", "size": "s"}
     assert goals[0].price_upper == NO_PRICE_LIMIT
-    # soft is in 2 goals, warm in 3: (1/2 + 1/3) / 2, and 1/3
-    assert [goal.weight for goal in goals] == pytest.approx([5 / 12, 5 / 12, 1 / 3])
-    assert goals[2].instruction_text.startswith("Find mugs, and price lower than ")
+    mug = list(synthetic_goals(product(), {"instruction": "Find mugs", "instruction_attributes": ["warm"]}, seed=0))
+    assert [goal.instruction_text.rpartition(" lower than ")[0] for goal in mug] == ["Find mugs, and price"]
+    assert list(synthetic_goals(product(), {"instruction_attributes": ["warm"]}, seed=0)) == []
+    assert list(synthetic_goals(product(), {}, seed=0)) == []
+
+
+def test_a_goals_weight_is_the_mean_rarity_of_its_attributes():
+    # soft is in 2 goals, warm in 3
+    counts = {"soft": 2, "warm": 3}
+    assert goal_weight(("soft", "warm"), counts) == pytest.approx(5 / 12)
+    assert goal_weight(("warm",), counts) == pytest.approx(1 / 3)
 
 
 def test_human_goals_skip_instructions_without_attributes():
@@ -55,20 +67,18 @@ def test_human_goals_skip_instructions_without_attributes():
         {"instruction": "i want a shirt.", "instruction_attributes": ["soft"], "instruction_options": ["red"]},
         {"instruction": "anything", "instruction_attributes": [], "instruction_options": []},
     ]
-    goals, skipped = human_goals([product()], {"B1": said, "B9": said}, seed=0)
-    assert skipped == 1
-    (goal,) = goals
+    goal, skipped = human_goals(product(), said, seed=0)
+    assert skipped is None
     assert goal.instruction_text.startswith("i want a shirt, and price lower than ")
     assert goal.goal_options == ("red",)
     assert goal.weight == 1
 
 
 def test_the_order_is_the_originals():
-    goals = [Goal("B", "c", "q", str(n), "p", "i", (), 1.0, {}) for n in range(5)]
     numbers = list(range(5))
     random.seed(233)
     random.shuffle(numbers)
-    assert [goal.name for goal in in_webshop_order(goals)] == [str(n) for n in numbers]
+    assert webshop_order(5) == numbers
 
 
 @given(st.one_of(st.dictionaries(st.text(), st.text()), st.lists(st.text()).map(tuple)))
