@@ -159,3 +159,16 @@ def test_several_prepares_of_one_folder_leave_a_whole_shop_and_nothing_beside(tm
     with whole_folder(folder):
         assert not abandoned.exists()
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
+
+
+def test_a_description_of_ten_megabytes_is_a_description(tmp_path, source):
+    items = json.loads(source.items.read_text())
+    items[0]["full_description"] = "unheardof " * 1_000_000
+    source.items.write_text(json.dumps(items))
+    compile_shop(source, tmp_path / "shop")
+    shop = Shop.open(tmp_path / "shop")
+    session = shop.session(0)
+    session.step("search[unheardof]")
+    assert shop.search("unheardof") == (items[0]["asin"],)
+    session.step(f"click[{items[0]['asin']}]")
+    assert len(session.step("click[description]").page.text) > 9_999_000
