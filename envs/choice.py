@@ -79,10 +79,10 @@ class WebShopChoiceEnv(gymnasium.Env):
         encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
         self._encoder = _shared_encoder(str(tokenizer), encoding)
         every = self.shop.split(goals) if isinstance(goals, str) else list(goals)
-        self._goals = np.asarray(every)[shard::shards]
+        self._goals = np.asarray(every)[shard::shards].copy()  # without the other shards behind it
         if not len(self._goals):
             raise ValueError(f"shard {shard} of {shards} has none of the {len(every)} goals; use fewer shards")
-        self._dealt: list[int] = []
+        self._order, self._dealt = self._goals[:0], 0
         self.observation_space = choice_space(self._encoder)
         self.action_space = spaces.Discrete(encoding.choices)
         self.choices: ChoiceSession | None = None
@@ -90,20 +90,21 @@ class WebShopChoiceEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin a session; see Starting State. ``info`` has "goal", the index of the goal in words."""
+        """Begin a session; see Starting State. ``info`` has "session_id": of one of the shop's goals, its index."""
         super().reset(seed=seed)
         if seed is not None:
-            self._dealt = []
+            self._order, self._dealt = self._goals[:0], 0
         goal = (options or {}).get("goal")
         session = self.shop.session(self._next_goal() if goal is None else goal)
         shape = self._encoder.shape
         self.choices = ChoiceSession(session, max_steps=self._max_steps, max_choices=shape.choices)
-        return self._observe(), self._info({}) | {"goal": session.session_id}
+        return self._observe(), self._info({}) | {"session_id": session.session_id}
 
     def _next_goal(self) -> int:
-        if not self._dealt:
-            self._dealt = self.np_random.permutation(self._goals).repeat(self._group_size).tolist()
-        return self._dealt.pop()
+        if self._dealt == len(self._order) * self._group_size:
+            self._order, self._dealt = self.np_random.permutation(self._goals), 0
+        self._dealt += 1
+        return int(self._order[-1 - (self._dealt - 1) // self._group_size])
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Take the choice with this index; ``info`` has ``dropped`` and, after a purchase, ``reward_parts``."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Mapping
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from envs.spaces import MAX_TEXT, FreeText
 from rl_recsys.shop import Goal, Shop, shared_shop
@@ -58,7 +57,7 @@ class WebShopTextEnv(gymnasium.Env):
         self.shop = shop if isinstance(shop, Shop) else shared_shop(shop, rules)
         self.observation_mode, self.render_mode, self._max_steps = observation_mode, render_mode, max_steps
         self._goals = self.shop.split(split)
-        self._weights: list[float] | None = None
+        self._weights: np.ndarray | None = None  # summed up
         self.observation_space = FreeText(max_length=MAX_TEXT, min_length=0)
         self.action_space = FreeText(max_length=10_000, min_length=1)
         self.session = None
@@ -73,10 +72,10 @@ class WebShopTextEnv(gymnasium.Env):
 
     def _draw_goal(self) -> int:
         if self._weights is None:
-            self._weights = list(accumulate(self.shop.goal(index).weight for index in self._goals))
-        drawn = self.np_random.random() * self._weights[-1]
+            self._weights = np.cumsum(self.shop.goal_weights(self._goals))
+        drawn = int(np.searchsorted(self._weights, self.np_random.random() * self._weights[-1], side="right"))
         slip = "goal_draw" in self.shop.rules.quirks  # the original bisects sums that begin with a 0
-        return self._goals[min(bisect(self._weights, drawn) + slip, len(self._goals) - 1)]
+        return self._goals[min(drawn + slip, len(self._goals) - 1)]
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one action; ``info`` has ``available_actions``, ``goal`` and, after a purchase, ``reward_parts``."""

@@ -49,6 +49,8 @@ class ShopArguments:
 def measure_shop(arguments: ShopArguments) -> None:
     """Measure, printing each figure when it is there, and write them."""
     Shop.open(arguments.shop)  # what is missing is said before anything else
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as work, progress("benchmark shop") as task:
         for figure in shop_figures(
@@ -62,18 +64,15 @@ def measure_shop(arguments: ShopArguments) -> None:
             figures.append(figure)
             print(f"  {figure.name}: {_shown(figure)} {figure.unit}", flush=True)
             task.advance()
+            if arguments.out is not None:
+                _write(arguments.out, figures)
     _print(figures)
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        write_json(
-            arguments.out / "shop.json",
-            {
-                "command": shlex.join(sys.argv),
-                "machine": _machine(),
-                "figures": [asdict(figure) | {"met": figure.met} for figure in figures],
-            },
-        )
-        write_text(arguments.out / "shop.md", _markdown(figures))
+
+
+def _write(out: Path, figures: list[Figure]) -> None:
+    measured = [asdict(figure) | {"met": figure.met} for figure in figures]
+    write_json(out / "shop.json", {"command": shlex.join(sys.argv), "machine": _machine(), "figures": measured})
+    write_text(out / "shop.md", _markdown(figures))
 
 
 def _rows(figures: list[Figure]) -> list[tuple[str, ...]]:

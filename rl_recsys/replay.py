@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ import tyro
 
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
-from rl_recsys.shop import Shop, ShopRules
+from rl_recsys.shop import Shop
 
 
 class RecordingError(UserError):
@@ -35,11 +35,9 @@ class Arguments:
     sessions: Annotated[Path, tyro.conf.Positional]
     """File of recorded sessions, one JSON object a line."""
     shop: Path
-    """Shop folder made by jobs/prepare.py from the products the sessions were recorded on."""
+    """Shop folder made by jobs/prepare.py from the products the sessions were recorded on, with the same rules."""
     observation_mode: Literal["text", "text_rich", "html", "url"] = "text_rich"
     """The observation that was recorded."""
-    rules: tyro.conf.OmitArgPrefixes[ShopRules] = ShopRules()
-    """The rules it was recorded under."""
 
 
 @dataclass(frozen=True)
@@ -82,23 +80,27 @@ def first_difference(recorded: str, found: str) -> str:
 def read_sessions(path: Path) -> Iterator[dict]:
     """The recorded sessions of a file. Raises ``RecordingError`` naming the line that cannot be used."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with open(path, encoding="utf-8", newline="\n") as file:  # other characters that end lines may be in the text
+            for number, line in enumerate(file, 1):
+                yield _read_session(line, f"{path}: line {number}")
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from None
-    for number, line in enumerate(lines, 1):
-        try:
-            session = json.loads(line)
-        except ValueError as error:
-            raise RecordingError(f"{path}: line {number}: not valid JSON: {error}") from None
-        missing = [key for key in ("goal", "steps") if not isinstance(session, dict) or key not in session]
-        if missing:
-            raise RecordingError(f"{path}: line {number}: no {' and no '.join(missing)}")
-        yield session
+
+
+def _read_session(line: str, where: str) -> dict:
+    try:
+        session = json.loads(line)
+    except ValueError as error:
+        raise RecordingError(f"{where}: not valid JSON: {error}") from None
+    missing = [key for key in ("goal", "steps") if not isinstance(session, dict) or key not in session]
+    if missing:
+        raise RecordingError(f"{where}: no {' and no '.join(missing)}")
+    return session
 
 
 def main(arguments: Arguments) -> int:
     """Replay all sessions, print the differences and the count; return the exit status."""
-    shop = Shop.open(arguments.shop, **asdict(arguments.rules))
+    shop = Shop.open(arguments.shop)
     sessions = list(read_sessions(arguments.sessions))
     if not sessions:
         raise RecordingError(f"{arguments.sessions}: no session in it")

@@ -6,7 +6,6 @@ return plain JSON values.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -14,8 +13,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -25,7 +25,8 @@ from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.shop.page import PageKind
 from rl_recsys.shop.shop import Shop
 
-WALK_GOALS, WALK_LIMIT = 200, 100  # goals of a walk, and actions after which one is given up
+WALK_GOALS = 200
+FEW_PRODUCTS = 1_000
 REPEATS = 5
 WORKERS = 3  # processes whose memory is measured while all are alive
 SAMPLES = 100  # memory readings of a soak
@@ -64,14 +65,12 @@ def shop_figures(
         yield from _walk_figures(shop, "")
     if "open" in parts:
         yield from _open_figures(shop)
-    small = None
-    if "memory" in parts or "catalog" in parts:
-        small = _worker_megabytes(shop)
-        yield Figure("memory of a further worker, Lucene and Java included", small, "MB (USS)", 150)
+    if "memory" in parts:
+        yield Figure("memory of a further worker, Lucene and Java included", _worker_megabytes(shop), "MB (USS)", 150)
     if "soak" in parts:
         yield from _soak_figures(shop, sessions)
     if "catalog" in parts:
-        yield from _catalog_figures(work, products, small)
+        yield from _catalog_figures(work, products)
     if "stream" in parts:
         yield from _stream_figures(work, megabytes)
 
@@ -89,16 +88,17 @@ def _walk_figures(shop: Path, of: str, target: float | None = 2_800) -> Iterator
 
 
 def _open_figures(shop: Path) -> Iterator[Figure]:
-    first = "from rl_recsys import Shop; session = Shop.open({!r}).session(0); session.page.text_rich"
+    first = f"import sys; from rl_recsys import Shop; session = Shop.open({str(shop)!r}).session(0); "
     for name, code, target in (
-        ("fresh process to the first observation, without search", first, 0.5),
-        ("the same with a search", first + "; session.step('search[shirt]').page.text_rich", 2.0),
+        ("fresh process to the first observation, without search", "print(len(session.page.text_rich))", 0.5),
+        ("the same with a search", "print(len(session.step('search[shirt]').page.text_rich))", 2.0),
     ):
         taken = []
         for _ in range(REPEATS):
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code.format(str(shop))], check=True)
-            taken.append(time.perf_counter() - start)
+            with _child([sys.executable, "-c", first + code + "; sys.stdout.flush()"], one_core=True) as child:
+                child.stdout.readline()
+                taken.append(time.perf_counter() - start)
         yield Figure(name, statistics.median(taken), "s", target, note=f"{min(taken):.2f} to {max(taken):.2f}")
 
 
@@ -112,7 +112,7 @@ def _soak_figures(shop: Path, sessions: int) -> Iterator[Figure]:
     yield Figure("files of the shop open or mapped after close()", soak["left"], "files", 0)
 
 
-def _catalog_figures(work: Path, products: int, small: float) -> Iterator[Figure]:
+def _catalog_figures(work: Path, products: int) -> Iterator[Figure]:
     source, size = write_catalog(work / f"catalog-{products}", products)
     folder = work / f"shop-{products}"
     seconds, peak = _prepare(source, folder)
@@ -121,8 +121,10 @@ def _catalog_figures(work: Path, products: int, small: float) -> Iterator[Figure
     yield Figure(f"prepare{of}", seconds / 60, "min", 4, note=note)
     yield Figure(f"prepare{of}: memory of all its processes at most", peak, "MB (RSS)", 2_000)
     yield from _walk_figures(folder, of, None)
-    large = _worker_megabytes(folder)
-    note = f"{large / small - 1:+.0%} of the worker of the small shop"
+    few, _ = write_catalog(work / "catalog-few", FEW_PRODUCTS)
+    _prepare(few, work / "shop-few")
+    small, large = _worker_megabytes(work / "shop-few"), _worker_megabytes(folder)
+    note = f"{small:.0f} MB with {FEW_PRODUCTS:,} products of the same kind: {large / small - 1:+.0%}"
     yield Figure(f"memory of a further worker{of}", large, "MB (USS)", 1.1 * small, note=note)
 
 
@@ -136,73 +138,76 @@ def _stream_figures(work: Path, megabytes: int) -> Iterator[Figure]:
 # What is measured, each in a process of its own
 
 
-def random_walk(shop: Shop, *, seed: int = 0, goals: int = WALK_GOALS) -> int:
-    """A random available click at every step, and the goal's query on the search page; returns the number of steps."""
-    rng, steps = random.Random(seed), 0
-    for index in range(min(goals, shop.goal_count)):
-        session = shop.session(index)
-        for _ in range(WALK_LIMIT):
-            labels = session.available_actions["clickables"]
-            if not labels:
-                break
+def random_walk(shop: Shop, goals: Iterable[int], rng: random.Random) -> int:
+    """A random available click at every step, and the goal's query on the search page; returns the number of steps.
+
+    The available actions are listed before each step and the page is written after it.
+    """
+    steps = 0
+    for goal in goals:
+        session = shop.session(goal)
+        while labels := session.available_actions["clickables"]:
             searching = session.kind is PageKind.SEARCH
             action = f"search[{session.goal.query}]" if searching else f"click[{rng.choice(labels)}]"
-            assert session.step(action).page.text_rich
+            session.step(action).page.observe("text_rich")
             steps += 1
     return steps
 
 
+def _walk(shop: Shop) -> int:
+    """The same walk every time."""
+    return random_walk(shop, range(min(WALK_GOALS, shop.goal_count)), random.Random(0))
+
+
+def _without_query_cache(folder: str) -> Shop:
+    shop = Shop.open(folder)
+    shop.ranked = lru_cache(maxsize=0)(shop._ranked)
+    return shop
+
+
 def measure_walk(folder: str) -> dict:
     """{"steps", "rates" [steps/s] without a query cache, "cached" [steps/s] with all queries in it, "search_share"}."""
-    shop = Shop.open(folder)
+    shop = _without_query_cache(folder)
 
     def rates() -> list[float]:
         found = []
         for _ in range(REPEATS):
             start = time.perf_counter()
-            steps = random_walk(shop)
+            steps = _walk(shop)
             found.append(steps / (time.perf_counter() - start))
         return found
 
-    kept, shop.hits = shop.hits, shop._hits
     for _ in range(REPEATS):  # warm: the products, and Java's compiler, which works beside for some thousand searches
-        steps = random_walk(shop)
+        steps = _walk(shop)
     searching = 0.0
 
     def timed_search(query: str) -> object:
         nonlocal searching
         start = time.perf_counter()
-        found = shop._hits(query)
+        found = shop._ranked(query)
         searching += time.perf_counter() - start
         return found
 
-    shop.hits = timed_search
+    shop.ranked = timed_search
     start = time.perf_counter()
     uncached = rates()
     share = searching / (time.perf_counter() - start)
-    shop.hits = kept
-    random_walk(shop)
+    shop.ranked = lru_cache(shop._ranked)
+    _walk(shop)
     cached = rates()
     return {"steps": steps, "rates": uncached, "cached": cached, "search_share": share}
 
 
 def soak(folder: str, sessions: int) -> dict:
     """{"megabytes" [samples], "steps", "seconds", "left"}: ``left`` files of the shop after it was closed."""
-    shop, process = Shop.open(folder), psutil.Process()
+    shop, process = _without_query_cache(folder), psutil.Process()
     rng, steps, memory, start = random.Random(0), 0, [], time.perf_counter()
-    for done in range(1, sessions + 1):
-        session = shop.session(rng.randrange(shop.goal_count))
-        while labels := session.available_actions["clickables"]:
-            searching = session.kind is PageKind.SEARCH
-            action = f"search[{session.goal.query}]" if searching else f"click[{rng.choice(labels)}]"
-            session.step(action).page.text_rich  # noqa: B018
-            steps += 1
-        if done % max(sessions // SAMPLES, 1) == 0:
-            memory.append(process.memory_full_info().uss / MEGABYTE)
+    some = max(sessions // SAMPLES, 1)
+    for _ in range(0, sessions, some):
+        steps += random_walk(shop, (rng.randrange(shop.goal_count) for _ in range(some)), rng)
+        memory.append(process.memory_full_info().uss / MEGABYTE)
     seconds = time.perf_counter() - start
     shop.close()
-    del shop, session
-    gc.collect()
     return {"megabytes": memory, "steps": steps, "seconds": seconds, "left": len(files_in_use(folder))}
 
 
@@ -215,9 +220,9 @@ def files_in_use(folder: str | Path) -> list[str]:
 
 def hold(folder: str) -> None:
     """A worker that has walked through the shop and then waits for the end of its input."""
-    shop = Shop.open(folder)
-    random_walk(shop)
-    gc.collect()
+    shop = _without_query_cache(folder)
+    for _ in range(REPEATS):  # some thousand searches: Java's heap is as full as it gets
+        _walk(shop)
     print("ready", flush=True)
     sys.stdin.read()
 
@@ -270,20 +275,25 @@ def _command(function: str, *arguments: object) -> list[str]:
 
 
 def _in_child(function: str, *arguments: object, one_core: bool = False) -> dict:
-    pin: Callable[[], None] | None = None
-    if one_core and hasattr(os, "sched_setaffinity"):
-        core = max(os.sched_getaffinity(0))
-        pin = lambda: os.sched_setaffinity(0, {core})  # noqa: E731
-    done = subprocess.run(_command(function, *arguments), check=True, capture_output=True, text=True, preexec_fn=pin)
-    return json.loads(done.stdout.splitlines()[-1])
+    with _child(_command(function, *arguments), one_core=one_core) as child:
+        printed = child.stdout.read()
+    if child.returncode:
+        raise RuntimeError(f"{function} ended with exit status {child.returncode}; its traceback is above")
+    return json.loads(printed.splitlines()[-1])
+
+
+def _child(command: list[str], *, one_core: bool = False) -> subprocess.Popen:
+    def pin() -> None:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+    pinned = one_core and hasattr(os, "sched_setaffinity")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, preexec_fn=pin if pinned else None, **pipes)
 
 
 def _worker_megabytes(shop: Path) -> float:
     """The memory that is a worker's own (unique set size), median of ``WORKERS`` that are alive together."""
-    workers = [
-        subprocess.Popen(_command("hold", str(shop)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(WORKERS)
-    ]
+    workers = [_child(_command("hold", str(shop))) for _ in range(WORKERS)]
     for worker in workers:
         if worker.stdout.readline().strip() != "ready":
             raise RuntimeError("a worker of the memory benchmark failed; its traceback is above")

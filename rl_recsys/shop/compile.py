@@ -155,14 +155,15 @@ def _order_goals(
     unordered: Path, out: Path, attribute_goals: Mapping[str, int] | None, progress: Callable[[str, int], None]
 ) -> None:
     """The goals in WebShop's order, with their weights where they have other weights than 1."""
-    table = MappedTable(unordered, GOAL_SCHEMA)
+    table, done = MappedTable(unordered, GOAL_SCHEMA), 0
     with pa.ipc.new_file(str(out), GOAL_SCHEMA) as file:
         for batch in table.batches(webshop_order(len(table))):
             if attribute_goals is not None:
                 weights = [goal_weight(wanted, attribute_goals) for wanted in batch.column("attributes").to_pylist()]
                 batch = batch.set_column(GOAL_SCHEMA.get_field_index("weight"), "weight", pa.array(weights))
             file.write(batch)
-            progress("goals", len(batch))
+            done += len(batch)
+            progress("goals", done)
     unordered.unlink()
 
 
@@ -184,7 +185,9 @@ def _order_and_index(
 
 
 def _counted(items: Iterable, stage: str, progress: Callable[[str, int], None]) -> Iterable:
+    done = 0
     for done, item in enumerate(items, 1):
         yield item
         if done % 200 == 0:
             progress(stage, done)
+    progress(stage, done)

@@ -1,8 +1,9 @@
 """WebShop's hidden searches: a first word in angle brackets lists the catalogue instead of ranking it.
 
 An agent that finds them cheats, so a shop answers them only under the rule "catalog_filters". As in the original all
-products are listed that fit, in the order of the items file, on any number of pages. Where the original's text
-environment fails (an unknown attribute, a word that is missing) nothing is found.
+products are listed that fit, in the order of the items file, on any number of pages. Where the original fails nothing
+is found (a word that is missing, an attribute that no product has); its text environment fails on every "<a>", here
+that lists what its site does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ FIELDS = {"<a>": "attributes", "<c>": "category", "<q>": "query"}
 
 
 def filtered(products: MappedTable, keywords: Sequence[str]) -> list[int] | None:
-    """The rows that keywords such as ["<q>", "men's", "shirts"] list, or None where they are words to search for."""
+    """The rows that keywords such as ["<q>", "men's", "shirts"] list, or None where they are words to search for.
+
+    "<r>" lists nothing here: a session draws the products anew for each page (``random_rows``).
+    """
+    if keywords[0] == RANDOM:
+        return []
     field = FIELDS.get(keywords[0])
     if field is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -152,8 +153,8 @@ def goal_weight(attributes: Sequence[str], counts: Mapping[str, int]) -> float:
     return sum(1 / counts[attribute] for attribute in attributes) / len(attributes)
 
 
-def webshop_order(count: int) -> list[int]:
+def webshop_order(count: int) -> array:
     """The order that the original shuffles ``count`` goals into, so that a position means the same goal."""
-    order = list(range(count))
+    order = array("q", range(count))
     random.Random(ORDER_SEED).shuffle(order)
     return order

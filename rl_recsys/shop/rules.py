@@ -36,7 +36,8 @@ class ShopRules:
     catalog_filters: searches that begin with <r>, <a>, <c> or <q> list the catalogue and not what was searched for."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "quirks", tuple(self.quirks))
+        quirks = (self.quirks,) if isinstance(self.quirks, str) else self.quirks
+        object.__setattr__(self, "quirks", tuple(sorted(set(quirks))))  # equal rules are equal however they are written
         for name, values, known in (
             ("reward", (self.reward,), RewardRule),
             ("protocol", (self.protocol,), Protocol),

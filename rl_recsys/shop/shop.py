@@ -18,7 +18,7 @@ from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.shop.filters import filtered
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal
 from rl_recsys.shop.listing import Listing
-from rl_recsys.shop.rules import ShopRules
+from rl_recsys.shop.rules import RulesError, ShopRules
 from rl_recsys.shop.search import Searcher
 from rl_recsys.shop.session import Session
 from rl_recsys.shop.splits import split_goals, split_names
@@ -47,7 +47,7 @@ class Shop:
         self._searcher: Searcher | None = None
         self.listing = lru_cache(maxsize=CACHED_PRODUCTS)(self._listing)
         self.goal = lru_cache(maxsize=CACHED_GOALS)(self._goal)
-        self.hits = lru_cache(maxsize=CACHED_QUERIES)(self._hits)
+        self.ranked = lru_cache(maxsize=CACHED_QUERIES)(self._ranked)
 
     @classmethod
     def open(cls, folder: str | Path, *, verify: bool = False, **rules: object) -> Shop:
@@ -75,7 +75,11 @@ class Shop:
                 raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {REMEDY}")
             if verify and checksum(path) != entry["sha256"]:
                 raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
-        return cls(folder, manifest, ShopRules(**manifest["rules"]).changed(rules))
+        try:
+            prepared = ShopRules(**manifest["rules"])
+        except (KeyError, TypeError, RulesError) as error:
+            raise ShopError(f"{folder / MANIFEST}: rules that this code does not know ({error}); {REMEDY}") from None
+        return cls(folder, manifest, prepared.changed(rules))
 
     @property
     def fingerprint(self) -> str:
@@ -112,6 +116,11 @@ class Shop:
             raise IndexError(f"{self.folder}: goal {index} of {self.goal_count}")
         return Goal.from_row(self._goals.row(index))
 
+    def goal_weights(self, goals: Sequence[int]) -> np.ndarray:
+        """How likely each of some goals is to be drawn, up to a factor."""
+        weights = np.concatenate([column.to_numpy() for column in self._goals.columns("weight")])
+        return weights[np.asarray(goals)]
+
     def split(self, name: str) -> Sequence[int]:
         """The goals of a split ("train", "test", ...) of the shop's protocol, or of "all".
 
@@ -135,12 +144,15 @@ class Shop:
         """The asins of the 50 best products for a query, best first (BM25)."""
         return tuple(self.listing(row).asin for row in self.hits(query))
 
-    def _hits(self, query: str) -> array:
-        """The rows of the 50 best products for a query, best first."""
+    def hits(self, query: str) -> Sequence[int]:
+        """The rows of what a search shows: the 50 best products for a query, best first."""
         if "catalog_filters" in self.rules.quirks:
             listed = filtered(self._products, query.split(" "))
             if listed is not None:
-                return array("i", listed)
+                return listed
+        return self.ranked(query)
+
+    def _ranked(self, query: str) -> array:
         if self._searcher is None:  # Java starts with the first search, in the process that searches
             self._searcher = Searcher(self.folder / INDEX)
         return array("i", self._searcher.search(query))
@@ -170,12 +182,14 @@ class Shop:
         return title_nouns(goal.name)
 
     def close(self) -> None:
-        """Release the search index and what was kept; the mapped tables go with the object."""
+        """Release the files and what was kept of them; the shop cannot be used afterwards."""
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
-        for kept in (self.listing, self.goal, self.hits):
+        for kept in (self.listing, self.goal, self.ranked):
             kept.cache_clear()
+        self._products.close()
+        self._goals.close()
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from rl_recsys.errors import UserError
 
-BATCH_ROWS = 2_000  # rows of every record batch but the last
+BATCH_ROWS = 10_000  # rows of every record batch but the last
 REMEDY = "make it again with jobs/prepare.py"
 
 
@@ -35,6 +35,10 @@ class MappedTable:
         self._columns = [[batch.column(name) for batch in self._batches] for name in schema.names]
         self._names = {name: number for number, name in enumerate(schema.names)}
         self._length = sum(len(batch) for batch in self._batches)
+
+    def close(self) -> None:
+        """Let go of the file; nothing can be read afterwards."""
+        self._batches, self._columns = [], []
 
     def __len__(self) -> int:
         return self._length

@@ -142,7 +142,8 @@ def test_a_random_goal_is_drawn_as_the_original_does_only_on_request(shop_folder
 def test_a_group_is_one_goal_several_times(shop_folder, policy_folder, shop):
     env = gymnasium.make(envs.CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, goals=[3, 5, 8], group_size=4)
     first, info = env.reset(seed=0)
-    starts = [(info["goal"], first)] + [(info["goal"], start) for start, info in (env.reset() for _ in range(11))]
+    starts = [(info["session_id"], first)]
+    starts += [(info["session_id"], start) for start, info in (env.reset() for _ in range(11))]
     for place in range(0, 12, 4):
         group = starts[place : place + 4]
         assert len({goal for goal, _ in group}) == 1

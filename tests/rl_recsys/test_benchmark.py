@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,18 +13,20 @@ from rl_recsys.shop.benchmark import Figure, files_in_use, random_walk, shop_fig
 
 
 def test_a_walk_is_the_same_again(shop):
-    assert random_walk(shop, goals=20) == random_walk(shop, goals=20) > 100
-    assert random_walk(shop, seed=1, goals=20) != random_walk(shop, goals=20)
+    steps = [random_walk(shop, range(20), random.Random(seed)) for seed in (0, 0, 1)]
+    assert steps[0] == steps[1] > 100
+    assert steps[2] != steps[0]
 
 
-def test_nothing_is_left_of_a_shop_after_a_soak(shop_folder):
-    measured = soak(str(shop_folder), 200)
+def test_nothing_is_left_of_a_closed_shop(tmp_path, shop_folder):
+    folder = shutil.copytree(shop_folder, tmp_path / "shop")  # not the one that other tests have open
+    measured = soak(str(folder), 200)
     assert len(measured["megabytes"]) == 100 and min(measured["megabytes"]) > 50
     assert measured["steps"] > 1000
-    shop = Shop.open(shop_folder)
+    assert measured["left"] == 0
+    shop = Shop.open(folder)
     shop.search("shirt")
-    assert any(path.endswith("products.arrow") for path in files_in_use(shop_folder))
-    shop.close()
+    assert {"products.arrow", "goals.arrow"} < {Path(path).name for path in files_in_use(folder)}
 
 
 def test_a_generated_catalogue_is_as_long_as_asked_and_compiles(tmp_path):
@@ -34,14 +40,20 @@ def test_a_generated_catalogue_is_as_long_as_asked_and_compiles(tmp_path):
 def test_figures_are_measured_in_processes_of_their_own(tmp_path, shop_folder, monkeypatch):
     monkeypatch.setattr(benchmark, "REPEATS", 1)
     monkeypatch.setattr(benchmark, "WORKERS", 1)
-    figures = {
-        figure.name: figure
-        for figure in shop_figures(shop_folder, tmp_path, parts=("catalog",), products=60, megabytes=1, sessions=10)
-    }
-    assert all(figure.value > 0 for figure in figures.values())
-    assert figures["prepare, 60 products: memory of all its processes at most"].value > 200
-    assert figures["random walk, 60 products, query cache off"].unit == "steps/s"
-    assert "of the worker of the small shop" in figures["memory of a further worker, 60 products"].note
+    parts = ("open", "memory")
+    figures = list(shop_figures(shop_folder, tmp_path, parts=parts, products=60, megabytes=1, sessions=10))
+    assert [figure.unit for figure in figures] == ["s", "s", "MB (USS)"]
+    assert all(figure.value > 0 for figure in figures)
+    assert figures[2].value > 50
+
+
+def test_a_prepare_is_measured_with_all_its_processes(tmp_path):
+    source, _ = write_catalog(tmp_path, 50)
+    seconds, megabytes = benchmark._prepare(source, tmp_path / "shop")
+    assert seconds > 1 and megabytes > 200
+    assert Shop.open(tmp_path / "shop").product_count == 50
+    with pytest.raises(RuntimeError, match="prepare ended with exit status 1"):
+        benchmark._prepare(replace(source, items=tmp_path / "nowhere"), tmp_path / "shop")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_two_shops_of_a_process_search_their_own_index(tmp_path, source, shop):
     compile_shop(source, tmp_path / "shop")
     other = Shop.open(tmp_path / "shop")
     assert all(other.product(asin) for asin in other.search("men's shirts"))
-    shop.hits.cache_clear()
+    shop.ranked.cache_clear()
     assert shop.search("men's shirts") == found
 
 

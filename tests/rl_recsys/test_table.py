@@ -34,5 +34,5 @@ def test_another_schema_or_other_batches_are_refused(tmp_path):
     with pa.ipc.new_file(str(tmp_path / "odd"), SCHEMA) as file:
         for _ in range(2):
             file.write(pa.RecordBatch.from_pylist([{"key": "a", "words": []}], SCHEMA))
-    with pytest.raises(ShopError, match="its batches are not of 2000 rows"):
+    with pytest.raises(ShopError, match="its batches are not of 10000 rows"):
         MappedTable(tmp_path / "odd", SCHEMA)
