@@ -32,7 +32,8 @@ def job(name: str, *flags: object, check: bool = True, **options) -> subprocess.
 
 @pytest.mark.parametrize("name", JOBS)
 def test_help_explains_every_flag(name):
-    shown = job(name, "--help", env=os.environ | {"COLUMNS": "200"}).stdout
+    of = ["shop"] if name == "benchmark" else []  # what it measures is named first
+    shown = job(name, *of, "--help", env=os.environ | {"COLUMNS": "200"}).stdout
     assert "--out" in shown and "usage" in shown
     text = " ".join(shown.replace("│", " ").partition("options")[2].split())
     flags = re.findall(r"(--[a-z-]+) (\S+) (.*?)\((?:default|required)", text)
