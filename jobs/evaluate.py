@@ -22,7 +22,7 @@ from algorithms.rollouts import RolloutPool
 from policies.choice_model import TRAINING_FILE, read_policy_file
 from policies.episodes import RULE, Outcome
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.evaluation.report import ArmResult, arm_result, markdown_table, print_table, report_json
+from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
@@ -38,7 +38,8 @@ class Arguments:
     shop: Path
     """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...] = ()
-    """Arms as NAME=FOLDER, FOLDER being a policy folder; the rule baseline is always there."""
+    """Arms as NAME=FOLDER, FOLDER being a policy folder; the rule baseline is always there. The others are compared
+    with the first, pair by pair, where they have as many seeds."""
     out: Path
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: int = 500
@@ -69,6 +70,7 @@ def main(arguments: Arguments) -> None:
         arms[name].append(folder)
     connect(num_cpus=arguments.num_workers)
     results = []
+    first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
     with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
         for name, folders in arms.items():
             for mode in MODES[:1] if name == RULE else arguments.modes:
@@ -78,7 +80,13 @@ def main(arguments: Arguments) -> None:
                     for number, folder in enumerate(folders)
                 ]
                 minutes = [] if name == RULE else [_minutes(folder) for folder in folders]
-                results.append(_result(label, outcomes, minutes))
+                rewards = [[outcome.reward for outcome in one] for one in outcomes]
+                steps = [[outcome.steps for outcome in one] for one in outcomes]
+                against = None
+                if name != RULE:
+                    other = first.setdefault(mode, rewards)
+                    against = other if other is not rewards and len(other) == len(rewards) else None
+                results.append(arm_result(label, rewards, steps, minutes, against))
     title = f"{len(goals)} {split} goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
@@ -120,11 +128,6 @@ def _outcomes(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes
-
-
-def _result(label: str, outcomes: list[list[Outcome]], minutes: list[float]) -> ArmResult:
-    rewards = [[outcome.reward for outcome in one] for one in outcomes]
-    return arm_result(label, rewards, [[outcome.steps for outcome in one] for one in outcomes], minutes)
 
 
 def _minutes(folder: str) -> float:

@@ -17,7 +17,8 @@ class ArmResult:
     """One arm's figures. ``success`` and its interval are shares in [0, 1], ``score`` is 100 x the mean reward.
 
     With one seed and one episode a goal the success interval is Wilson's; with more seeds it is a bootstrap over
-    seeds and goals. ``seeds`` holds each seed's success.
+    seeds and goals. ``seeds`` holds each seed's success. ``gain`` is the success above that of the arm it is compared
+    with and ``gain_interval`` its bootstrap interval, pair by pair: the same goal, the policy of the same seed.
     """
 
     arm: str
@@ -29,6 +30,8 @@ class ArmResult:
     episodes: int
     training_minutes: float
     seeds: tuple[float, ...]
+    gain: float | None = None
+    gain_interval: tuple[float, float] | None = None
 
     def to_mapping(self) -> dict:
         """Plain values for JSON."""
@@ -40,11 +43,21 @@ def arm_result(
     rewards: Sequence[Sequence[float]],
     steps: Sequence[Sequence[int]],
     training_minutes: Sequence[float] = (),
+    against: Sequence[Sequence[float]] | None = None,
 ) -> ArmResult:
-    """The figures of an arm from rewards and steps [seeds, goals] on the same goals, and the training time a seed."""
+    """The figures of an arm from rewards and steps [seeds, goals] on the same goals, and the training time a seed.
+
+    ``against``: the rewards [seeds, goals] of the arm to compare it with. Raises ValueError for another shape.
+    """
     table = np.asarray(rewards, float)
     success = (table == 1.0).astype(float)
     one = len(table) == 1
+    gained: dict[str, object] = {}
+    if against is not None:
+        other = (np.asarray(against, float) == 1.0).astype(float)
+        if other.shape != success.shape:
+            raise ValueError(f"{arm}: rewards {success.shape} cannot be paired with {other.shape}")
+        gained = {"gain": float((success - other).mean()), "gain_interval": bootstrap_interval(success - other)}
     interval = wilson_interval(int(success.sum()), success.size) if one else bootstrap_interval(success)
     return ArmResult(
         arm=arm,
@@ -56,6 +69,7 @@ def arm_result(
         episodes=table.size,
         training_minutes=float(np.mean(training_minutes)) if len(training_minutes) else 0.0,
         seeds=tuple(float(row.mean()) for row in success),
+        **gained,
     )
 
 
@@ -67,13 +81,21 @@ def cells(result: ArmResult) -> list[str]:
         result.arm,
         f"{result.score:.1f} ({score_low:.1f} to {score_high:.1f})",
         f"{100 * result.success:.1f} ({low:.1f} to {high:.1f})",
+        _gain(result),
         f"{result.steps:.1f}",
         str(result.episodes),
         f"{result.training_minutes:.1f}" if result.training_minutes else "-",
     ]
 
 
-COLUMNS = ("arm", "score", "success % (95 % interval)", "steps", "episodes", "training minutes")
+def _gain(result: ArmResult) -> str:
+    if result.gain is None:
+        return "-"
+    low, high = (100 * bound for bound in result.gain_interval)
+    return f"{100 * result.gain:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+COLUMNS = ("arm", "score", "success % (95 % interval)", "gain, paired", "steps", "episodes", "training minutes")
 
 
 def print_table(results: Sequence[ArmResult], title: str) -> None:
@@ -83,7 +105,7 @@ def print_table(results: Sequence[ArmResult], title: str) -> None:
         table.add_column(column, justify="left" if column == "arm" else "right")
     for result in results:
         table.add_row(*cells(result))
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 def markdown_table(results: Sequence[ArmResult]) -> str:

@@ -50,3 +50,19 @@ def test_an_arms_row():
     assert (result.score, result.success, result.steps, result.episodes) == (87.5, 0.75, 6.5, 4)
     assert (result.training_minutes, result.seeds) == (11.0, (0.5, 1.0))
     assert "| dpo | 87.5 (" in markdown_table([result])
+
+
+def test_a_gain_is_paired_by_goal_and_seed():
+    rng = np.random.default_rng(0)
+    hard = rng.random(400) < 0.5  # the goals differ far more than the arms do
+    base = np.array([hard * 1.0, hard * 1.0])
+    better = np.array([np.where(rng.random(400) < 0.05, 1.0, base[0]) for _ in range(2)])
+    result = arm_result("dpo", better, np.ones((2, 400)), against=base)
+    assert result.gain == pytest.approx((better - base).mean())
+    low, high = result.gain_interval
+    assert 0 < low < result.gain < high
+    assert high - low < (result.success_interval[1] - result.success_interval[0]) / 2
+    assert f"| {100 * result.gain:+.1f} (" in markdown_table([result])
+    assert "| - |" in markdown_table([arm_result("first", base, base)])
+    with pytest.raises(ValueError, match="cannot be paired"):
+        arm_result("dpo", better, np.ones((2, 400)), against=base[:1])
