@@ -38,7 +38,10 @@ def main(arguments: Arguments) -> None:
     shop = Shop.open(arguments.shop)
     training = shop.split("train")
     if arguments.trajectories > len(training):
-        raise UserError(f"{arguments.trajectories} trajectories asked for, {len(training)} training goals there")
+        raise UserError(
+            f"{arguments.trajectories} trajectories asked for, {len(training)} training goals there: "
+            f"use --trajectories {len(training)} or fewer"
+        )
     goals = random.Random(arguments.seed).sample(training, arguments.trajectories)
     begun = bool(list(arguments.out.glob("part-*.arrows")))
     settings = {"shop": shop.fingerprint, "seed": arguments.seed, "trajectories": arguments.trajectories}

@@ -1,6 +1,6 @@
 """Fine-tune a policy with DPO on recorded trajectories: each recorded action against the policy's own other choice.
 
-    python jobs/dpo.py --shop shops/demo --policy runs/demo/imitation/policy \\
+    python jobs/dpo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy \\
         --trajectories runs/demo/demonstrations --out runs/demo/dpo
 """
 

@@ -1,6 +1,6 @@
 """Evaluate policies and the rule baseline on the same held-out goals, each goal once for every arm.
 
-    python jobs/evaluate.py --shop shops/demo --policies imitation=runs/demo/imitation/policy --out runs/demo/evaluation
+    python jobs/evaluate.py --shop shops/demo --policies imitation=runs/demo/seed-0/imitation/policy --out runs/again
 
 A name given several times is one arm trained with several seeds: --policies dpo=a/policy dpo=b/policy
 """

@@ -129,7 +129,9 @@ def _draw(arguments: Arguments) -> None:
     arms = json.loads((arguments.out / "results.json").read_text())["arms"]
     rule = {"rule (test goals)": arms[0]["success"]}
     path = arguments.out / "learning_curves.png"
-    learning_curves(curves, rule, path, f"Greedy success while training, {arguments.shop.name}")
+    learning_curves(
+        curves, rule, path, f"Greedy success on {arguments.evaluation_goals} training goals, {arguments.shop.name}"
+    )
 
 
 def _points(run: Path) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
 """Fine-tune a policy with PPO: rollout workers, each with a shop and a shard of the training goals, feed one learner.
 
-python jobs/ppo.py --shop shops/demo --policy runs/demo/imitation/policy --out runs/demo/ppo
+python jobs/ppo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy --out runs/demo/ppo
 """
 
 from __future__ import annotations

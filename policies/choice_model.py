@@ -190,7 +190,9 @@ def read_policy_file(folder: Path, name: str) -> dict:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise PolicyError(f"{path}: missing; {folder} is no policy folder (jobs/imitate.py makes one)") from None
+        inside = Path(folder) / "policy"  # where a run has its policy
+        remedy = f"{inside} is one" if (inside / name).is_file() else "jobs/imitate.py makes one"
+        raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})") from None
     except ValueError as error:
         raise PolicyError(f"{path}: damaged ({error}); train the policy again or copy it whole") from None
 

@@ -27,8 +27,8 @@ class ShopRules:
     reward: RewardRule = "original"
     """corrected: option values are compared with values and colours are whole words, so that every goal can be won."""
     protocol: Protocol = "1k"
-    """Which goals are for training and which for the test: the first 500 for the test (1k), another 1,000 for
-    development (original), or no test product ever trained on (product-disjoint)."""
+    """Which goals are for training and which for the test: the first 500 for the test (1k), another 1,000 for choosing
+    settings (original: dev), or no product of test and dev ever trained on (product-disjoint)."""
     show_attributes: bool = False
     """Item pages have WebShop's Attributes button."""
     quirks: tuple[Quirk, ...] = ()

@@ -61,7 +61,8 @@ class Shop:
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
         except FileNotFoundError:
-            raise ShopError(f"{folder}: no shop here ({MANIFEST} is missing); {REMEDY}") from None
+            remedy = f"make one with jobs/prepare.py --out {folder}"
+            raise ShopError(f"{folder}: no shop here ({MANIFEST} is missing); {remedy}") from None
         except ValueError as error:
             raise ShopError(f"{folder / MANIFEST}: damaged ({error}); {REMEDY}") from None
         if manifest.get("format_version") != FORMAT_VERSION:

@@ -70,12 +70,13 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
     [
         ("evaluate", ["--shop", "nowhere"], "no shop here"),
         ("dpo", ["--shop", "SHOP", "--policy", "nowhere", "--trajectories", "x"], "is no policy folder"),
+        ("dpo", ["--shop", "SHOP", "--policy", "RUN", "--trajectories", "x"], "/policy is one)"),
         ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),
         ("evaluate", ["--shop", "SHOP", "--policies", "folder"], "expected NAME=FOLDER"),
     ],
 )
 def test_a_missing_folder_is_named_in_one_line(tmp_path, shop_folder, policy_folder, name, flags, message):
-    places = {"SHOP": shop_folder, "POLICY": policy_folder}
+    places = {"SHOP": shop_folder, "POLICY": policy_folder, "RUN": policy_folder.parent}
     flags = [places.get(flag, flag) for flag in flags]
     run = job(name, *flags, "--out", tmp_path / "out", check=False)
     assert run.returncode == 1
