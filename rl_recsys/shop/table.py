@@ -31,7 +31,6 @@ class MappedTable:
             raise ShopError(f"{path}: has other columns than this code reads; {REMEDY}")
         if any(len(batch) != BATCH_ROWS for batch in self._batches[:-1]):
             raise ShopError(f"{path}: its batches are not of {BATCH_ROWS} rows; {REMEDY}")
-        self.schema = schema
         self._columns = [[batch.column(name) for batch in self._batches] for name in schema.names]
         self._names = {name: number for number, name in enumerate(schema.names)}
         self._length = sum(len(batch) for batch in self._batches)
