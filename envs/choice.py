@@ -72,7 +72,7 @@ class WebShopChoiceEnv(gymnasium.Env):
         rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
-        self.shop = shop if isinstance(shop, Shop) else shared_shop(shop, rules)
+        self.shop = shared_shop(shop, rules)
         if group_size < 1:
             raise ValueError(f"group_size {group_size}: a group has at least one episode")
         self.render_mode, self._max_steps, self._group_size = render_mode, max_steps, group_size

@@ -54,7 +54,7 @@ class WebShopTextEnv(gymnasium.Env):
         rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
-        self.shop = shop if isinstance(shop, Shop) else shared_shop(shop, rules)
+        self.shop = shared_shop(shop, rules)
         self.observation_mode, self.render_mode, self._max_steps = observation_mode, render_mode, max_steps
         self._goals = self.shop.split(split)
         self._weights: np.ndarray | None = None  # summed up

@@ -63,6 +63,7 @@ def java_classes():
         # heap that starts small is not filled with garbage first. The second compiler costs a worker 70 MB and, on
         # the one core that it shares with the searches, more time than it saves in the first hundred thousands.
         options = ["-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms16m", f"-Xmx{HEAP}"]
+        options += ["-Xlog:all=off:stdout", "-Xlog:all=warning:stderr"]  # the output of a job is the job's own
         if (archive := class_archive()).exists():
             options.append(f"-XX:SharedArchiveFile={archive}")
         jnius_config.set_options(*options)
@@ -73,8 +74,6 @@ def java_classes():
     error = autoclass("org.apache.logging.log4j.Level").ERROR
     autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(error)
     return autoclass
-
-
 
 
 def _anserini() -> Path:

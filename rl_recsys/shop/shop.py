@@ -198,9 +198,13 @@ def _shared(folder: Path, rules: str) -> Shop:
     return Shop.open(folder, **json.loads(rules))
 
 
-def shared_shop(folder: str | Path, rules: Mapping[str, object] | None = None) -> Shop:
+def shared_shop(shop: Shop | str | Path, rules: Mapping[str, object] | None = None) -> Shop:
     """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM.
 
-    ``rules``: see ``Shop.open``.
+    ``rules``: see ``Shop.open``. A shop that is open already is returned; it raises ``RulesError`` to give it others.
     """
-    return _shared(Path(folder).resolve(), json.dumps(rules or {}, sort_keys=True))
+    if isinstance(shop, Shop):
+        if rules and shop.rules.changed(rules) != shop.rules:
+            raise RulesError(f"{shop.folder} is open with {shop.rules}; give its folder to have {dict(rules)}")
+        return shop
+    return _shared(Path(shop).resolve(), json.dumps(rules or {}, sort_keys=True))

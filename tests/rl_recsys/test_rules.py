@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envs import WebShopChoiceEnv, WebShopTextEnv
 from rl_recsys.shop import Shop, ShopError, ShopRules, shared_shop, splits
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
@@ -30,6 +31,15 @@ def test_rules_that_there_are_not_are_refused(shop_folder, changes, message):
         Shop.open(shop_folder, **changes)
     with pytest.raises(RulesError, match=message):
         shared_shop(shop_folder, changes)
+
+
+def test_a_shop_that_is_open_does_not_change_its_rules(shop_folder, shop):
+    assert shared_shop(shop, {}) is shared_shop(shop, {"reward": "original"}) is shop
+    with pytest.raises(RulesError, match="is open with .*give its folder"):
+        shared_shop(shop, {"reward": "corrected"})
+    for environment, *rest in ((WebShopTextEnv,), (WebShopChoiceEnv, "no tokenizer is read")):
+        with pytest.raises(RulesError, match="is open with"):
+            environment(shop, *rest, rules={"reward": "corrected"})
 
 
 def test_a_shop_keeps_its_rules_and_may_be_opened_with_others(tmp_path):
