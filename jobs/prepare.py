@@ -19,7 +19,7 @@ from rl_recsys.progress import progress
 from rl_recsys.shop import Shop, ShopError, ShopRules
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
-from rl_recsys.shop.java import SearchError, write_class_archive
+from rl_recsys.shop.java import SearchError
 from rl_recsys.shop.splits import split_names
 
 
@@ -72,24 +72,24 @@ def main(arguments: Arguments) -> None:
                 processes=arguments.processes,
                 progress=lambda stage, done: task.update(done, f"({stage})"),
             )
-        _make_java_start_faster(arguments.out)
-    counts = manifest["counts"]
+    counts, shop = manifest["counts"], Shop.open(arguments.out)
     print(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
     for rule, won in counts["winnable"].items():
         share = won / counts["goals"]
         print(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")
-    print(f"  protocol {arguments.rules.protocol}: {', '.join(_splits(Shop.open(arguments.out)))}")
+    print(f"  protocol {arguments.rules.protocol}: {', '.join(_splits(shop))}")
     for reason in manifest["skipped"]:
         print(f"  skipped: {reason}")
     if absent := counts["instructions_of_absent_products"]:
         print(f"  {absent} instructions are of products that the items file does not have")
+    _make_searches_start_faster(shop)
 
 
-def _make_java_start_faster(shop: Path) -> None:
+def _make_searches_start_faster(shop: Shop) -> None:
     try:
-        write_class_archive(f"from rl_recsys import Shop; Shop.open({str(shop)!r}).search('shirt')")
+        shop.make_searches_start_faster()
     except SearchError as error:
-        print(f"  every process will take half a second longer to its first search: {error}")
+        print(f"  every process will take a second longer to its first search: {error}")
 
 
 def _splits(shop: Shop) -> Iterator[str]:

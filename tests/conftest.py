@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +22,10 @@ from rl_recsys.shop.demo import write_demo_files
 
 hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
 hypothesis.settings.load_profile("loaded")
+
+# What tests leave in the user's cache goes with them.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rl-recsys-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 torch.set_num_threads(1)  # tiny models: a second thread only waits
 

@@ -213,10 +213,11 @@ def soak(folder: str, sessions: int) -> dict:
 
 
 def _own_memory(process: psutil.Process) -> int:
-    """The bytes behind no file. Unlike the unique set size they stay the same when other processes come and go, whose
-    libraries this one shares.
+    """The bytes behind no file (on Linux).
+
+    Unlike the unique set size they stay the same when processes come and go whose libraries this one shares.
     """
-    return sum(mapping.anonymous for mapping in process.memory_maps())
+    return sum(mapping.anonymous + mapping.swap for mapping in process.memory_maps())
 
 
 def files_in_use(folder: str | Path) -> list[str]:

@@ -53,7 +53,8 @@ def compile_shop(
     """Write the shop folder ``out``, with the rules it will follow, and return its manifest.
 
     It is built aside and renamed at the end: a killed run leaves the old shop or none. ``progress`` is called with a
-    stage's name and how many products it has done; ``processes`` tag titles. Raises ``RawDataError`` for bad input.
+    stage's name and how many products it has done; ``processes`` tag titles
+    (see ``nouns_of``). Raises ``RawDataError`` for bad input.
     """
     if source.goals not in ("synthetic", "human"):
         raise RawDataError(f"goals {source.goals!r}: choose synthetic or human")

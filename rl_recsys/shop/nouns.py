@@ -38,8 +38,11 @@ def title_nouns(title: str) -> tuple[str, ...]:
 def nouns_of(titled: Iterable[tuple[str, T]], *, processes: int = 1) -> Iterator[tuple[T, tuple[str, ...]]]:
     """(thing, nouns of its title) for (title, thing) pairs, in their order; ``processes`` share the tagging.
 
-    Raises ``UserError`` where one of the processes is killed.
+    More than one are started anew: the main script must start its work under ``if __name__ == "__main__"``.
+    Raises ``UserError`` for fewer than one, and where one of them ends unexpectedly.
     """
+    if processes < 1:
+        raise UserError(f"{processes} processes: at least one is needed")
     pairs = iter(titled)
     chunks = iter(lambda: list(islice(pairs, CHUNK)), [])
     if processes == 1:
@@ -64,7 +67,10 @@ def nouns_of(titled: Iterable[tuple[str, T]], *, processes: int = 1) -> Iterator
             while ahead:
                 yield from first_done()
         except BrokenProcessPool:
-            raise UserError("a process that tags titles was killed (for memory?); use fewer --processes") from None
+            raise UserError(
+                "a process that tags titles ended unexpectedly: was it killed for memory (use fewer --processes), or "
+                'has the main script no `if __name__ == "__main__"`?'
+            ) from None
 
 
 def _tag(titles: list[str]) -> list[tuple[str, ...]]:

@@ -19,7 +19,7 @@ from rl_recsys.shop.filters import filtered
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal
 from rl_recsys.shop.listing import Listing
 from rl_recsys.shop.rules import RulesError, ShopRules
-from rl_recsys.shop.search import Searcher
+from rl_recsys.shop.search import Searcher, make_searches_start_faster
 from rl_recsys.shop.session import Session
 from rl_recsys.shop.splits import split_goals, split_names
 from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
@@ -157,6 +157,10 @@ class Shop:
         if self._searcher is None:  # Java starts with the first search, in the process that searches
             self._searcher = Searcher(self.folder / INDEX)
         return array("i", self._searcher.search(query))
+
+    def make_searches_start_faster(self) -> None:
+        """Prepare this machine for it, once: takes some seconds where it was not done. Raises ``SearchError``."""
+        make_searches_start_faster(self.folder / INDEX, self.goal(0).query)
 
     def session(self, goal: int | Goal | Mapping, *, session_id: str | None = None) -> Session:
         """A new session for a goal: its index, a ``Goal``, or a mapping with the original's goal keys."""
