@@ -88,8 +88,11 @@ class ChoiceSession:
 
     def choose(self, index: int) -> StepResult:
         """Take the choice at ``index``; an index past the end changes nothing but counts as a step."""
+        return self.act(self.decision.choices[index].action if index < len(self.decision.choices) else "none")
+
+    def act(self, action: str) -> StepResult:
+        """Take an action of the shop, whether it is among the choices or not."""
         self.steps += 1
-        action = self.decision.choices[index].action if index < len(self.decision.choices) else "none"
         result = self.session.step(action)
         self._remember()
         self.decision = self._decide()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rl_recsys.decision import ChoiceSession
 from rl_recsys.errors import UserError
 
 SOURCES = ("human", "scripted", "policy")
@@ -65,6 +66,21 @@ class Step:
     kinds: tuple[int, ...]
     chosen: int
     dropped: int = 0
+
+    @classmethod
+    def of(cls, choices: ChoiceSession, chosen: int) -> Step:
+        """Where a session stands now, and the choice that is about to be taken."""
+        decision, page = choices.decision, choices.session.page
+        return cls(
+            url=page.url,
+            observation=page.text_rich,
+            state=decision.state,
+            actions=tuple(choice.action for choice in decision.choices),
+            choices=tuple(choice.text for choice in decision.choices),
+            kinds=tuple(int(choice.kind) for choice in decision.choices),
+            chosen=chosen,
+            dropped=decision.dropped,
+        )
 
 
 @dataclass(frozen=True)

@@ -119,19 +119,8 @@ def play(
     steps: list[Step] = []
     result = None
     while not (choice_session.session.done or choice_session.truncated):
-        decision, chosen = choice_session.decision, shopper(choice_session)
-        steps.append(
-            Step(
-                url=choice_session.session.page.url,
-                observation=choice_session.session.page.text_rich,
-                state=decision.state,
-                actions=tuple(choice.action for choice in decision.choices),
-                choices=tuple(choice.text for choice in decision.choices),
-                kinds=tuple(int(choice.kind) for choice in decision.choices),
-                chosen=chosen,
-                dropped=decision.dropped,
-            )
-        )
+        chosen = shopper(choice_session)
+        steps.append(Step.of(choice_session, chosen))
         result = choice_session.choose(chosen)
     return Trajectory(
         goal=asdict(choice_session.session.goal),
