@@ -1,109 +1,38 @@
-"""Direct preference optimisation of a choice policy: recorded actions against the reference's own."""
+"""Direct preference optimisation of a choice policy: on recorded actions, on recorded outcomes, and on rollouts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
-import numpy as np
-import torch
 from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.utils.metrics import LEARNER_RESULTS
+from ray.rllib.utils.metrics import TIMERS
 from torch import Tensor
 
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss, imitation_loss
-from algorithms.offline import DecisionData, EpisodeBatches, OfflineAlgorithm, OfflineConfig
-from policies.choice_model import MASKED, ChoiceModel, decision_encoder
-from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.errors import UserError
-from rl_recsys.trajectories.preferences import lasting_steps, sample_actions
-from rl_recsys.trajectories.record import Step
+from algorithms.offline import BatchSource, OfflineAlgorithm, OfflineConfig, open_steps
+from algorithms.preferences import (
+    PAIR,
+    PAIRS,
+    REFERENCE_LOGP,
+    REFERENCE_MARGIN,
+    SIGN,
+    MixedPreferences,
+    OutcomePreferences,
+    Pairing,
+    RecordedGroups,
+    RecordedPreferences,
+    Reference,
+)
+from algorithms.rollouts import RolloutPool
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_module import load_module_state, module_state
+from rl_recsys.shop import shared_shop
+from rl_recsys.trajectories.preferences import lasting_steps
 
-REFERENCE_MARGIN = "reference_margin"
-PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected action
-TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
-
-
-class NoPreferences(UserError):
-    """The reference agrees with every recorded action; the message names the remedy."""
-
-
-class RecordedPreferences(DecisionData):
-    """Recorded decisions: the taken action is preferred, the rejected one is what the frozen reference draws.
-
-    Where it draws the taken action the decision gives no pair (a tie) this epoch; draws are new each epoch. The
-    reference scores a decision once, when it first comes up: a short run never scores what it does not use.
-    """
-
-    def __init__(
-        self,
-        episodes: Sequence[Sequence[Step]],
-        encoder: DecisionEncoder,
-        reference: ChoiceModel,
-        *,
-        pairs: int,
-        whole_pages: bool = False,
-        seed: int = 0,
-    ):
-        super().__init__(episodes, encoder)
-        self._wanted, self._whole_pages, self._seed = pairs, whole_pages, seed
-        self._reference = reference.eval()
-        self._preferred = np.array([step.chosen for step in self.steps])
-        self._logits = np.full((len(self.steps), encoder.shape.choices), MASKED, np.float32)
-        self._scored = np.zeros(len(self.steps), bool)
-        self.drawn, self.tied = 0, 0
-
-    def _score(self, rows: np.ndarray) -> None:
-        """Fill in the reference's logits of rows that have none yet."""
-        rows = rows[~self._scored[rows]]
-        if not len(rows):
-            return
-        observation = {key: torch.as_tensor(value) for key, value in self.observations(rows).items()}
-        with torch.no_grad():
-            logits = self._reference(observation)[0].numpy()
-        self._logits[rows, : logits.shape[1]] = logits
-        self._scored[rows] = True
-
-    def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
-        """At least as many pairs as wanted: rows are drawn for until that many are no ties."""
-        found, count, first_epoch = [], 0, batches.epoch
-        while count < self._wanted:
-            if batches.epoch > first_epoch + TIED_EPOCHS and not count:
-                raise NoPreferences(
-                    f"the reference took the recorded action in all {self.drawn} draws of {TIED_EPOCHS} epochs: there "
-                    "is nothing left to prefer; record more trajectories or start from an earlier policy"
-                )
-            rows = batches.next()
-            self._score(rows)
-            rng = np.random.default_rng((self._seed, batches.epoch, int(rows[0])))
-            drawn = sample_actions(self._logits[rows], rng)
-            untied = drawn != self._preferred[rows]
-            found.append((rows[untied], drawn[untied]))
-            count += int(untied.sum())
-            self.drawn, self.tied = self.drawn + len(rows), self.tied + int((~untied).sum())
-        return self.pairs(*map(np.concatenate, zip(*found, strict=True)))
-
-    def pairs(self, rows: np.ndarray, rejected: np.ndarray) -> dict[str, Any]:
-        """Observations, where in them the preferred and the rejected action are, and the reference's margins.
-
-        The observations have these two actions only, unless the imitation term asks for the whole page.
-        """
-        pairs = np.stack([self._preferred[rows], rejected], axis=1)
-        margins = self._logits[rows[:, None], pairs]
-        observed = self.observations(rows)
-        if not self._whole_pages:
-            index = np.arange(len(rows))[:, None]
-            candidates = {key: observed[key][index, pairs] for key in ("actions", "kinds", "mask")}
-            observed = {"state": observed["state"], **candidates, "positions": pairs}
-            pairs = np.tile([0, 1], (len(rows), 1))
-        return {
-            Columns.OBS: observed,
-            PAIRS: pairs,
-            REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
-        }
+Preferences = Literal["recorded", "rollouts", "mixed"]
 
 
 class DPOLearner(ChoiceLearner):
@@ -114,9 +43,8 @@ class DPOLearner(ChoiceLearner):
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The batch's loss."""
-        logits, pairs = fwd_out[Columns.ACTION_DIST_INPUTS], batch[PAIRS].long()
-        preferred, rejected = logits.gather(1, pairs).unbind(1)
-        margin, reference = preferred - rejected, batch[REFERENCE_MARGIN]
+        logits = fwd_out[Columns.ACTION_DIST_INPUTS]
+        margin, reference = episode_margins(logits, batch) if PAIR in batch else _action_margins(logits, batch)
         loss = dpo_loss(margin, reference, config.beta, config.label_smoothing)
         logged = {
             "dpo_loss": loss.detach(),
@@ -125,16 +53,41 @@ class DPOLearner(ChoiceLearner):
             "preferred_leads": (margin > 0).float().mean(),
         }
         if config.imitation_weight:
-            imitation = imitation_loss(logits, pairs[:, 0])
+            imitation = imitation_loss(*_preferred(logits, batch))
             logged["imitation_loss"] = imitation.detach()
             loss = loss + config.imitation_weight * imitation
         self.metrics.log_dict(logged, key=module_id, window=50)
         return loss
 
 
+def _action_margins(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
+    """Of each pair of actions of a page: log pi(w) - log pi(l) [B], and the reference's."""
+    preferred, rejected = logits.gather(1, batch[PAIRS].long()).unbind(1)
+    return preferred - rejected, batch[REFERENCE_MARGIN]
+
+
+def episode_margins(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
+    """Of each pair of episodes: the sum of log pi over the better's decisions less that over the worse's, twice."""
+    pair, sign = batch[PAIR].long(), batch[SIGN]
+    logp = logits.log_softmax(-1).gather(1, batch[Columns.ACTIONS].long().unsqueeze(1)).squeeze(1)
+    count = int(pair.max()) + 1
+    margin = logp.new_zeros(count).index_add(0, pair, sign * logp)
+    return margin, logp.new_zeros(count).index_add(0, pair, sign * batch[REFERENCE_LOGP])
+
+
+def _preferred(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
+    """Logits and actions of the rows whose action is preferred."""
+    if PAIR not in batch:
+        return logits, batch[PAIRS][:, 0]
+    better = batch[SIGN] > 0
+    return logits[better], batch[Columns.ACTIONS][better]
+
+
 class DPOConfig(OfflineConfig):
     """The config of ``DPO``.
 
+    ``preferences``: "recorded" (trajectories), "rollouts" (episodes that workers sample from the current policy while
+    it learns), or "mixed", in turn. ``pairing``: by "decision", or by "trajectory" (sums over an episode's decisions).
     ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs, ``imitation_weight`` that of
     the imitation loss of the preferred actions, which keeps them from falling together with the rejected ones.
     """
@@ -144,6 +97,11 @@ class DPOConfig(OfflineConfig):
         self.beta = 1.0  # the paper's 0.1 is for sequences of tokens; a decision is one action (docs/learning.md)
         self.label_smoothing = 0.0
         self.imitation_weight = 0.0
+        self.preferences: Preferences = "recorded"
+        self.pairing: Pairing = "decision"
+        self.shop: str | None = None
+        self.group_size, self.rollout_workers, self.rollout_gpus = 8, 2, 0.0
+        self.refresh_reference_every = 0
 
     def training(
         self,
@@ -151,14 +109,35 @@ class DPOConfig(OfflineConfig):
         beta: float = NotProvided,
         label_smoothing: float = NotProvided,
         imitation_weight: float = NotProvided,
+        preferences: Preferences = NotProvided,
+        pairing: Pairing = NotProvided,
+        shop: str = NotProvided,
+        group_size: int = NotProvided,
+        rollout_workers: int = NotProvided,
+        rollout_gpus: float = NotProvided,
+        refresh_reference_every: int = NotProvided,
         **kwargs: Any,
     ) -> DPOConfig:
         """``beta`` > 0, typically 0.5 to 2 for single actions; ``label_smoothing`` in [0, 0.5).
 
         ``imitation_weight`` >= 0; with 0 only the two actions of a pair are encoded, and updates are faster.
+        ``train_batch_size_per_learner`` counts pairs. For rollouts: the ``shop`` folder, ``group_size`` episodes of
+        each goal, ``rollout_workers`` processes that share ``rollout_gpus``. ``refresh_reference_every``: iterations
+        after which the current policy becomes the reference; 0 keeps the one that the run starts from.
         """
         super().training(**kwargs)
-        given = {"beta": beta, "label_smoothing": label_smoothing, "imitation_weight": imitation_weight}
+        given = {
+            "beta": beta,
+            "label_smoothing": label_smoothing,
+            "imitation_weight": imitation_weight,
+            "preferences": preferences,
+            "pairing": pairing,
+            "shop": shop,
+            "group_size": group_size,
+            "rollout_workers": rollout_workers,
+            "rollout_gpus": rollout_gpus,
+            "refresh_reference_every": refresh_reference_every,
+        }
         for name, value in given.items():
             if value is not NotProvided:
                 setattr(self, name, value)
@@ -173,6 +152,18 @@ class DPOConfig(OfflineConfig):
             self._value_error(f"label_smoothing is {self.label_smoothing}, it must be in [0, 0.5)")
         if self.imitation_weight < 0:
             self._value_error(f"imitation_weight is {self.imitation_weight}, it must not be negative")
+        for name, known in (("preferences", Preferences), ("pairing", Pairing)):
+            if getattr(self, name) not in get_args(known):
+                self._value_error(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
+        if self.preferences != "recorded" and not self.shop:
+            self._value_error(f"{self.preferences} preferences need a shop to roll out in: .training(shop=FOLDER)")
+        if self.group_size < 2:
+            self._value_error(f"group_size is {self.group_size}, two episodes are the least that can be compared")
+
+    @property
+    def needs_trajectories(self) -> bool:
+        """Rollouts alone need none."""
+        return self.preferences != "rollouts"
 
     def get_default_learner_class(self) -> type:
         """``DPOLearner``."""
@@ -180,29 +171,83 @@ class DPOConfig(OfflineConfig):
 
 
 class DPO(OfflineAlgorithm):
-    """Learns from pairs of actions of one page; no reward model, no rollouts."""
+    """Learns from pairs of actions, or of episodes, without a model of the reward."""
 
     @classmethod
     def get_default_config(cls) -> DPOConfig:
         """A ``DPOConfig``."""
         return DPOConfig()
 
-    def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> RecordedPreferences:
-        """Pairs of actions that were not undone against the frozen policy that the run starts from."""
-        encoder = decision_encoder(self.config.policy)
-        episodes = [lasting_steps(steps) for steps in episodes]
-        return RecordedPreferences(
-            episodes,
-            encoder,
-            model,
-            pairs=self.config.train_batch_size_per_learner,
-            whole_pages=self.config.imitation_weight > 0,
-            seed=self.config.seed or 0,
-        )
+    def batch_source(self, model: ChoiceModel) -> BatchSource:
+        """The preferences that the config names, against the frozen policy that the run starts from."""
+        config = self.config
+        self._reference = Reference(model, decision_encoder(config.policy))
+        self._pool: RolloutPool | None = None
+        self._groups = None
+        sources = []
+        if config.preferences != "rollouts":
+            sources.append(self._recorded())
+        if config.preferences != "recorded":
+            self._pool = RolloutPool(config.shop, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
+            goals = shared_shop(config.shop).split("train")
+            self._groups = self._pool.groups(config.policy, goals, size=config.group_size, seed=config.seed or 0)
+            self._publish()
+            sources.append(self._outcomes(self._groups))
+        return MixedPreferences(*sources) if len(sources) > 1 else sources[0]
+
+    def _recorded(self) -> BatchSource:
+        """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""
+        if self.config.pairing == "trajectory":
+            return self._outcomes(RecordedGroups(self.recorded_trajectories(0.0), seed=self.config.seed or 0))
+        episodes = [lasting_steps(trajectory.steps) for trajectory in self.recorded_trajectories()]
+        return RecordedPreferences(open_steps(episodes), self._reference, **self._of_batches())
+
+    def _outcomes(self, groups: Any) -> OutcomePreferences:
+        return OutcomePreferences(groups, self._reference, pairing=self.config.pairing, **self._of_batches())
+
+    def _of_batches(self) -> dict[str, Any]:
+        return {
+            "pairs": self.config.train_batch_size_per_learner,
+            "whole_pages": self.config.imitation_weight > 0,
+            "seed": self.config.seed or 0,
+        }
+
+    def _weights(self) -> dict[str, Any]:
+        return self.learner_group.get_weights()[DEFAULT_MODULE_ID]
+
+    def _publish(self) -> None:
+        if self._groups is not None:
+            self._groups.publish(self._weights())
 
     def training_step(self) -> None:
-        """The updates; reports the share of draws that gave no pair as ``tied_share``."""
+        """The updates; then the workers get the new weights, and the reference where its time has come."""
+        waited = self._groups.waited if self._groups else 0.0
         super().training_step()
-        self.metrics.log_value(
-            (LEARNER_RESULTS, DEFAULT_MODULE_ID, "tied_share"), self._data.tied / self._data.drawn, window=1
-        )
+        if self._groups is not None:
+            self.metrics.log_value((TIMERS, "rollout_wait"), self._groups.waited - waited, window=1)
+        self._publish()
+        every = self.config.refresh_reference_every
+        if every and (self.iteration + 1) % every == 0:
+            load_module_state(self._reference.model, self._weights())
+            self.source.reference_changed()
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The state of the batches, and the reference where it is not the policy that the run started from."""
+        state = super().get_state(*args, **kwargs)
+        if self.config.refresh_reference_every:
+            state["reference"] = module_state(self._reference.model)
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        super().set_state(state)
+        if "reference" in state:
+            load_module_state(self._reference.model, state["reference"])
+            self.source.reference_changed()
+        self._publish()
+
+    def cleanup(self) -> None:
+        """End the workers."""
+        super().cleanup()
+        if self._pool is not None:
+            self._pool.close()

@@ -10,19 +10,18 @@ from torch import Tensor
 
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import imitation_loss
-from algorithms.offline import DecisionData, EpisodeBatches, OfflineAlgorithm, OfflineConfig
+from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig, encode_steps, open_steps
 from policies.choice_model import ChoiceModel, decision_encoder
-from rl_recsys.trajectories.record import Step
 
 
 class Demonstrations(DecisionData):
     """Decisions with the action that was taken."""
 
-    def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
+    def next_batch(self) -> dict[str, Any]:
         """Observations and the taken actions' indices."""
-        rows = batches.next()
-        taken = np.array([self.steps[row].chosen for row in rows], np.int64)
-        return {Columns.OBS: self.observations(rows), Columns.ACTIONS: taken}
+        steps = [self.steps[row] for row in self.batches.next()]
+        taken = np.array([step.chosen for step in steps], np.int64)
+        return {Columns.OBS: encode_steps(self.encoder, steps), Columns.ACTIONS: taken}
 
 
 class ImitationLearner(ChoiceLearner):
@@ -56,6 +55,11 @@ class Imitation(OfflineAlgorithm):
         """An ``ImitationConfig``."""
         return ImitationConfig()
 
-    def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> Demonstrations:
+    def batch_source(self, model: ChoiceModel) -> Demonstrations:
         """The decisions with the demonstrated actions."""
-        return Demonstrations(episodes, decision_encoder(self.config.policy))
+        return Demonstrations(
+            open_steps([trajectory.steps for trajectory in self.recorded_trajectories()]),
+            decision_encoder(self.config.policy),
+            batch_size=self.config.train_batch_size_per_learner,
+            seed=self.config.seed or 0,
+        )

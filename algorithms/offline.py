@@ -29,7 +29,7 @@ from algorithms.spaces import policy_config, space_from_policy, start_from_polic
 from policies.choice_model import ChoiceModel
 from policies.choice_module import module_spec
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.trajectories.record import Step, TrajectoryError, read_trajectories
+from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, read_trajectories
 
 
 def open_steps(episodes: Sequence[Sequence[Step]]) -> list[list[Step]]:
@@ -77,25 +77,49 @@ class EpisodeBatches:
         self._order = self._shuffled()
 
 
-class DecisionData(ABC):
-    """What an offline algorithm learns from: rows of decisions as the columns of a train batch."""
-
-    def __init__(self, episodes: Sequence[Sequence[Step]], encoder: DecisionEncoder):
-        self.steps = [step for steps in episodes for step in steps]
-        self.lengths = [len(steps) for steps in episodes]
-        self.encoder = encoder
-
-    def observations(self, rows: Sequence[int]) -> dict[str, np.ndarray]:
-        """A ``DecisionEncoder``'s arrays of rows, stacked; A is as many as the longest list of actions has."""
-        steps = [self.steps[row] for row in rows]
-        width = max(len(step.choices) for step in steps)
-        encoded = [self.encoder.encode_choices(step.choices, step.kinds) for step in steps]
-        stacked = {key: np.stack([one[key][:width] for one in encoded]) for key in encoded[0]}
-        return {"state": np.stack([self.encoder.encode_state(step.state) for step in steps]), **stacked}
+class BatchSource(ABC):
+    """Where an algorithm's train batches come from."""
 
     @abstractmethod
-    def next_batch(self, batches: EpisodeBatches) -> dict[str, Any]:
-        """The columns of the next train batch, of rows that ``batches`` gives."""
+    def next_batch(self) -> dict[str, Any]:
+        """The columns of the next train batch."""
+
+    @abstractmethod
+    def get_state(self) -> dict[str, Any]:
+        """The position in the data, for a checkpoint."""
+
+    @abstractmethod
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a saved position."""
+
+    def figures(self) -> dict[str, float]:
+        """What there is to report of the batches so far."""
+        return {}
+
+
+class DecisionData(BatchSource):
+    """Recorded decisions, in batches of rows."""
+
+    def __init__(self, episodes: Sequence[Sequence[Step]], encoder: DecisionEncoder, *, batch_size: int, seed: int = 0):
+        self.steps = [step for steps in episodes for step in steps]
+        self.encoder = encoder
+        self.batches = EpisodeBatches([len(steps) for steps in episodes], batch_size, seed)
+
+    def get_state(self) -> dict[str, Any]:
+        """Epoch and row."""
+        return self.batches.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        self.batches.set_state(state)
+
+
+def encode_steps(encoder: DecisionEncoder, steps: Sequence[Step]) -> dict[str, np.ndarray]:
+    """A ``DecisionEncoder``'s arrays of steps, stacked; A is as many as the longest list of actions has."""
+    width = max(len(step.choices) for step in steps)
+    encoded = [encoder.encode_choices(step.choices, step.kinds) for step in steps]
+    stacked = {key: np.stack([one[key][:width] for one in encoded]) for key in encoded[0]}
+    return {"state": np.stack([encoder.encode_state(step.state) for step in steps]), **stacked}
 
 
 class OfflineConfig(AlgorithmConfig):
@@ -144,11 +168,16 @@ class OfflineConfig(AlgorithmConfig):
 
     def validate(self) -> None:
         """Raises ValueError where the policy or the trajectories are not named."""
-        for name in ("policy", "trajectories"):
+        for name in ("policy", "trajectories") if self.needs_trajectories else ("policy",):
             if not getattr(self, name):
                 self._value_error(f"{name} is not set: .training({name}=FOLDER)")
         space_from_policy(self)
         super().validate()
+
+    @property
+    def needs_trajectories(self) -> bool:
+        """Whether the algorithm cannot do without recorded trajectories."""
+        return True
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
@@ -163,31 +192,35 @@ class OfflineAlgorithm(Algorithm):
         """The config class of this algorithm."""
         return OfflineConfig()
 
-    def decision_data(self, episodes: list[list[Step]], model: ChoiceModel) -> DecisionData:
-        """What is learnt from these episodes; ``model`` is the policy the run starts from."""
+    def batch_source(self, model: ChoiceModel) -> BatchSource:
+        """What is learnt from; ``model`` is the policy the run starts from."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it learns from")
 
-    def setup(self, config: OfflineConfig) -> None:
-        """Build the learners with the policy's weights and read the trajectories."""
-        super().setup(config)
-        model = start_from_policy(self)
-        found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
-        episodes = [list(trajectory.steps) for trajectory in islice(found, self.config.maximum_trajectories)]
-        if not episodes:
+    def recorded_trajectories(self, minimum_reward: float | None = None) -> list[Trajectory]:
+        """The trajectories that the config names, with at least ``minimum_reward`` (by default the config's).
+
+        Raises ``TrajectoryError`` where there is none.
+        """
+        minimum = self.config.minimum_reward if minimum_reward is None else minimum_reward
+        found = read_trajectories(self.config.trajectories, minimum_reward=minimum)
+        trajectories = list(islice(found, self.config.maximum_trajectories))
+        if not trajectories:
             raise TrajectoryError(
-                f"{self.config.trajectories}: no trajectory has a reward of at least {self.config.minimum_reward}; "
+                f"{self.config.trajectories}: no trajectory has a reward of at least {minimum}; "
                 "lower minimum_reward or record more"
             )
-        self._data = self.decision_data(open_steps(episodes), model)
-        self._batches = EpisodeBatches(
-            self._data.lengths, self.config.train_batch_size_per_learner, self.config.seed or 0
-        )
+        return trajectories
+
+    def setup(self, config: OfflineConfig) -> None:
+        """Build the learners with the policy's weights and find what is learnt from."""
+        super().setup(config)
+        self.source = self.batch_source(start_from_policy(self))
 
     def training_step(self) -> None:
         """``updates_per_iteration`` updates, a batch each."""
         for _ in range(self.config.updates_per_iteration):
             with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
-                columns = self._data.next_batch(self._batches)
+                columns = self.source.next_batch()
                 decisions = len(columns[Columns.OBS]["state"])
                 batch = MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=decisions)
                 self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, decisions, reduce="lifetime_sum")
@@ -195,15 +228,17 @@ class OfflineAlgorithm(Algorithm):
                 seen = self.metrics.peek(NUM_ENV_STEPS_SAMPLED_LIFETIME)
                 results = self.learner_group.update(batch=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: seen})
                 self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        for name, value in self.source.figures().items():
+            self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and the position in the data."""
-        return super().get_state(*args, **kwargs) | {"batches": self._batches.get_state()}
+        return super().get_state(*args, **kwargs) | {"source": self.source.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``. RLlib's own would also sync environment runners, and there are none."""
-        if "batches" in state:
-            self._batches.set_state(state["batches"])
+        if "source" in state:
+            self.source.set_state(state["source"])
         if COMPONENT_LEARNER_GROUP in state:
             self.learner_group.set_state(state[COMPONENT_LEARNER_GROUP])
         if COMPONENT_METRICS_LOGGER in state:

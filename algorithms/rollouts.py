@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import ray
 import torch
 
 from algorithms.cluster import require_resources
 from policies.choice_model import ChoiceModel, decision_encoder
-from policies.episodes import RULE, SESSIONS_AT_ONCE, Outcome, policy_episodes, rule_episodes
+from policies.choice_module import load_module_state
+from policies.episodes import (
+    RULE,
+    SESSIONS_AT_ONCE,
+    Outcome,
+    policy_episodes,
+    policy_trajectories,
+    rule_episodes,
+)
 from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
+from rl_recsys.trajectories.record import Trajectory
+
+T = TypeVar("T")
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
+TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
+LOADED = "loaded"  # the policy that a worker was given as weights
+SEED_STRIDE = 1_000_003  # between the seeds of two passes over the goals: no seed of another run
 
 
 @ray.remote
@@ -26,14 +47,85 @@ class _RolloutWorker:
         self._shop, self._device = shared_shop(shop), device
         self._policy = RULE
 
-    def play(self, policy: str, goals: Sequence[int], greedy: bool, seed: int) -> list[Outcome]:
-        """The outcomes of these goals."""
+    def outcomes(self, policy: str, goals: Sequence[int], greedy: bool, seed: int) -> list[Outcome]:
+        """The outcomes of these goals, in their order."""
         if policy == RULE:
             return list(rule_episodes(self._shop, goals))
+        self._load(policy)
+        played = policy_episodes(self._model, self._encoder, self._shop, goals, greedy=greedy, seed=seed)
+        return _in_order(goals, played, lambda outcome: outcome.goal)
+
+    def trajectories(self, policy: str, goals: Sequence[int], greedy: bool, seed: int) -> list[Trajectory]:
+        """The episodes of these goals, in their order."""
+        self._load(policy)
+        played = policy_trajectories(
+            self._model, self._encoder, self._shop, goals, author=policy, greedy=greedy, seed=seed
+        )
+        return _in_order(goals, played, lambda trajectory: trajectory.goal_index)
+
+    def load(self, policy: str, state: dict[str, np.ndarray]) -> None:
+        """Play ``policy``'s architecture with these weights, a ``ChoiceModule``'s state, from now on."""
+        self._load(policy)
+        load_module_state(self._model, state)
+        self._policy = LOADED
+
+    def _load(self, policy: str) -> None:
         if policy != self._policy:
             self._model = ChoiceModel.from_pretrained(policy).to(self._device)
             self._encoder, self._policy = decision_encoder(policy), policy
-        return list(policy_episodes(self._model, self._encoder, self._shop, goals, greedy=greedy, seed=seed))
+
+
+class RolloutGroups:
+    """Groups of episodes that are played while the last ones are learnt from.
+
+    Every worker has ``TASKS_AHEAD`` tasks. Groups come in the order in which they were asked for, so which weights
+    played which does not depend on how fast the workers are.
+    """
+
+    def __init__(self, workers: Sequence, policy: str, goals: Sequence[int], size: int, seed: int):
+        self._workers, self._policy, self._size, self._seed = workers, policy, size, seed
+        self._goals = self._shuffled(list(goals))
+        self._pending: deque = deque()
+        self._asked, self.waited = 0, 0.0  # seconds for which groups were waited for
+
+    def _shuffled(self, goals: list[int]) -> Iterator[tuple[int, int]]:
+        for epoch in itertools.count():
+            yield from ((goal, epoch) for goal in random.Random(f"{self._seed}:{epoch}").sample(goals, len(goals)))
+
+    def skip(self, count: int) -> None:
+        """Leave out the goals of the next ``count`` groups; before the first group is taken."""
+        for _ in range(count):
+            next(self._goals)
+
+    def publish(self, state: dict[str, np.ndarray]) -> None:
+        """Tasks that are begun from now on are played with these weights."""
+        shared = ray.put(state)
+        for worker in self._workers:
+            worker.load.remote(self._policy, shared)
+
+    def __next__(self) -> list[Trajectory]:
+        while len(self._pending) < TASKS_AHEAD * len(self._workers):
+            self._ask()
+        start = time.monotonic()
+        group = ray.get(self._pending.popleft())
+        self.waited += time.monotonic() - start
+        self._ask()
+        return group
+
+    def _ask(self) -> None:
+        goal, epoch = next(self._goals)
+        worker = self._workers[self._asked % len(self._workers)]
+        # Another pass over the goals draws anew.
+        seed = self._seed + epoch * SEED_STRIDE
+        self._pending.append(worker.trajectories.remote(LOADED, [goal] * self._size, False, seed))
+        self._asked += 1
+
+
+def _in_order(goals: Sequence[int], played: Iterable[T], goal_of: Callable[[T], int]) -> list[T]:
+    found: dict[int, list[T]] = defaultdict(list)
+    for episode in played:
+        found[goal_of(episode)].append(episode)
+    return [found[goal].pop(0) for goal in goals]
 
 
 class RolloutPool:
@@ -60,20 +152,62 @@ class RolloutPool:
         progress: Callable[[int], None] = lambda episodes: None,
     ) -> list[Outcome]:
         """Outcomes of a policy folder (or "rule") on these goals, in their order."""
+        found: list[Outcome] = []
+        for outcomes in self._in_chunks("outcomes", policy, goals, greedy, seed, progress):
+            found += outcomes
+        return found
+
+    def trajectories(
+        self,
+        policy: str | Path,
+        goals: Iterable[int],
+        *,
+        greedy: bool = False,
+        seed: int = 0,
+    ) -> Iterator[Trajectory]:
+        """Episodes of a policy folder on these goals, in their order, as soon as they and all before them ended.
+
+        The goals may be endless: little more is played than is taken.
+        """
+        for trajectories in self._in_chunks("trajectories", policy, goals, greedy, seed):
+            yield from trajectories
+
+    def _in_chunks(
+        self,
+        method: str,
+        policy: str | Path,
+        goals: Iterable[int],
+        greedy: bool,
+        seed: int,
+        progress: Callable[[int], None] = lambda episodes: None,
+    ) -> Iterator[list]:
+        """What a worker's method returns for one chunk of goals after the other."""
         name = RULE if str(policy) == RULE else str(Path(policy).resolve())
-        chunks = [list(goals[start : start + CHUNK]) for start in range(0, len(goals), CHUNK)]
-        idle, pending, found = list(self._workers), {}, {}
-        while chunks or pending:
-            while chunks and idle:
+        rest = iter(goals)
+        chunks = iter(lambda: list(islice(rest, CHUNK)), [])
+        idle, pending = list(self._workers), {}
+        done: dict[int, list] = {}
+        started = wanted = 0
+        while True:
+            while idle and (chunk := next(chunks, None)) is not None:
                 worker = idle.pop()
-                pending[worker.play.remote(name, chunks.pop(0), greedy, seed)] = worker
+                pending[getattr(worker, method).remote(name, chunk, greedy, seed)] = started, worker
+                started += 1
+            if not pending:
+                return
             ready, _ = ray.wait(list(pending))
             for reference in ready:
-                idle.append(pending.pop(reference))
-                outcomes = ray.get(reference)
-                found |= {outcome.goal: outcome for outcome in outcomes}
-                progress(len(outcomes))
-        return [found[goal] for goal in goals]
+                number, worker = pending.pop(reference)
+                idle.append(worker)
+                done[number] = ray.get(reference)
+                progress(len(done[number]))
+            while wanted in done:
+                yield done.pop(wanted)
+                wanted += 1
+
+    def groups(self, policy: str | Path, goals: Sequence[int], *, size: int, seed: int = 0) -> RolloutGroups:
+        """Endless groups of ``size`` sampled episodes, each of one of ``goals``; ``publish`` weights before."""
+        return RolloutGroups(self._workers, str(Path(policy).resolve()), goals, size, seed)
 
     def close(self) -> None:
         """End the workers."""

@@ -1,7 +1,9 @@
-"""Fine-tune a policy with DPO on recorded trajectories: each recorded action against the policy's own other choice.
+"""Fine-tune a policy with DPO: on recorded trajectories, on episodes that it plays meanwhile, or on both.
 
     python jobs/dpo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy \\
         --trajectories runs/demo/demonstrations --out runs/demo/dpo
+    python jobs/dpo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy --preferences rollouts \\
+        --out runs/demo/dpo-rollouts
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from pathlib import Path
 import tyro
 
 from algorithms.arguments import TrainingArguments, configure, run
-from algorithms.dpo import DPOConfig
+from algorithms.dpo import DPOConfig, Preferences
+from algorithms.preferences import Pairing
 from rl_recsys.errors import plain_errors
 
 
@@ -28,8 +31,17 @@ class Arguments(TrainingArguments):
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
     iterations: int = 8
     """Iterations in all; an iteration is one line of progress.jsonl."""
-    trajectories: Path
-    """Folder of the trajectories whose actions are preferred."""
+    trajectories: Path | None = None
+    """Folder of the recorded trajectories; not needed for --preferences rollouts."""
+    preferences: Preferences = "recorded"
+    """recorded: the recorded action against another that the policy draws at first (the paper). rollouts: of several
+    episodes that the policy plays for one goal, the better against the worse. mixed: a batch of each in turn."""
+    pairing: Pairing = "decision"
+    """decision: compare actions of one page. trajectory: compare all that two episodes of a goal did."""
+    group_size: int = 8
+    """Episodes of each goal that are compared, for rollouts."""
+    refresh_reference_every: int = 0
+    """Iterations after which the current policy becomes the reference; 0 keeps the first."""
     minimum_reward: float = 1.0
     """Use only episodes with at least this reward, in [0, 1]."""
     maximum_trajectories: int | None = None
@@ -47,7 +59,13 @@ class Arguments(TrainingArguments):
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     config = configure(DPOConfig(), arguments, arguments.policy).training(
-        trajectories=str(arguments.trajectories.resolve()),
+        trajectories=str(arguments.trajectories.resolve()) if arguments.trajectories else None,
+        preferences=arguments.preferences,
+        pairing=arguments.pairing,
+        shop=str(arguments.shop.resolve()),
+        group_size=arguments.group_size,
+        rollout_workers=arguments.num_workers,
+        refresh_reference_every=arguments.refresh_reference_every,
         minimum_reward=arguments.minimum_reward,
         maximum_trajectories=arguments.maximum_trajectories,
         updates_per_iteration=arguments.updates,

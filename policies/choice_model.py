@@ -24,7 +24,7 @@ from rl_recsys.files import whole_folder
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
 ENCODE_TOKENS = 4096  # padded tokens one encoder call reads at most
-CACHED_TEXTS = 8192  # encodings kept between calls without gradient
+CACHED_TOKENS = 150_000  # whose encodings are kept between calls without gradient: 230 MB of MiniLM's
 
 
 class PolicyError(UserError):
@@ -60,7 +60,7 @@ class ChoiceModel(nn.Module):
         self.scorer = _Interaction(hidden, config)
         self.value_head = nn.Sequential(nn.Linear(hidden, config.width), nn.Tanh(), nn.Linear(config.width, 1))
         self._cache: dict[bytes, Tensor] = {}
-        self._cache_version = -1
+        self._cached_tokens, self._cache_version = 0, -1
 
     @classmethod
     def from_encoder(cls, name: str, shape: EncodingShape = EncodingShape(), *, width: int = 128) -> ChoiceModel:
@@ -82,7 +82,7 @@ class ChoiceModel(nn.Module):
         if len(rows):
             given = observation.get("positions")
             positions = columns if given is None else given[rows, columns].long()
-            texts = self.encode(observation["actions"][rows, columns], shared=True)
+            texts = self.encode(observation["actions"][rows, columns])
             regions = _regions(observation["state"], self.config)
             kinds = observation["kinds"][rows, columns].long()
             scored = self.scorer(states, regions, texts, rows, positions, kinds)
@@ -93,16 +93,14 @@ class ChoiceModel(nn.Module):
         """State values [B] of pooled states [B, H]."""
         return self.value_head(pooled).squeeze(-1).float()
 
-    def encode(self, ids: Tensor, *, shared: bool = False) -> Encoded:
+    def encode(self, ids: Tensor) -> Encoded:
         """The encodings of texts given as padded token ids [N, L].
 
-        ``shared``: the texts recur, as actions do. Equal ones are encoded once, and without gradient their encodings
-        are kept until the weights change.
+        Actions recur, and so do the states of several episodes of one goal: equal texts are encoded once, and without
+        gradient their encodings are kept until the weights change.
         """
         padded = ids.cpu().numpy()
         lengths = (padded != 0).sum(-1)
-        if not shared:
-            return self._encode(padded, lengths, ids.device)
         keys = [row[:length].tobytes() for row, length in zip(padded, lengths, strict=True)]
         first = {key: position for position, key in reversed(list(enumerate(keys)))}
         places = {key: place for place, key in enumerate(first)}
@@ -139,18 +137,22 @@ class ChoiceModel(nn.Module):
         self, keys: list[bytes], padded: np.ndarray, lengths: np.ndarray, device: torch.device
     ) -> Encoded:
         version = sum(parameter._version for parameter in self.encoder.parameters())
-        if version != self._cache_version or len(self._cache) > CACHED_TEXTS:
-            self._cache, self._cache_version = {}, version  # the weights changed, or it grew too large
-        missing = [row for row, key in enumerate(keys) if key not in self._cache]
+        if version != self._cache_version:
+            self._cache, self._cached_tokens, self._cache_version = {}, 0, version
+        # What is taken goes to the end: the front is what was not asked for the longest.
+        found = [self._cache.pop(key, None) for key in keys]
+        missing = [row for row, tokens in enumerate(found) if tokens is None]
         if missing:
             fresh = self._encode(padded[missing], lengths[missing], device)
             for place, row in enumerate(missing):
                 first = int(fresh.starts[place])
-                self._cache[keys[row]] = fresh.tokens[first : first + int(lengths[row])].clone()
+                found[row] = fresh.tokens[first : first + int(lengths[row])].clone()
+                self._cached_tokens += int(lengths[row])
+        self._cache.update(zip(keys, found, strict=True))
+        while self._cached_tokens > CACHED_TOKENS:
+            self._cached_tokens -= len(self._cache.pop(next(iter(self._cache))))
         starts = torch.as_tensor(np.concatenate([[0], np.cumsum(lengths)[:-1]]), device=device)
-        return Encoded.of(
-            torch.cat([self._cache[key] for key in keys]), starts, torch.as_tensor(lengths, device=device)
-        )
+        return Encoded.of(torch.cat(found), starts, torch.as_tensor(lengths, device=device))
 
     def save_pretrained(self, folder: str | Path, *, tokenizer: str | Path, training: Mapping | None = None) -> None:
         """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ import torch
 from policies.choice_model import ChoiceModel
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.shop import Shop
+from rl_recsys.shop import Shop, StepResult
+from rl_recsys.trajectories.record import Step, Trajectory
 from rl_recsys.trajectories.shoppers import full_instruction, play, rule_shopper
 
 SESSIONS_AT_ONCE = 16
@@ -54,30 +56,87 @@ def policy_episodes(
     """One episode of the model for each goal, as they end. ``greedy`` takes the best action, else they are sampled.
 
     Each episode draws from its own generator (seed, goal), so the outcome does not depend on which goals are played
-    together or where.
+    together or where. A goal that is given again is played with other draws.
     """
-    waiting = list(reversed(goals))
-    running: list[tuple[int, ChoiceSession, np.random.Generator]] = []
+    for episode, result in _play(model, encoder, shop, goals, greedy, seed, max_steps, recording=False):
+        reward = result.reward if result.done else 0.0
+        yield Outcome(episode.goal, reward, episode.choices.steps, result.done, result.reward_parts)
+
+
+def policy_trajectories(
+    model: ChoiceModel,
+    encoder: DecisionEncoder,
+    shop: Shop,
+    goals: Sequence[int],
+    *,
+    author: str,
+    greedy: bool = False,
+    seed: int = 0,
+    max_steps: int = MAX_STEPS,
+) -> Iterator[Trajectory]:
+    """The same episodes with all their steps, by ``author``."""
+    for episode, result in _play(model, encoder, shop, goals, greedy, seed, max_steps, recording=True):
+        yield Trajectory(
+            goal=asdict(episode.choices.session.goal),
+            goal_index=episode.goal,
+            source="policy",
+            author=author,
+            seed=seed,
+            steps=tuple(episode.steps),
+            reward=result.reward if result.done else 0.0,
+            done=result.done,
+            reward_parts=result.reward_parts,
+        )
+
+
+@dataclass
+class _Episode:
+    """An episode under way."""
+
+    goal: int
+    choices: ChoiceSession
+    rng: np.random.Generator
+    steps: list[Step]
+
+
+def _play(
+    model: ChoiceModel,
+    encoder: DecisionEncoder,
+    shop: Shop,
+    goals: Sequence[int],
+    greedy: bool,
+    seed: int,
+    max_steps: int,
+    *,
+    recording: bool,
+) -> Iterator[tuple[_Episode, StepResult]]:
+    """Episodes as they end, each with its last result; many sessions are scored together."""
+    waiting, played = list(reversed(goals)), Counter()
+    running: list[_Episode] = []
     device = next(model.parameters()).device
     model.eval()
     while waiting or running:
         while waiting and len(running) < SESSIONS_AT_ONCE:
             goal = int(waiting.pop())
             choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
-            running.append((goal, choices, np.random.default_rng((seed, goal))))
-        logits = _score(model, encoder, [choices for _, choices, _ in running], device)
+            again = (played[goal],) if played[goal] else ()
+            running.append(_Episode(goal, choices, np.random.default_rng((seed, goal, *again)), []))
+            played[goal] += 1
+        logits = _score(model, encoder, [episode.choices for episode in running], device)
         still = []
-        for row, (goal, choices, rng) in zip(logits, running, strict=True):
+        for row, episode in zip(logits, running, strict=True):
+            choices = episode.choices
             row = row[: len(choices.decision.choices)]
             if not greedy:
-                row = row + rng.gumbel(size=len(row))  # the largest is a draw from the softmax
-            result = choices.choose(int(np.argmax(row)))
+                row = row + episode.rng.gumbel(size=len(row))  # the largest is a draw from the softmax
+            chosen = int(np.argmax(row))
+            if recording:
+                episode.steps.append(Step.of(choices, chosen))
+            result = choices.choose(chosen)
             if result.done or choices.truncated:
-                yield Outcome(
-                    goal, result.reward if result.done else 0.0, choices.steps, result.done, result.reward_parts
-                )
+                yield episode, result
             else:
-                still.append((goal, choices, rng))
+                still.append(episode)
         running = still
 
 

@@ -1,12 +1,13 @@
-"""Preferences from trajectories: the recorded action against the one that a reference policy takes instead."""
+"""Preferences from trajectories: against what a reference does instead, or of better episodes over worse ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from rl_recsys.trajectories.record import Step
+from rl_recsys.trajectories.record import Step, Trajectory
 
 
 def lasting_steps(steps: Sequence[Step]) -> list[Step]:
@@ -17,6 +18,57 @@ def lasting_steps(steps: Sequence[Step]) -> list[Step]:
     """
     last = {step.url: position for position, step in enumerate(steps)}
     return [step for position, step in enumerate(steps) if last[step.url] == position]
+
+
+def without_loops(steps: Sequence[Step]) -> list[Step]:
+    """The steps of an episode less those between two visits of one place (Feng & Feng 2024, generated trajectories).
+
+    A place is a page with its search, product and chosen options, which is its URL. Of a place the last visit stays,
+    with what the episode had read and seen by then.
+    """
+    last = {step.url: position for position, step in enumerate(steps)}
+    kept, position = [], 0
+    while position < len(steps):
+        position = last[steps[position].url]
+        kept.append(steps[position])
+        position += 1
+    return kept
+
+
+def better_and_worse(episodes: Sequence[Trajectory]) -> list[tuple[Trajectory, Trajectory]]:
+    """Every two episodes of one goal of which one had more reward: (that one, the other)."""
+    return [(one, other) for one in episodes for other in episodes if one.reward > other.reward]
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """At ``step`` its chosen action is preferred to the one at index ``rejected``."""
+
+    step: Step
+    rejected: int
+
+
+def diverging_decisions(better: Sequence[Step], worse: Sequence[Step]) -> list[Preference]:
+    """The places that both episodes came to and left by different actions; the better one's is preferred there.
+
+    Of a place that an episode came to several times, what it did last counts: what it undid is no choice of its.
+    """
+    last = {step.url: step for step in worse}
+    found = []
+    for step in without_loops(better):
+        other = last.get(step.url)
+        if other is None or other.actions != step.actions or other.chosen == step.chosen:
+            continue
+        found.append(Preference(step, other.chosen))
+    return found
+
+
+def without_shared_start(better: Sequence[Step], worse: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+    """Two episodes of one goal from the first decision on in which they differ: before, they cancel out."""
+    shared = 0
+    while shared < min(len(better), len(worse)) and better[shared] == worse[shared]:
+        shared += 1
+    return list(better[shared:]), list(worse[shared:])
 
 
 def sample_actions(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:

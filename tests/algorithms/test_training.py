@@ -11,11 +11,20 @@ import pytest
 import torch
 
 from algorithms.cluster import ClusterError, require
-from algorithms.dpo import PAIRS, REFERENCE_MARGIN, DPOConfig, NoPreferences, RecordedPreferences
+from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.offline import EpisodeBatches, open_steps
 from algorithms.ppo import FailFast, KeepDecisions, PPOConfig, WorkerFailure
+from algorithms.preferences import (
+    PAIRS,
+    REFERENCE_MARGIN,
+    NoPreferences,
+    OutcomePreferences,
+    RecordedGroups,
+    RecordedPreferences,
+    Reference,
+)
 from algorithms.rollouts import RolloutPool
 from algorithms.training import Evaluation, TrainingRun, current_model
 from envs import CHOICE_ID
@@ -43,9 +52,10 @@ def trajectories(tmp_path_factory, shop):
 
 def offline(config, policy, trajectories, **training):
     config.training(
-        policy=str(policy), trajectories=str(trajectories), updates_per_iteration=4, train_batch_size_per_learner=8,
-        lr=1e-3, **training,
+        policy=str(policy), updates_per_iteration=4, train_batch_size_per_learner=8, lr=1e-3, **training,
     )  # fmt: skip
+    if trajectories:
+        config.training(trajectories=str(trajectories))
     config.learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0})
     return config.debugging(seed=0, log_level="ERROR")
 
@@ -134,34 +144,31 @@ def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectorie
 
 
 def test_preferences_are_against_what_the_reference_draws_instead(policy_folder, trajectories):
-    reference = ChoiceModel.from_pretrained(policy_folder)
-    encoder = decision_encoder(policy_folder)
+    model = ChoiceModel.from_pretrained(policy_folder)
+    reference = Reference(model, decision_encoder(policy_folder))
     episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
 
     def data(**options):
-        return RecordedPreferences(episodes, encoder, reference, pairs=12, **options), EpisodeBatches(
-            [len(steps) for steps in episodes], 8, seed=0
-        )
+        return RecordedPreferences(episodes, reference, pairs=12, **options)
 
-    preferences, batches = data()
-    batch = preferences.next_batch(batches)
-    for one in (batch, data(whole_pages=True)[0].next_batch(data()[1])):
-        logits = reference({key: torch.as_tensor(value) for key, value in one["obs"].items()})[0]
+    preferences = data()
+    batch = preferences.next_batch()
+    for one in (batch, data(whole_pages=True).next_batch()):
+        logits = model({key: torch.as_tensor(value) for key, value in one["obs"].items()})[0]
         preferred, rejected = logits.gather(1, torch.as_tensor(one[PAIRS])).unbind(1)
         torch.testing.assert_close(torch.as_tensor(one[REFERENCE_MARGIN]), preferred - rejected, atol=1e-4, rtol=1e-3)
     assert batch["obs"]["mask"].shape[1] == 2 < one["obs"]["mask"].shape[1]
     assert (one[PAIRS] == batch["obs"]["positions"]).all()  # whole pages: the same pairs at their own places
     positions = batch["obs"]["positions"]
-    assert 12 <= len(positions) < 12 + 8
+    assert 12 <= len(positions) < 12 + 12
     assert (positions[:, 0] != positions[:, 1]).all()
     assert preferences.drawn == len(positions) + preferences.tied
-    assert (data()[0].next_batch(data()[1])["obs"]["positions"] == positions).all()
-    other = data(seed=1)[0].next_batch(data()[1])["obs"]["positions"]
+    assert (data().next_batch()["obs"]["positions"] == positions).all()
+    other = data(seed=1).next_batch()["obs"]["positions"]
     assert other.shape != positions.shape or (other != positions).any()
     # An epoch later the same decisions are drawn for anew.
-    later = batches.epoch
-    while batches.epoch == later:
-        preferences.next_batch(batches)
+    while preferences.batches.epoch == 0:
+        preferences.next_batch()
     assert preferences.tied > 0
 
 
@@ -176,9 +183,106 @@ def test_a_reference_that_agrees_with_everything_is_named(policy_folder, traject
 
     episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
     first = [[replace(step, chosen=0) for step in steps] for steps in episodes]
-    data = RecordedPreferences(first, decision_encoder(policy_folder), Agrees(), pairs=4)
+    data = RecordedPreferences(first, Reference(Agrees(), decision_encoder(policy_folder)), pairs=4)
     with pytest.raises(NoPreferences, match="nothing left to prefer; record more trajectories"):
-        data.next_batch(EpisodeBatches([len(steps) for steps in first], 4, seed=0))
+        data.next_batch()
+
+
+def group_of(shop, goal: int, size: int) -> list:
+    """Episodes of one goal by a shopper that chooses at random, all of them with another reward."""
+    episodes = []
+    for seed in range(size):
+        rng = random.Random(f"{goal}:{seed}")
+        at_random = lambda choices, rng=rng: rng.randrange(len(choices.decision.choices))  # noqa: E731
+        episode = play(shop, goal, at_random, source="policy", author="r", seed=seed, max_choices=SMALL.choices)
+        episodes.append(replace(episode, reward=seed / size))
+    return episodes
+
+
+class Groups:
+    """The same groups again and again."""
+
+    def __init__(self, groups):
+        self.groups, self.taken = groups, 0
+
+    def __next__(self):
+        self.taken += 1
+        return self.groups[(self.taken - 1) % len(self.groups)]
+
+    def skip(self, count):
+        self.taken += count
+
+
+@pytest.mark.parametrize("whole_pages", [False, True])
+def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, whole_pages):
+    model = ChoiceModel.from_pretrained(policy_folder)
+    reference = Reference(model, decision_encoder(policy_folder))
+    groups = [group_of(shop, goal, 4) for goal in range(5)]
+    data = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
+    batch = data.next_batch()
+    logits = model({key: torch.as_tensor(value) for key, value in batch["obs"].items()})[0]
+    preferred, rejected = logits.gather(1, torch.as_tensor(batch[PAIRS])).unbind(1)
+    torch.testing.assert_close(torch.as_tensor(batch[REFERENCE_MARGIN]), preferred - rejected, atol=1e-4, rtol=1e-3)
+    assert len(preferred) == 6
+    assert data.figures() == {"unequal_share": 1.0, "group_success": 0.0}
+    resumed = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
+    resumed.set_state(data.get_state())
+    assert resumed._groups.taken == data._groups.taken
+
+    equal = [[replace(episode, reward=0.5) for episode in group] for group in groups]
+    with pytest.raises(NoPreferences, match="no episode was better than another"):
+        OutcomePreferences(Groups(equal), reference, pairs=1, pairing="decision").next_batch()
+
+
+def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folder, shop):
+    model = ChoiceModel.from_pretrained(policy_folder)
+    reference = Reference(model, decision_encoder(policy_folder))
+    better, worse = group_of(shop, 3, 2)[::-1]
+    data = OutcomePreferences(Groups([[better, worse]]), reference, pairs=1, pairing="trajectory")
+    batch = data.next_batch()
+
+    def total(steps) -> float:
+        logits = torch.as_tensor(reference.logits([step for step in steps if len(step.choices) > 1]))
+        chosen = torch.tensor([step.chosen for step in steps if len(step.choices) > 1])
+        return logits.log_softmax(-1).gather(1, chosen[:, None]).sum().item()
+
+    logits = model({key: torch.as_tensor(value) for key, value in batch["obs"].items()})[0]
+    columns = {key: torch.as_tensor(value) for key, value in batch.items() if key != "obs"}
+    margin, of_reference = episode_margins(logits, columns)
+    assert margin.item() == pytest.approx(total(better.steps) - total(worse.steps), abs=1e-2)
+    assert of_reference.item() == pytest.approx(margin.item(), abs=1e-2)
+
+
+@pytest.mark.parametrize("pairing", ["decision", "trajectory"])
+def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_folder, trajectories, tmp_path, pairing):
+    mixed = pairing == "decision"
+    config = dpo(policy_folder, trajectories if mixed else None, imitation_weight=0.0).training(
+        preferences="mixed" if mixed else "rollouts", pairing=pairing, shop=str(shop_folder), group_size=4,
+        rollout_workers=2, refresh_reference_every=2, train_batch_size_per_learner=4,
+    )  # fmt: skip
+    run = train(tmp_path / "run", config, 3, every=2)
+    last = run.rows[-1]
+    assert last["timers/rollout_wait"] >= 0
+    assert 0 < last["learners/unequal_share"] <= 1
+    assert ("learners/tied_share" in last) == mixed
+    assert 0 <= last["learners/group_success"] < 1
+    before, after = (ChoiceModel.from_pretrained(folder) for folder in (policy_folder, run.policy_folder))
+    assert not torch.allclose(weights(before), weights(after))
+
+
+def test_recorded_episodes_of_one_goal_can_be_compared(policy_folder, shop, tmp_path):
+    folder = tmp_path / "groups"
+    with TrajectoryWriter(folder) as writer:
+        for goal in range(4):
+            for episode in group_of(shop, goal, 3):
+                writer.append(episode)
+    config = dpo(policy_folder, folder, imitation_weight=0.5).training(
+        pairing="trajectory", train_batch_size_per_learner=2
+    )
+    run = train(tmp_path / "run", config, 4, every=100)
+    assert run.rows[-1]["learners/reward_margin"] > run.rows[0]["learners/reward_margin"]
+    with pytest.raises(NoPreferences, match="no goal has a better and a worse one"):
+        RecordedGroups([episode for episode in read_trajectories(folder) if episode.reward == 0])
 
 
 def test_batches_take_every_row_once_an_epoch_and_go_on_from_a_state():

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_recsys.trajectories.preferences import lasting_steps, sample_actions
+from rl_recsys.trajectories.preferences import (
+    better_and_worse,
+    diverging_decisions,
+    lasting_steps,
+    sample_actions,
+    without_loops,
+    without_shared_start,
+)
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, TrajectoryWriter, read_trajectories
 
 
@@ -55,6 +64,65 @@ def test_what_is_no_trajectory_folder_is_named(tmp_path):
 def test_the_source_is_one_of_three():
     with pytest.raises(ValueError, match="source 'robot': choose one of human, scripted, policy"):
         episode(0, source="robot")
+
+
+def at(url: str, chosen: int = 0) -> Step:
+    return Step(url, "page", ("find",), ("click[a]", "click[b]"), ("a", "b"), (2, 2), chosen)
+
+
+def test_loops_are_cut_out():
+    def kept(urls: str) -> list[tuple[str, int]]:
+        return [(step.url, step.chosen) for step in without_loops([at(url, n) for n, url in enumerate(urls)])]
+
+    assert kept("abc") == [("a", 0), ("b", 1), ("c", 2)]
+    assert kept("abac") == [("a", 2), ("c", 3)]
+    assert kept("abcbad") == [("a", 4), ("d", 5)]
+    assert kept("abcbd") == [("a", 0), ("b", 3), ("d", 4)]
+    assert kept("aaa") == [("a", 2)]
+    assert kept("") == []
+
+
+@given(st.text("abcd", max_size=12))
+def test_without_loops_no_place_is_twice_and_each_follows_what_it_followed(urls):
+    kept = [step.chosen for step in without_loops([at(url, number) for number, url in enumerate(urls)])]
+    places = [urls[number] for number in kept]
+    assert len(set(places)) == len(places)
+    assert places[:1] == list(urls[:1]) and places[-1:] == list(urls[-1:])
+    # What comes after a kept step came after that very step.
+    assert all(urls[before + 1] == urls[after] for before, after in zip(kept, kept[1:], strict=False))
+
+
+def rewarded(reward: float, *steps: Step) -> Trajectory:
+    return Trajectory({}, 0, "policy", "test", 0, steps, reward, True)
+
+
+def test_every_better_episode_is_compared_with_every_worse():
+    low, middle, high = (rewarded(reward) for reward in (0.1, 0.5, 1.0))
+    found = better_and_worse([middle, low, high, middle])
+    assert sorted((one.reward, other.reward) for one, other in found) == [
+        (0.5, 0.1), (0.5, 0.1), (1.0, 0.1), (1.0, 0.5), (1.0, 0.5),
+    ]  # fmt: skip
+    assert better_and_worse([middle, middle]) == []
+
+
+def test_what_two_episodes_did_at_one_place_is_compared():
+    def found(better: str, worse: str) -> list[tuple[str, int, int]]:
+        """Episodes as "place action place action ..."."""
+        one, other = ([at(text[n], int(text[n + 1])) for n in range(0, len(text), 2)] for text in (better, worse))
+        return [(a.step.url, a.step.chosen, a.rejected) for a in diverging_decisions(one, other)]
+
+    assert found("a0b1", "a0b0") == [("b", 1, 0)]
+    assert found("a0b1c1", "a1d0c0") == [("a", 0, 1), ("c", 1, 0)]
+    assert found("a0b0", "a0b0") == []
+    assert found("a1b0a0c0", "a1b0a1d0") == [("a", 0, 1)]  # the better one undid its first choice
+    other_page = replace(at("a"), actions=("click[a]",), choices=("a",), kinds=(2,))
+    assert diverging_decisions([at("a", 1)], [other_page]) == []
+
+
+def test_the_start_that_two_episodes_share_is_left_out():
+    one, other = [at("a"), at("b"), at("c")], [at("a"), at("b", 1)]
+    assert without_shared_start(one, other) == ([at("b"), at("c")], [at("b", 1)])
+    assert without_shared_start(one, one[:2]) == ([at("c")], [])
 
 
 def test_actions_that_were_undone_are_not_preferred():

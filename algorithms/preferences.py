@@ -1,0 +1,313 @@
+"""What DPO learns from: preferred and rejected actions, or episodes, with what the frozen reference makes of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+
+from algorithms.offline import BatchSource, DecisionData, encode_steps
+from policies.choice_model import MASKED, ChoiceModel
+from rl_recsys.encoding import DecisionEncoder
+from rl_recsys.errors import UserError
+from rl_recsys.trajectories.preferences import (
+    Preference,
+    better_and_worse,
+    diverging_decisions,
+    sample_actions,
+    without_shared_start,
+)
+from rl_recsys.trajectories.record import Step, Trajectory
+
+Pairing = Literal["decision", "trajectory"]
+
+# Columns of pairs of actions of one page, a row a pair.
+PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected action
+REFERENCE_MARGIN = "reference_margin"
+# Columns of pairs of episodes, a row a decision.
+PAIR = "pair"  # [N]: which pair of the batch the decision belongs to
+SIGN = "sign"  # [N]: 1 in the better episode, -1 in the worse
+REFERENCE_LOGP = "reference_logp"
+
+TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
+BARREN_GROUPS = 200  # groups without a single pair before the run is given up
+SCORED_AT_ONCE = 64
+
+
+class NoPreferences(UserError):
+    """There is nothing to prefer; the message names the remedy."""
+
+
+class Reference:
+    """The frozen policy that preferences are measured against."""
+
+    def __init__(self, model: ChoiceModel, encoder: DecisionEncoder):
+        self.model, self.encoder = model.eval(), encoder
+
+    def logits(self, steps: Sequence[Step]) -> np.ndarray:
+        """Logits [N, A] of steps, A the encoder's choices; ``MASKED`` where there is none."""
+        found = np.full((len(steps), self.encoder.shape.choices), MASKED, np.float32)
+        for start in range(0, len(steps), SCORED_AT_ONCE):
+            logits = self.score(encode_steps(self.encoder, steps[start : start + SCORED_AT_ONCE]))
+            found[start : start + SCORED_AT_ONCE, : logits.shape[1]] = logits
+        return found
+
+    def score(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits [N, A] of an observation's arrays."""
+        with torch.no_grad():
+            return self.model({key: torch.as_tensor(value) for key, value in observation.items()})[0].numpy()
+
+
+def decision_columns(
+    reference: Reference, preferences: Sequence[Preference], *, whole_pages: bool, logits: np.ndarray | None = None
+) -> dict[str, Any]:
+    """The train batch of preferred actions: observations, where in them the two actions are, reference margins.
+
+    logits [B, A] are the reference's where they are known. The observations have the two actions only, unless
+    ``whole_pages``.
+    """
+    pairs = np.array([(preference.step.chosen, preference.rejected) for preference in preferences])
+    index = np.arange(len(pairs))[:, None]
+    whole = encode_steps(reference.encoder, [preference.step for preference in preferences])
+    candidates = {key: whole[key][index, pairs] for key in ("actions", "kinds", "mask")}
+    two = {"state": whole["state"], **candidates, "positions": pairs}
+    margins = reference.score(two) if logits is None else logits[index, pairs]
+    return {
+        Columns.OBS: whole if whole_pages else two,
+        PAIRS: pairs if whole_pages else np.tile([0, 1], (len(pairs), 1)),
+        REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
+    }
+
+
+def trajectory_columns(reference: Reference, pairs: Sequence[tuple[list[Step], list[Step]]]) -> dict[str, Any]:
+    """The train batch of better and worse episodes: every decision of both, whole pages."""
+    rows = [
+        (step, number, sign)
+        for number, both in enumerate(pairs)
+        for steps, sign in zip(both, (1, -1), strict=True)
+        for step in steps
+    ]
+    steps = [step for step, _, _ in rows]
+    chosen = np.array([step.chosen for step in steps])
+    logits = torch.as_tensor(reference.logits(steps))
+    logp = logits.log_softmax(-1).numpy()[np.arange(len(steps)), chosen]
+    return {
+        Columns.OBS: encode_steps(reference.encoder, steps),
+        Columns.ACTIONS: chosen,
+        PAIR: np.array([number for _, number, _ in rows]),
+        SIGN: np.array([sign for _, _, sign in rows], np.float32),
+        REFERENCE_LOGP: logp,
+    }
+
+
+class RecordedPreferences(DecisionData):
+    """Recorded decisions: the taken action is preferred, the rejected one is what the frozen reference draws.
+
+    Where it draws the taken action the decision gives no pair (a tie) this epoch; draws are new each epoch. The
+    reference scores a decision once, when it first comes up: a short run never scores what it does not use.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[Sequence[Step]],
+        reference: Reference,
+        *,
+        pairs: int,
+        whole_pages: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__(episodes, reference.encoder, batch_size=pairs, seed=seed)
+        self._wanted, self._whole_pages, self._seed = pairs, whole_pages, seed
+        self._reference = reference
+        self._logits = np.full((len(self.steps), reference.encoder.shape.choices), MASKED, np.float32)
+        self._scored = np.zeros(len(self.steps), bool)
+        self.drawn, self.tied = 0, 0
+
+    def reference_changed(self) -> None:
+        """Score anew what comes up from now on."""
+        self._scored[:] = False
+
+    def next_batch(self) -> dict[str, Any]:
+        """At least as many pairs as wanted: rows are drawn for until that many are no ties."""
+        found, first_epoch = [], self.batches.epoch
+        while len(found) < self._wanted:
+            if self.batches.epoch > first_epoch + TIED_EPOCHS and not found:
+                raise NoPreferences(
+                    f"the reference took the recorded action in all {self.drawn} draws of {TIED_EPOCHS} epochs: there "
+                    "is nothing left to prefer; record more trajectories or start from an earlier policy"
+                )
+            rows = self.batches.next()
+            missing = rows[~self._scored[rows]]
+            if len(missing):
+                self._logits[missing] = self._reference.logits([self.steps[row] for row in missing])
+                self._scored[missing] = True
+            rng = np.random.default_rng((self._seed, self.batches.epoch, int(rows[0])))
+            drawn = sample_actions(self._logits[rows], rng)
+            untied = [(row, int(action)) for row, action in zip(rows, drawn, strict=True)
+                      if action != self.steps[row].chosen]  # fmt: skip
+            found += untied
+            self.drawn, self.tied = self.drawn + len(rows), self.tied + len(rows) - len(untied)
+        preferences = [Preference(self.steps[row], action) for row, action in found]
+        logits = self._logits[[row for row, _ in found]]
+        return decision_columns(self._reference, preferences, whole_pages=self._whole_pages, logits=logits)
+
+    def figures(self) -> dict[str, float]:
+        """The share of draws that gave no pair."""
+        return {"tied_share": self.tied / max(self.drawn, 1)}
+
+
+class EpisodeGroups(Protocol):
+    """Endless groups of episodes, each of one goal."""
+
+    def __next__(self) -> list[Trajectory]:
+        """The next group."""
+
+    def skip(self, count: int) -> None:
+        """Leave out the next ``count``."""
+
+
+class OutcomePreferences(BatchSource):
+    """Groups of episodes of one goal: what a better one did against what a worse one did.
+
+    By "decision": the actions by which they left a place that both came to. By "trajectory": all their decisions from
+    the first in which they differ. ``groups`` is endless.
+    """
+
+    def __init__(
+        self,
+        groups: EpisodeGroups,
+        reference: Reference,
+        *,
+        pairs: int,
+        pairing: Pairing,
+        whole_pages: bool = False,
+        seed: int = 0,
+    ):
+        self._groups, self._reference, self._wanted = groups, reference, pairs
+        self._pairing, self._whole_pages, self._seed = pairing, whole_pages, seed
+        self._pairs: deque = deque()
+        self.groups = self.unequal = self.episodes = self.successes = 0
+
+    def reference_changed(self) -> None:
+        """Pairs are scored when they are taken: nothing is kept."""
+
+    def next_batch(self) -> dict[str, Any]:
+        """As many pairs as wanted; groups are taken until there are."""
+        barren = 0
+        while len(self._pairs) < self._wanted:
+            group = next(self._groups)
+            pairs = self._pairs_of(group)
+            self.groups, self.unequal = self.groups + 1, self.unequal + bool(pairs)
+            self.episodes += len(group)
+            self.successes += sum(episode.success for episode in group)
+            self._pairs.extend(pairs)
+            barren = 0 if pairs else barren + 1
+            if barren == BARREN_GROUPS:
+                raise NoPreferences(
+                    f"in {barren} goals one after the other no episode was better than another: the policy always "
+                    "does the same or always fails; train it by imitation first, or take larger groups"
+                )
+        taken = [self._pairs.popleft() for _ in range(self._wanted)]
+        if self._pairing == "trajectory":
+            return trajectory_columns(self._reference, taken)
+        return decision_columns(self._reference, taken, whole_pages=self._whole_pages)
+
+    def _pairs_of(self, group: list[Trajectory]) -> list:
+        pairs = better_and_worse(group)
+        order = np.random.default_rng((self._seed, self.groups)).permutation(len(pairs))
+        found = []
+        # A worse episode is compared once: all combinations would let a single goal fill the batches.
+        compared: set[int] = set()
+        for better, worse in (pairs[place] for place in order):
+            if id(worse) in compared:
+                continue
+            compared.add(id(worse))
+            if self._pairing == "decision":
+                found += [one for one in diverging_decisions(better.steps, worse.steps) if len(one.step.choices) > 1]
+            else:
+                both = without_shared_start(better.steps, worse.steps)
+                found.append(tuple([step for step in steps if len(step.choices) > 1] for steps in both))
+        return found
+
+    def figures(self) -> dict[str, float]:
+        """Of the groups so far: the share that had better and worse episodes, and their success."""
+        return {
+            "unequal_share": self.unequal / max(self.groups, 1),
+            "group_success": self.successes / max(self.episodes, 1),
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        """How many groups were taken; pairs that were not used yet are lost."""
+        return {"groups": self.groups}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on after the groups that were taken."""
+        self._groups.skip(state["groups"] - self.groups)
+        self.groups = state["groups"]
+
+
+class RecordedGroups:
+    """Recorded episodes, those of one goal together, endlessly and in a new order each time.
+
+    Raises ``NoPreferences`` where no goal has episodes of different rewards.
+    """
+
+    def __init__(self, trajectories: Sequence[Trajectory], *, seed: int = 0):
+        by_goal: dict[str, list[Trajectory]] = defaultdict(list)
+        for trajectory in trajectories:
+            by_goal[trajectory.goal["instruction_text"]].append(trajectory)
+        groups = [group for group in by_goal.values() if better_and_worse(group)]
+        if not groups:
+            raise NoPreferences(
+                f"{len(trajectories)} trajectories of {len(by_goal)} goals, and no goal has a better and a worse one: "
+                "record several episodes a goal, as jobs/generate.py --group 8 does, and keep the failed ones"
+            )
+        self._endless = itertools.chain.from_iterable(
+            (groups[place] for place in np.random.default_rng((seed, epoch)).permutation(len(groups)))
+            for epoch in itertools.count()
+        )
+
+    def __next__(self) -> list[Trajectory]:
+        return next(self._endless)
+
+    def skip(self, count: int) -> None:
+        """Leave out the next ``count`` groups."""
+        for _ in range(count):
+            next(self._endless)
+
+
+class MixedPreferences(BatchSource):
+    """Batches of several sources in turn."""
+
+    def __init__(self, *sources: BatchSource):
+        self._sources, self._turn = sources, 0
+
+    def reference_changed(self) -> None:
+        """Tell all."""
+        for source in self._sources:
+            source.reference_changed()
+
+    def next_batch(self) -> dict[str, Any]:
+        """The next source's batch."""
+        source = self._sources[self._turn % len(self._sources)]
+        self._turn += 1
+        return source.next_batch()
+
+    def figures(self) -> dict[str, float]:
+        """All that the sources report."""
+        return {name: value for source in self._sources for name, value in source.figures().items()}
+
+    def get_state(self) -> dict[str, Any]:
+        """Every source's position, and whose turn it is."""
+        return {"turn": self._turn, "sources": [source.get_state() for source in self._sources]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        self._turn = state["turn"]
+        for source, its in zip(self._sources, state["sources"], strict=True):
+            source.set_state(its)

@@ -1,0 +1,123 @@
+"""Generate trajectories: a policy plays training goals until enough of its episodes succeed (reward exactly 1).
+
+    python jobs/generate.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy --out runs/demo/generated
+
+Loops are cut out of the successful episodes. The failed ones are kept as they are: they are what better ones can be
+preferred to.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from algorithms.cluster import connect
+from algorithms.rollouts import SEED_STRIDE, RolloutPool
+from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.files import write_json
+from rl_recsys.progress import format_seconds, progress
+from rl_recsys.settings import claim
+from rl_recsys.shop import Shop
+from rl_recsys.trajectories.preferences import without_loops
+from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter, read_trajectories
+
+REPORT = "report.json"
+PASSES = 20  # times the training goals are gone through before the policy is given up
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Generate trajectories."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    policy: Path
+    """Policy folder that plays; its actions are sampled."""
+    out: Path
+    """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
+    trajectories: int = 100
+    """Successful episodes to collect (the paper has 100)."""
+    group: int = 1
+    """Episodes of each goal, one after the other: 8, say, to compare better ones with worse."""
+    seed: int = 0
+    """Decides the order of the goals and the draws of the policy."""
+    num_workers: int = 2
+    """Rollout processes."""
+    num_gpus: float = 0
+    """GPUs shared by the rollout processes."""
+
+
+def main(arguments: Arguments) -> None:
+    """Play until there are enough, and print how it went."""
+    shop = Shop.open(arguments.shop)
+    training = shop.split("train")
+    read_policy_file(arguments.policy, CONFIG_FILE)
+    trained = read_policy_file(arguments.policy, TRAINING_FILE)
+    begun = bool(list(arguments.out.glob("part-*.arrows")))
+    settings = {"shop": shop.fingerprint, "policy": trained, "seed": arguments.seed, "group": arguments.group}
+    claim(arguments.out, settings, begun=begun)
+    before = list(read_trajectories(arguments.out)) if begun else []
+    successes, played, start = sum(one.success for one in before), len(before), time.monotonic()
+    spent = json.loads((arguments.out / REPORT).read_text())["seconds"] if (arguments.out / REPORT).is_file() else 0.0
+    if successes < arguments.trajectories:
+        connect(num_cpus=arguments.num_workers)
+        with (
+            RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool,
+            TrajectoryWriter(arguments.out) as writer,
+            progress("generate", arguments.trajectories) as task,
+        ):
+            task.resume(successes)
+            for trajectory in _episodes(pool, arguments, training, played):
+                if trajectory.success:
+                    trajectory = replace(trajectory, steps=tuple(without_loops(trajectory.steps)))
+                writer.append(trajectory)
+                successes, played = successes + trajectory.success, played + 1
+                task.update(successes, f"{successes / played:.0%} of {played} episodes succeed")
+                _report(arguments, played, successes, spent + time.monotonic() - start)
+                if successes == arguments.trajectories:
+                    break
+            else:
+                raise UserError(
+                    f"{successes} successes in {played} episodes, {PASSES} times through {len(training)} training "
+                    "goals: the policy is too weak; train it further or ask for fewer --trajectories"
+                )
+    took = format_seconds(spent + time.monotonic() - start)
+    print(
+        f"{arguments.out}: {successes} successful trajectories of {played} episodes ({successes / played:.1%}), {took}"
+    )
+
+
+def _episodes(pool: RolloutPool, arguments: Arguments, training: list[int], skip: int) -> Iterator[Trajectory]:
+    """The training goals in a random order, again and again with other draws, from the ``skip``-th episode on."""
+    each = len(training) * arguments.group
+    for number in range(skip // each, PASSES):
+        order = random.Random(f"{arguments.seed}:{number}").sample(training, len(training))
+        goals = [goal for goal in order for _ in range(arguments.group)]
+        first = skip - number * each if number == skip // each else 0
+        seed = arguments.seed + number * SEED_STRIDE
+        yield from pool.trajectories(arguments.policy, goals[first:], seed=seed)
+
+
+def _report(arguments: Arguments, played: int, successes: int, seconds: float) -> None:
+    write_json(
+        arguments.out / REPORT,
+        {
+            "episodes": played,
+            "successes": successes,
+            "acceptance_rate": successes / played,
+            "seconds": round(seconds, 1),
+            "episodes_per_second": round(played / seconds, 3),
+        },
+    )
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))
