@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -165,9 +165,15 @@ class TrajectoryWriter:
 
 
 def read_trajectories(
-    folder: str | Path, *, sources: Iterable[str] | None = None, minimum_reward: float = 0.0
+    folder: str | Path,
+    *,
+    sources: Iterable[str] | None = None,
+    minimum_reward: float = 0.0,
+    goals: Container[int] | None = None,
 ) -> Iterator[Trajectory]:
     """The episodes of a folder, oldest part first; a batch cut short by a kill ends its part.
+
+    Only those of some ``sources``, of at least ``minimum_reward``, and of some ``goals`` (their indices).
 
     Raises ``TrajectoryError`` where there is no part, or a part is no Arrow stream at all.
     """
@@ -178,7 +184,9 @@ def read_trajectories(
     for part in parts:
         for batch in _batches(part):
             for row in batch.to_pylist():
-                if row["source"] in wanted and row["reward"] >= minimum_reward:
+                if row["source"] not in wanted or row["reward"] < minimum_reward:
+                    continue
+                if goals is None or row["goal_index"] in goals:
                     yield Trajectory.from_row(row)
 
 

@@ -12,9 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
+from rl_recsys.trajectories.record import read_trajectories
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
@@ -219,3 +222,74 @@ def test_a_submitted_job_trains_and_shows_in_the_dashboard(
     with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
         jobs = json.load(answer)
     assert any(f"jobs/{name}.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
+
+
+def test_generated_trajectories_are_collected_and_gone_on_with(tmp_path, shop_folder, policy_folder):
+    out = tmp_path / "generated"
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", out, "--group", 2, "--num-workers", 1]
+    assert "1 successful trajectories of" in job("generate", *flags, "--trajectories", 1).stdout
+    first = list(read_trajectories(out))
+    assert [one.success for one in first] == [False] * (len(first) - 1) + [True]
+    assert "2 successful trajectories of" in job("generate", *flags, "--trajectories", 2).stdout
+    both = list(read_trajectories(out))
+    assert both[: len(first)] == first and sum(one.success for one in both) == 2
+    # It went on where it had stopped: goals come in pairs, each episode once.
+    goals = [one.goal_index for one in both]
+    assert goals[0 : len(goals) - 1 : 2] == goals[1::2]
+    assert len({one.steps for one in both}) == len(both)
+    assert all(one.source == "policy" for one in both)
+    report = json.loads((out / "report.json").read_text())
+    assert report["episodes"] == len(both) and report["acceptance_rate"] == 2 / len(both)
+    assert "2 successful" in job("generate", *flags, "--trajectories", 2).stdout  # nothing is played
+    other = job("generate", *flags[:-4], "--group", 3, "--num-workers", 1, check=False)
+    assert other.returncode == 1 and "group: 2 before, 3 now" in other.stderr
+
+
+def test_trajectories_are_counted_filtered_and_put_together(tmp_path, shop_folder, demonstrations):
+    assert "30 trajectories" in job("trajectories", demonstrations).stdout
+    said = job("trajectories", demonstrations, demonstrations, "--out", tmp_path / "both").stdout
+    assert f"60 trajectories in {tmp_path / 'both'}" in said
+    rows = list(read_trajectories(demonstrations))
+    assert list(read_trajectories(tmp_path / "both")) == rows + rows
+    assert "0 trajectories" in job("trajectories", demonstrations, "--sources", "human").stdout
+    assert "0 trajectories" in job("trajectories", demonstrations, "--split", "test", "--shop", shop_folder).stdout
+    for flags, message in (
+        (["--out", tmp_path / "both"], "is there already"),
+        (["--split", "train"], "name it with --shop"),
+        (["--split", "no", "--shop", shop_folder], "no split 'no'"),
+    ):
+        refused = job("trajectories", demonstrations, *flags, check=False)
+        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, shop_folder):
+    def recorded(actions: list[str]) -> dict:
+        session, steps = shop.session(3), []
+        for action in actions:
+            steps.append({"observation": session.page.text_rich, "action": action})
+            session.step(action)
+        return {"goal": asdict(shop.goal(3)), "steps": steps}
+
+    good = recorded(["search[shirt]", f"click[{shop.search('shirt')[0].lower()}]", "click[buy now]"])
+    bad = recorded(["search[shirt]", "click[next >]"])
+    bad["steps"][1]["observation"] = "something else"
+    (tmp_path / "sessions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (good, bad)))
+    flags = [tmp_path / "sessions.jsonl", "--source", "human", "--out", tmp_path / "out"]
+    said = job("import_trajectories", *flags, "--shop", shop_folder).stdout
+    assert "sessions.jsonl: line 2:" in said and "shows something else" in said
+    assert "1 human trajectories added" in said
+    (found,) = read_trajectories(tmp_path / "out")
+    assert [step.actions[step.chosen] for step in found.steps] == [step["action"] for step in good["steps"]]
+    assert (found.source, found.author, found.goal_index) == ("human", "sessions.jsonl", 3)
+    (tmp_path / "states.jsonl").write_text(json.dumps({"states": []}) + "\n")
+    (tmp_path / "other.jsonl").write_text("{}\n")
+    (tmp_path / "broken.jsonl").write_text("{\n")
+    for name, message in (
+        ("sessions.jsonl", "--shop FOLDER"),
+        ("states.jsonl", "--stated-reward 1"),
+        ("other.jsonl", "neither an imitation record"),
+        ("broken.jsonl", "not JSON lines"),
+        ("none.jsonl", "No such file"),
+    ):
+        refused = job("import_trajectories", tmp_path / name, "--out", tmp_path / "x", check=False)
+        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr

@@ -40,6 +40,7 @@ def test_filters(tmp_path):
     write(tmp_path, episode(0, 0.5), episode(1), episode(2, 1.0, "policy"))
     assert [one.goal_index for one in read_trajectories(tmp_path, minimum_reward=1.0)] == [1, 2]
     assert [one.goal_index for one in read_trajectories(tmp_path, sources=["policy"])] == [2]
+    assert [one.goal_index for one in read_trajectories(tmp_path, goals=range(1, 2))] == [1]
 
 
 def test_a_killed_writer_loses_the_episode_in_hand_only(tmp_path):

@@ -1,0 +1,99 @@
+"""Look at folders of trajectories, and put those that are wanted into one folder.
+
+python jobs/trajectories.py runs/demo/demonstrations runs/demo/generated
+python jobs/trajectories.py runs/a runs/b --sources human policy --minimum-reward 1 --out runs/both
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.files import whole_folder
+from rl_recsys.progress import progress
+from rl_recsys.shop import Shop
+from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Count, filter and concatenate trajectories."""
+
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of trajectories, in the order in which they are put together."""
+    out: Path | None = None
+    """Folder for what is kept, written whole or not at all; without it, it is only counted."""
+    sources: tuple[Literal["human", "scripted", "policy"], ...] = SOURCES
+    """Whose episodes to keep."""
+    minimum_reward: float = 0.0
+    """Keep episodes with at least this reward, in [0, 1]."""
+    split: str | None = None
+    """Keep episodes of this split of --shop ("train", "test", ...)."""
+    shop: Path | None = None
+    """Shop folder that --split is of."""
+
+
+def main(arguments: Arguments) -> None:
+    """Read all folders once, write what is kept, print what there was."""
+    goals = _goals(arguments)
+    counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]] = defaultdict(list)
+
+    def kept() -> Iterator[Trajectory]:
+        with progress("trajectories") as task:
+            for folder in arguments.folders:
+                wanted = read_trajectories(
+                    folder, sources=arguments.sources, minimum_reward=arguments.minimum_reward, goals=goals
+                )
+                for trajectory in wanted:
+                    task.advance()
+                    key = str(folder), trajectory.source, Path(trajectory.author).name
+                    counts[key].append((trajectory.reward, trajectory.success, len(trajectory.steps)))
+                    yield trajectory
+
+    if arguments.out is None:
+        for _ in kept():
+            pass
+    else:
+        if arguments.out.exists():
+            raise UserError(f"{arguments.out} is there already; name a folder that is not")
+        with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer:
+            for trajectory in kept():
+                writer.append(trajectory)
+    _print(counts, arguments.out)
+
+
+def _goals(arguments: Arguments) -> frozenset[int] | None:
+    if arguments.split is None:
+        return None
+    if arguments.shop is None:
+        raise UserError("--split is of a shop: name it with --shop")
+    try:
+        return frozenset(Shop.open(arguments.shop).split(arguments.split))
+    except ValueError as error:
+        raise UserError(f"--split: {error}") from None
+
+
+def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: Path | None) -> None:
+    table = Table("folder", "source", "author", "episodes", "successful", "score", "steps each")
+    total = 0
+    for key, episodes in counts.items():
+        number = len(episodes)
+        rewards, successes, steps = (sum(column) for column in zip(*episodes, strict=True))
+        table.add_row(*key, str(number), f"{successes / number:.1%}", f"{100 * rewards / number:.1f}",
+                      f"{steps / number:.1f}")  # fmt: skip
+        total += number
+    Console(width=140).print(table)
+    print(f"{total} trajectories{f' in {out}' if out else ''}")
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))
