@@ -17,6 +17,7 @@ from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
 from policies.episodes import policy_episodes
+from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
@@ -73,6 +74,10 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
     fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
     policy_config(config.policy)
+    try:
+        config.validate()  # here: when it builds, RLlib takes a setting of -1 for one that was not given
+    except ValueError as error:
+        raise UserError(str(error).splitlines()[0]) from None
     deciding = {name: value for name, value in asdict(arguments).items() if name not in INCIDENTAL}
     training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": fingerprint})
     training.open()

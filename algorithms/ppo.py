@@ -21,13 +21,19 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
+from algorithms.imitation import Demonstrations
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
-from algorithms.losses import ppo_loss
+from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
+from algorithms.offline import open_steps
 from algorithms.spaces import policy_config, space_from_policy, start_from_policy
 from envs import CHOICE_ID
-from policies.choice_module import module_spec
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_module import ChoiceModule, module_spec
 from rl_recsys.errors import UserError
+from rl_recsys.trajectories.record import read_trajectories
 
+REFERENCE_LOGITS = "reference_logits"
+REFERENCE_ROWS = 64  # rows that the reference scores at once
 EMPTY_ITERATIONS = 3  # iterations without a sample before the run is given up
 FAILURE_PATIENCE_S = 10.0  # how long a worker that was marked unhealthy is asked why
 
@@ -59,13 +65,52 @@ class KeepDecisions(ConnectorV2):
         return batch
 
 
+class AddReference(ConnectorV2):
+    """Adds to each row the logits of the frozen policy that the run started from."""
+
+    def __init__(self, policy: str):
+        super().__init__()
+        self._model = ChoiceModel.from_pretrained(policy)
+
+    def __call__(self, *, rl_module: Any, batch: dict, **kwargs: Any) -> dict:
+        """The batch with the column."""
+        for columns in batch.values():
+            observation = columns[Columns.OBS]
+            self._model.to(observation["mask"].device)
+            places = torch.arange(len(observation["mask"]), device=observation["mask"].device).split(REFERENCE_ROWS)
+            with torch.no_grad():
+                scored = [self._model({key: value[rows] for key, value in observation.items()})[0] for rows in places]
+            columns[REFERENCE_LOGITS] = torch.cat(scored)
+        return batch
+
+
 class PPOLearner(ChoiceLearner, PPOTorchLearner):
-    """Minimises ``ppo_loss`` on the kept decisions."""
+    """Minimises ``ppo_loss`` on the kept decisions, with the terms that hold the policy near what was demonstrated.
+
+    These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
+    times the imitation loss of as many demonstrated decisions as the minibatch has.
+    """
 
     def build(self) -> None:
-        """RLlib's learner with ``KeepDecisions`` after its advantage computation."""
+        """RLlib's learner with this project's connectors after its advantage computation."""
         super().build()
         self._learner_connector.append(KeepDecisions())
+        if self.config.kl_weight:
+            self._learner_connector.append(AddReference(self.config.policy))
+        if self.config.imitation_weight:
+            found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
+            self._demonstrations = Demonstrations(
+                open_steps([trajectory.steps for trajectory in found]),
+                decision_encoder(self.config.policy),
+                batch_size=self.config.minibatch_size,
+                seed=self.config.seed or 0,
+            )
+
+    def _imitation_loss(self, module: ChoiceModule) -> Tensor:
+        columns = self._demonstrations.next_batch()
+        observation = {key: torch.as_tensor(value, device=self.device) for key, value in columns[Columns.OBS].items()}
+        taken = torch.as_tensor(columns[Columns.ACTIONS], device=self.device)
+        return imitation_loss(module.model(observation)[0], taken)
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The minibatch's loss."""
@@ -81,14 +126,23 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
             value_weight=config.vf_loss_coeff,
             entropy_weight=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
         )
-        logged = {
-            "policy_loss": terms.policy,
-            "vf_loss": terms.value,
-            "entropy": terms.entropy,
-            "clipped_share": terms.clipped,
-        }
+        logged, total = (
+            {
+                "policy_loss": terms.policy,
+                "vf_loss": terms.value,
+                "entropy": terms.entropy,
+                "clipped_share": terms.clipped,
+            },
+            terms.total,
+        )
+        if config.kl_weight:
+            logged["kl"] = kl_divergence(fwd_out[Columns.ACTION_DIST_INPUTS], batch[REFERENCE_LOGITS])
+            total = total + config.kl_weight * logged["kl"]
+        if config.imitation_weight:
+            logged["imitation_loss"] = self._imitation_loss(module)
+            total = total + config.imitation_weight * logged["imitation_loss"]
         self.metrics.log_dict({name: value.detach() for name, value in logged.items()}, key=module_id, window=20)
-        return terms.total
+        return total
 
 
 class ShopEnvRunner(SingleAgentEnvRunner):
@@ -158,6 +212,9 @@ class PPOConfig(RLlibPPOConfig):
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or PPO)
         self.policy: str | None = None
+        self.kl_weight, self.imitation_weight = 0.0, 0.0
+        self.trajectories: str | None = None
+        self.minimum_reward = 1.0
         self.env = CHOICE_ID
         self.env_runner_cls = ShopEnvRunner
         self.gamma, self.lambda_ = 0.9, 0.95
@@ -174,17 +231,43 @@ class PPOConfig(RLlibPPOConfig):
         self.learner_config_dict = LEARNER_DEFAULTS | {HEAD_RATE: 10.0}
         self.callbacks(FailFast, on_episode_end=log_success)
 
-    def training(self, *, policy: str = NotProvided, **kwargs: Any) -> PPOConfig:
-        """``policy``: folder of the policy to start from; the rest as RLlib's."""
+    def training(
+        self,
+        *,
+        policy: str = NotProvided,
+        kl_weight: float = NotProvided,
+        imitation_weight: float = NotProvided,
+        trajectories: str | None = NotProvided,
+        minimum_reward: float = NotProvided,
+        **kwargs: Any,
+    ) -> PPOConfig:
+        """``policy``: folder of the policy to start from; the rest as RLlib's.
+
+        ``kl_weight`` >= 0 of the divergence from that policy. ``imitation_weight`` >= 0 of the imitation loss on
+        ``trajectories`` with at least ``minimum_reward``.
+        """
         super().training(**kwargs)
-        if policy is not NotProvided:
-            self.policy = policy
+        given = {
+            "policy": policy,
+            "kl_weight": kl_weight,
+            "imitation_weight": imitation_weight,
+            "trajectories": trajectories,
+            "minimum_reward": minimum_reward,
+        }
+        for name, value in given.items():
+            if value is not NotProvided:
+                setattr(self, name, value)
         return self
 
     def validate(self) -> None:
-        """Raises ValueError where the policy is not named."""
+        """Raises ValueError where the policy is not named, or a weight cannot be."""
         if not self.policy:
             self._value_error("policy is not set: .training(policy=FOLDER)")
+        for name in ("kl_weight", "imitation_weight"):
+            if getattr(self, name) < 0:
+                self._value_error(f"{name} is {getattr(self, name)}, it must not be negative")
+        if self.imitation_weight and not self.trajectories:
+            self._value_error("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
         space_from_policy(self)
         super().validate()
 

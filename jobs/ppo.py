@@ -37,6 +37,12 @@ class Arguments(TrainingArguments):
     """PPO's clip: how far from 1 the probability ratio may count."""
     entropy: float = 0.0
     """Weight of the entropy bonus; an imitation policy starts with more entropy than it needs."""
+    kl_weight: float = 0.0
+    """Weight of the divergence from the policy that the run starts from; it keeps the policy near it."""
+    imitation_weight: float = 0.0
+    """Weight of the imitation loss on --trajectories."""
+    trajectories: Path | None = None
+    """Folder of demonstrations for the imitation term."""
     discount: float = 0.9
     """Discount factor gamma, in [0, 1]."""
 
@@ -66,6 +72,9 @@ def main(arguments: Arguments) -> None:
         clip_param=arguments.clip,
         entropy_coeff=arguments.entropy,
         gamma=arguments.discount,
+        kl_weight=arguments.kl_weight,
+        imitation_weight=arguments.imitation_weight,
+        trajectories=str(arguments.trajectories.resolve()) if arguments.trajectories else None,
     )
     shown = {
         "rollouts/score": "score {:.1f}",

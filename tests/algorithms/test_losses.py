@@ -7,7 +7,7 @@ from math import exp, log
 import pytest
 import torch
 
-from algorithms.losses import dpo_loss, imitation_loss, ppo_loss
+from algorithms.losses import dpo_loss, imitation_loss, kl_divergence, ppo_loss
 
 
 def test_imitation_is_the_cross_entropy_over_the_available_actions():
@@ -45,6 +45,16 @@ def test_a_margin_of_logits_is_the_margin_of_log_probabilities():
     assert (logits[0, 2] - logits[0, 1]).item() == pytest.approx(
         (log_probabilities[0, 2] - log_probabilities[0, 1]).item()
     )
+
+
+def test_the_divergence_from_a_reference_by_hand():
+    # pi = (1/4, 3/4), pi_ref = (1/2, 1/2); the third action is not there
+    logits = torch.tensor([[0.0, log(3), -1e9]], requires_grad=True)
+    found = kl_divergence(logits, torch.tensor([[5.0, 5.0, -1e9]]))
+    assert found.item() == pytest.approx(0.25 * log(0.5) + 0.75 * log(1.5))
+    assert kl_divergence(logits, logits).item() == pytest.approx(0.0, abs=1e-6)
+    found.backward()
+    assert torch.isfinite(logits.grad).all() and logits.grad[0, 1] > 0 > logits.grad[0, 0]
 
 
 def terms(**changes):

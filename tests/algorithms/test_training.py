@@ -349,6 +349,26 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
     )
 
 
+def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_folder, trajectories, tmp_path):
+    last = {}
+    for weight in (1e-6, 10.0):
+        config = ppo(policy_folder, shop_folder, workers=1)
+        config.training(kl_weight=weight, imitation_weight=1e-6, trajectories=str(trajectories))
+        last[weight] = train(tmp_path / str(weight), config, 3, every=100).rows[-1]
+    assert 0 <= last[10.0]["learners/kl"] < last[1e-6]["learners/kl"]
+    config = ppo(policy_folder, shop_folder, workers=1)
+    config.training(imitation_weight=10.0, trajectories=str(trajectories))
+    imitating = train(tmp_path / "imitating", config, 3, every=100).rows[-1]
+    assert imitating["learners/imitation_loss"] < last[1e-6]["learners/imitation_loss"]
+    assert "learners/kl" not in imitating
+    for training, message in (
+        ({"kl_weight": -0.5}, "kl_weight is -0.5"),
+        ({"imitation_weight": 1.0}, "needs demonstrations"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ppo(policy_folder, shop_folder).training(**training).build_algo()
+
+
 @pytest.fixture(scope="module")
 def ppo_algorithm(policy_folder, shop_folder):
     """Two rollout workers; the last test that uses them breaks them."""

@@ -76,6 +76,12 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
         ("dpo", ["--shop", "SHOP", "--policy", "RUN", "--trajectories", "x"], "/policy is one)"),
         ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),
         ("evaluate", ["--shop", "SHOP", "--policies", "folder"], "expected NAME=FOLDER"),
+        ("dpo", ["--shop", "SHOP", "--policy", "POLICY"], "trajectories is not set"),
+        (
+            "dpo",
+            ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "x", "--imitation-weight", "-1"],
+            "imitation_weight is -1.0, it must not be negative",
+        ),
     ],
 )
 def test_a_missing_folder_is_named_in_one_line(tmp_path, shop_folder, policy_folder, name, flags, message):
