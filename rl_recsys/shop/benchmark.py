@@ -7,20 +7,19 @@ return plain JSON values.
 from __future__ import annotations
 
 import json
-import os
 import random
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
 import psutil
 
+from rl_recsys.measure import Figure, child, command, in_child
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.shop.page import PageKind
@@ -36,25 +35,6 @@ MEGABYTE = 1e6
 
 Part = Literal["walk", "open", "memory", "soak", "catalog", "stream"]
 PARTS: tuple[Part, ...] = get_args(Part)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number. ``target`` is what it should be at most, or at least where ``at_least``."""
-
-    name: str
-    value: float
-    unit: str
-    target: float | None = None
-    at_least: bool = False
-    note: str = ""
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the target is met; None where there is none."""
-        if self.target is None:
-            return None
-        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 def shop_figures(
@@ -80,7 +60,7 @@ def shop_figures(
 
 
 def _walk_figures(shop: Path, of: str, target: float | None = 2_800) -> Iterator[Figure]:
-    walk = _in_child("measure_walk", str(shop), one_core=True)
+    walk = in_child(__name__, "measure_walk", str(shop), one_core=True)
     spread = f"{min(walk['rates']):,.0f} to {max(walk['rates']):,.0f} in {REPEATS} walks of {walk['steps']} steps"
     rate = statistics.median(walk["rates"])
     yield Figure(f"random walk{of}, query cache off", rate, "steps/s", target, at_least=True, note=spread)
@@ -97,14 +77,14 @@ def _open_figures(shop: Path) -> Iterator[Figure]:
         taken = []
         for _ in range(REPEATS):
             start = time.perf_counter()
-            with _child([sys.executable, "-c", first + code + "; sys.stdout.flush()"], one_core=True) as child:
-                child.stdout.readline()
+            with child([sys.executable, "-c", first + code + "; sys.stdout.flush()"], one_core=True) as run:
+                run.stdout.readline()
                 taken.append(time.perf_counter() - start)
         yield Figure(name, statistics.median(taken), "s", target, note=f"{min(taken):.2f} to {max(taken):.2f}")
 
 
 def _soak_figures(shop: Path, sessions: int) -> Iterator[Figure]:
-    soak = _in_child("soak", str(shop), sessions)
+    soak = in_child(__name__, "soak", str(shop), sessions)
     memory = soak["megabytes"]
     settled = memory[len(memory) // 10]
     growth = 100 * (max(memory[len(memory) // 10 :]) / settled - 1)
@@ -275,34 +255,9 @@ def write_catalog(folder: Path, products: int, megabytes: float = float("inf")) 
 # Children
 
 
-def _command(function: str, *arguments: object) -> list[str]:
-    code = (
-        "import json, sys; from rl_recsys.shop import benchmark; "
-        f"print(json.dumps(benchmark.{function}(*json.loads(sys.argv[1]))))"
-    )
-    return [sys.executable, "-c", code, json.dumps(arguments)]
-
-
-def _in_child(function: str, *arguments: object, one_core: bool = False) -> dict:
-    with _child(_command(function, *arguments), one_core=one_core) as child:
-        printed = child.stdout.read()
-    if child.returncode:
-        raise RuntimeError(f"{function} ended with exit status {child.returncode}; its traceback is above")
-    return json.loads(printed.splitlines()[-1])
-
-
-def _child(command: list[str], *, one_core: bool = False) -> subprocess.Popen:
-    def pin() -> None:
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-    pinned = one_core and hasattr(os, "sched_setaffinity")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, preexec_fn=pin if pinned else None, **pipes)
-
-
 def _worker_megabytes(shop: Path) -> float:
     """The memory that is a worker's own (unique set size), median of ``WORKERS`` that are alive together."""
-    workers = [_child(_command("hold", str(shop))) for _ in range(WORKERS)]
+    workers = [child(command(__name__, "hold", str(shop))) for _ in range(WORKERS)]
     for worker in workers:
         if worker.stdout.readline().strip() != "ready":
             raise RuntimeError("a worker of the memory benchmark failed; its traceback is above")
@@ -315,17 +270,17 @@ def _worker_megabytes(shop: Path) -> float:
 def _prepare(source: Source, out: Path) -> tuple[float, float]:
     """(seconds, megabytes): how long a prepare takes and the most that its processes hold together."""
     start = time.perf_counter()
-    child = subprocess.Popen(
-        _command("prepare", str(source.items), str(source.attributes), str(out)), stdout=subprocess.DEVNULL
+    run = subprocess.Popen(
+        command(__name__, "prepare", str(source.items), str(source.attributes), str(out)), stdout=subprocess.DEVNULL
     )
-    process, peak = psutil.Process(child.pid), 0
-    while child.poll() is None:
+    process, peak = psutil.Process(run.pid), 0
+    while run.poll() is None:
         try:
             family = [process, *process.children(recursive=True)]
             peak = max(peak, sum(one.memory_info().rss for one in family))
         except psutil.NoSuchProcess:
             pass
         time.sleep(0.2)
-    if child.returncode:
-        raise RuntimeError(f"prepare ended with exit status {child.returncode}; its traceback is above")
+    if run.returncode:
+        raise RuntimeError(f"prepare ended with exit status {run.returncode}; its traceback is above")
     return time.perf_counter() - start, peak / MEGABYTE

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from algorithms.benchmark import measure_updates
 from algorithms.cluster import ClusterError, require
 from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
@@ -458,3 +459,9 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
         RolloutPool(shop_folder, num_workers=99)
     with pytest.raises(UserError, match="0 rollout workers"):
         RolloutPool(shop_folder, num_workers=0)
+
+
+def test_a_pairs_gradient_is_that_of_the_whole_page(policy_folder, trajectories):
+    found = measure_updates(str(policy_folder), str(trajectories))
+    assert found["difference"] < 1e-5
+    assert all(rate > 0 for name in ("fast", "slow") for rate in found[name])

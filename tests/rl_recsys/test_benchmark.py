@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rl_recsys.measure import Figure
 from rl_recsys.shop import Shop, benchmark
-from rl_recsys.shop.benchmark import Figure, files_in_use, random_walk, shop_figures, soak, write_catalog
+from rl_recsys.shop.benchmark import files_in_use, random_walk, shop_figures, soak, write_catalog
 
 
 def test_a_walk_is_the_same_again(shop):

@@ -1,0 +1,98 @@
+"""How fast DPO updates, beside the naive form: every action encoded, by the policy and by the reference, each time."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+
+from algorithms.learner import freeze
+from algorithms.losses import dpo_loss
+from algorithms.offline import open_steps
+from algorithms.preferences import PAIRS, REFERENCE_MARGIN, RecordedPreferences, Reference
+from policies.choice_model import ChoiceModel, decision_encoder
+from rl_recsys.measure import Figure, in_child
+from rl_recsys.trajectories.preferences import lasting_steps
+from rl_recsys.trajectories.record import read_trajectories
+
+UPDATE_PAIRS = 16
+UPDATES = 12
+WARM = 2  # updates before the clock starts
+
+
+def learner_figures(policy: Path, trajectories: Path) -> Iterator[Figure]:
+    """Pairs/s of both forms on the same pairs, on one core, an update of each in turn; all layers are trained."""
+    found = in_child(__name__, "measure_updates", str(policy), str(trajectories), one_core=True)
+    fast, slow = (statistics.median(found[name]) for name in ("fast", "slow"))
+    yield Figure("DPO, the two actions of a pair, margins of the reference known", fast, "pairs/s")
+    yield Figure("DPO, all actions, the reference run at every update", slow, "pairs/s")
+    yield Figure("  ratio", fast / slow, "times", 3, at_least=True, note=f"{UPDATES} updates of {UPDATE_PAIRS} pairs")
+    yield Figure("  largest difference between the gradients, of the largest", found["difference"], "", 1e-5)
+    yield Figure("a pair's reference margin, computed once", 1000 * found["margin"], "ms")
+
+
+def measure_updates(policy: str, trajectories: str) -> dict:
+    """{"fast", "slow" [pairs/s], "difference" of gradients relative to the largest, "margin" s a pair}."""
+    torch.set_num_threads(1)
+    found = itertools.islice(read_trajectories(trajectories, minimum_reward=1.0), 60)
+    episodes = open_steps([lasting_steps(trajectory.steps) for trajectory in found])
+    reference = Reference(ChoiceModel.from_pretrained(policy), decision_encoder(policy))
+
+    def batches(whole_pages: bool) -> RecordedPreferences:
+        return RecordedPreferences(episodes, reference, pairs=UPDATE_PAIRS, whole_pages=whole_pages)
+
+    two, whole = batches(False), batches(True)
+    start = time.perf_counter()
+    pairs = [two.next_batch() for _ in range(UPDATES + WARM)]
+    margin = (time.perf_counter() - start) / sum(len(batch[PAIRS]) for batch in pairs)
+    pages = [whole.next_batch() for _ in range(UPDATES + WARM)]
+    model = ChoiceModel.from_pretrained(policy).train()
+    freeze(model.encoder, 0)
+    frozen = reference.model
+
+    def margins(of: ChoiceModel, batch: dict[str, Any]) -> torch.Tensor:
+        observation = {key: torch.as_tensor(value) for key, value in batch[Columns.OBS].items()}
+        logits = of(observation)[0].gather(1, torch.as_tensor(batch[PAIRS]))
+        return logits[:, 0] - logits[:, 1]
+
+    def fast(batch: dict[str, Any]) -> torch.Tensor:
+        return dpo_loss(margins(model, batch), torch.as_tensor(batch[REFERENCE_MARGIN]), 1.0)
+
+    def slow(batch: dict[str, Any]) -> torch.Tensor:
+        with torch.no_grad():
+            known = margins(_forgetful(frozen), batch)
+        return dpo_loss(margins(model, batch), known, 1.0)
+
+    rates: dict[str, list[float]] = {"fast": [], "slow": []}
+    difference = 0.0
+    for number, (few, all_of) in enumerate(zip(pairs, pages, strict=True)):
+        gradients = {}
+        for name, loss, batch in (("fast", fast, few), ("slow", slow, all_of)):
+            seconds, gradients[name] = _update(model, loss, batch)
+            if number >= WARM:
+                rates[name].append(len(batch[PAIRS]) / seconds)
+        largest = gradients["slow"].abs().max()
+        difference = max(difference, float((gradients["fast"] - gradients["slow"]).abs().max() / largest))
+    return rates | {"difference": difference, "margin": margin}
+
+
+def _forgetful(model: ChoiceModel) -> ChoiceModel:
+    """The naive form keeps no encodings."""
+    model._cache.clear()
+    model._cached_tokens = 0
+    return model
+
+
+def _update(model: ChoiceModel, loss: Callable[[Any], torch.Tensor], batch: Any) -> tuple[float, torch.Tensor]:
+    """(seconds, gradient) of one backward pass."""
+    start = time.perf_counter()
+    model.zero_grad()
+    loss(batch).backward()
+    seconds = time.perf_counter() - start
+    return seconds, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -1,0 +1,69 @@
+"""How fast a policy plays, beside the original's way: one state at a time, every action encoded at every step."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policies.choice_model import ChoiceModel, Encoded, decision_encoder
+from policies.episodes import policy_episodes
+from rl_recsys.measure import Figure, in_child
+from rl_recsys.shop import Shop
+
+PLAY_REPEATS = 3
+
+
+class OneByOneModel(ChoiceModel):
+    """Encodes each text that it is given, padded to the longest, and keeps nothing: what the caches are compared with.
+
+    WebShop's choice model pads to fixed lengths besides; that is not held against it here.
+    """
+
+    def encode(self, ids: Tensor) -> Encoded:
+        """The encodings of texts given as padded token ids [N, L]."""
+        mask = ids != 0
+        lengths = mask.sum(-1)
+        longest = int(lengths.max())
+        ids, mask = ids[:, :longest].long(), mask[:, :longest]
+        hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return Encoded.of(hidden[mask], lengths.cumsum(0) - lengths, lengths)
+
+
+def policy_figures(policy: Path, shop: Path, goals: int) -> Iterator[Figure]:
+    """Steps/s of both ways on the same goals, on one core, in one process one after the other."""
+    found = in_child(__name__, "measure_play", str(policy), str(shop), goals, one_core=True)
+    fast, slow = statistics.median(found["fast"]), found["slow"]
+    note = f"{found['steps']:,} steps of {goals} goals; {min(found['fast']):.1f} to {max(found['fast']):.1f}"
+    yield Figure("greedy episodes, batched, equal texts encoded once, encodings kept", fast, "steps/s", note=note)
+    yield Figure("one state at a time, every action encoded at every step", slow, "steps/s")
+    yield Figure("  ratio", fast / slow, "times", 5, at_least=True)
+    yield Figure("  episodes that end otherwise", found["different"], f"of {goals}", 0)
+
+
+def measure_play(policy: str, shop: str, goals: int) -> dict:
+    """{"fast" [steps/s], "slow" steps/s, "steps", "different" episodes}, with the caches empty at each start."""
+    torch.set_num_threads(1)
+    opened, encoder = Shop.open(shop), decision_encoder(policy)
+    played = list(opened.split("train"))[:goals]
+
+    def play(model: ChoiceModel, at_once: int) -> tuple[float, list]:
+        start = time.perf_counter()
+        outcomes = list(policy_episodes(model, encoder, opened, played, greedy=True, at_once=at_once))
+        seconds = time.perf_counter() - start
+        return sum(outcome.steps for outcome in outcomes) / seconds, sorted(outcomes, key=lambda one: one.goal)
+
+    opened.search("shirt")  # Java
+    fast = [play(ChoiceModel.from_pretrained(policy), 16) for _ in range(PLAY_REPEATS)]
+    slow, alike = play(OneByOneModel.from_pretrained(policy), 1)
+    return {
+        "fast": [rate for rate, _ in fast],
+        "slow": slow,
+        "steps": sum(outcome.steps for outcome in alike),
+        "different": int(np.sum([one != other for one, other in zip(fast[0][1], alike, strict=True)])),
+    }

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from policies.benchmark import OneByOneModel, measure_play
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.episodes import policy_episodes, policy_trajectories
+
+
+def test_the_caches_change_no_choice(policy_folder, shop_folder):
+    found = measure_play(str(policy_folder), str(shop_folder), 12)
+    assert found["different"] == 0
+    assert found["steps"] >= 12 * 2 and found["slow"] > 0 and min(found["fast"]) > 0
+
+
+def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop):
+    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
+    slow = OneByOneModel.from_pretrained(policy_folder)
+    goals = [3, 4, 3, 5]
+    for greedy in (True, False):
+        together = list(policy_episodes(model, encoder, shop, goals, greedy=greedy))
+        alone = list(policy_episodes(slow, encoder, shop, goals, greedy=greedy, at_once=1))
+        assert sorted(map(repr, together)) == sorted(map(repr, alone))
+        recorded = list(policy_trajectories(model, encoder, shop, goals, author="me", greedy=greedy))
+        assert [(one.goal_index, one.reward, len(one.steps), one.done) for one in recorded] == [
+            (one.goal, one.reward, one.steps, one.bought) for one in together
+        ]
+    first, second = (one for one in recorded if one.goal_index == 3)
+    assert first.steps != second.steps  # the same goal again is played with other draws
+    session = shop.session(4)
+    for step in next(one for one in recorded if one.goal_index == 4).steps:
+        assert session.page.text_rich == step.observation
+        session.step(step.actions[step.chosen])
