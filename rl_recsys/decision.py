@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from rl_recsys.shop.goals import without_price_clause
 from rl_recsys.shop.page import DESCRIPTION, FEATURES, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
-PRICE_CLAUSE = re.compile(r",? and price lower than [\d.]+ dollars$")
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
 _WORD = re.compile(r"[^\W_]+")
 _COMMON_WORDS = frozenset(
@@ -55,30 +55,24 @@ class Decision:
     dropped: int = 0
 
 
-def instruction_query(instruction: str) -> list[str]:
-    """The search candidates of an instruction: the instruction itself without its price clause."""
-    # "[" would end the action's argument early (WebShop's grammar).
-    return [PRICE_CLAUSE.sub("", instruction).replace("[", " ").replace("]", " ").strip().lower()]
-
-
 @dataclass
 class ChoiceSession:
     """A session played by choosing among its available actions; remembers what was read about each product.
 
-    ``queries`` maps an instruction to the search candidates of the search page; after ``max_steps`` actions the
-    episode is truncated. ``max_choices``: a longer list keeps its buttons and those of the rest that share the most
-    words with the instruction (earlier ones first), in page order.
+    ``queries`` maps an instruction to the search candidates of the search page, by default as the shop does. After
+    ``max_steps`` actions the episode is truncated. ``max_choices``: a longer list keeps its buttons and those of the
+    rest that share the most words with the instruction (earlier ones first), in page order.
     """
 
     session: Session
-    queries: Callable[[str], Sequence[str]] = instruction_query
+    queries: Callable[[str], Sequence[str]] | None = None
     max_steps: int = MAX_STEPS
     max_choices: int = MAX_CHOICES
     steps: int = 0
     _read: dict[str, dict[str, str]] = field(default_factory=dict)  # asin -> page -> excerpt
 
     def __post_init__(self) -> None:
-        self._wanted = frozenset(words(PRICE_CLAUSE.sub("", self.session.goal.instruction_text)))
+        self._wanted = frozenset(words(without_price_clause(self.session.goal.instruction_text)))
         self.decision = self._decide()
 
     @property
@@ -134,7 +128,8 @@ class ChoiceSession:
         session = self.session
         if session.kind is PageKind.SEARCH:
             instruction = session.goal.instruction_text
-            return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in self.queries(instruction)]
+            queries = self.queries or session.shop.search_candidates
+            return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in queries(instruction)]
         choices = []
         for label, element in session.page.clickables.items():
             if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):

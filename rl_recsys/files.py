@@ -78,6 +78,14 @@ def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under another name: a hard link, or a copy where there cannot be one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def checksum(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with open(path, "rb") as file:

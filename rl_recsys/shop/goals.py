@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from rl_recsys.shop.catalog import Product
 ORDER_SEED = 233  # WebShop shuffles the goals with this seed; splits are positions in that order
 NO_PRICE_LIMIT = 1_000_000.0
 PRICE_STEPS = [10.0 * step for step in range(1, 100)]
+PRICE_CLAUSE = re.compile(r",? and price lower than [\d.]+ dollars$")
 
 GOAL_SCHEMA = pa.schema(
     [
@@ -86,6 +88,16 @@ class Goal:
         pairs = self.goal_options.items() if named else ((None, value) for value in self.goal_options)
         options = [{"name": name, "value": value} for name, value in pairs]
         return row | {"attributes": list(self.attributes), "goal_options": options, "named_options": named}
+
+
+def without_price_clause(instruction: str) -> str:
+    """An instruction as it is searched for: in lower case, without what it may cost."""
+    return typed(PRICE_CLAUSE.sub("", instruction))
+
+
+def typed(query: str) -> str:
+    """A query as it can be typed: "[" or "]" would end the action's argument (WebShop's grammar)."""
+    return query.replace("[", " ").replace("]", " ").strip().lower()
 
 
 def price_clause(price: float, rng: random.Random) -> tuple[float, str]:

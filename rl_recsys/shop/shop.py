@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_recsys.files import checksum
+from rl_recsys.files import checksum, link_or_copy, whole_folder
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.shop.filters import filtered
-from rl_recsys.shop.goals import GOAL_SCHEMA, Goal
+from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, typed, without_price_clause
 from rl_recsys.shop.listing import Listing
 from rl_recsys.shop.rules import RulesError, ShopRules
 from rl_recsys.shop.search import Searcher, make_searches_start_faster
@@ -26,6 +26,7 @@ from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
 
 FORMAT_VERSION = 3
 MANIFEST, PRODUCTS, GOALS, INDEX = "manifest.json", "products.arrow", "goals.arrow", "index"
+QUERIES = "queries.json"  # where there is one: what a query model would search for, by instruction
 # Kept between steps: enough for all of the 1,000 products, and no more of a million.
 CACHED_PRODUCTS, CACHED_GOALS, CACHED_QUERIES = 1024, 1024, 4096
 
@@ -45,6 +46,7 @@ class Shop:
         self._products = MappedTable(folder / PRODUCTS, PRODUCT_SCHEMA)
         self._goals = MappedTable(folder / GOALS, GOAL_SCHEMA)
         self._searcher: Searcher | None = None
+        self._queries: dict[str, list[str]] | None = None
         self.listing = lru_cache(maxsize=CACHED_PRODUCTS)(self._listing)
         self.goal = lru_cache(maxsize=CACHED_GOALS)(self._goal)
         self.ranked = lru_cache(maxsize=CACHED_QUERIES)(self._ranked)
@@ -157,6 +159,34 @@ class Shop:
         if self._searcher is None:  # Java starts with the first search, in the process that searches
             self._searcher = Searcher(self.folder / INDEX)
         return array("i", self._searcher.search(query))
+
+    def search_candidates(self, instruction: str) -> list[str]:
+        """What may be typed for an instruction: a query model's queries, best first, and the instruction itself.
+
+        Without queries in the folder (``with_queries``) it is the instruction alone, without its price clause.
+        """
+        if self._queries is None:
+            known = QUERIES in self.manifest["files"]
+            self._queries = json.loads((self.folder / QUERIES).read_text()) if known else {}
+        plain = without_price_clause(instruction)
+        return list(dict.fromkeys([*filter(None, self._queries.get(plain, ())), plain]))
+
+    def with_queries(self, out: str | Path, queries: Mapping[str, Sequence[str]], made_by: Mapping) -> None:
+        """Write the folder ``out``: this shop, with search candidates by instruction, and what they were ``made_by``.
+
+        Its large files are those of this folder (hard links) where the disk is the same.
+        """
+        kept = {without_price_clause(text): list(map(typed, found)) for text, found in queries.items()}
+        with whole_folder(Path(out)) as aside:
+            for name in self.manifest["files"]:
+                (aside / name).parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(self.folder / name, aside / name)
+            (aside / QUERIES).unlink(missing_ok=True)
+            (aside / QUERIES).write_text(json.dumps(kept))
+            entry = {"bytes": (aside / QUERIES).stat().st_size, "sha256": checksum(aside / QUERIES)}
+            files = self.manifest["files"] | {QUERIES: entry}
+            manifest = self.manifest | {"files": files, "queries": dict(made_by)}
+            (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
 
     def make_searches_start_faster(self) -> None:
         """Prepare this machine for it, once: takes some seconds where it was not done. Raises ``SearchError``."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from rl_recsys.shop import Shop
 from rl_recsys.trajectories.record import read_trajectories
 
 ROOT = Path(__file__).parents[2]
@@ -298,4 +299,27 @@ def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, s
         ("none.jsonl", "No such file"),
     ):
         refused = job("import_trajectories", tmp_path / name, "--out", tmp_path / "x", check=False)
+        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_query_model_is_trained_and_its_candidates_added_to_a_shop(tmp_path, shop, shop_folder, encoder_folder):
+    pairs = {shop.goal(index).instruction_text: [shop.goal(index).query] for index in range(0, 200, 5)}
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    flags = ["--pairs", tmp_path / "pairs.json", "--start", encoder_folder, "--out", tmp_path / "model"]
+    said = job("train_queries", *flags, "--epochs", 1).stdout
+    assert "on held-out instructions {'instructions': 4, 'token_f1'" in said
+    assert "trained already" in job("train_queries", *flags).stdout
+    said = job("add_queries", "--shop", shop_folder, "--model", tmp_path / "model", "--out", tmp_path / "shop").stdout
+    assert "the instruction: " in said and "in the first 50" in said
+    assert len(Shop.open(tmp_path / "shop").search_candidates(shop.goal(0).instruction_text)) >= 1
+    assert json.loads((tmp_path / "shop" / "recall.json").read_text())["goals"] == min(500, shop.goal_count)
+    for flags, message in (
+        (["add_queries", "--shop", shop_folder, "--model", tmp_path, "--out", tmp_path / "x"], "no policy folder"),
+        (
+            ["add_queries", "--shop", shop_folder, "--model", tmp_path / "model", "--out", shop_folder],
+            "the shop itself",
+        ),
+        (["train_queries", "--pairs", tmp_path / "none", "--out", tmp_path / "x"], "cannot be read"),
+    ):
+        refused = job(*flags, check=False)
         assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr

@@ -1,0 +1,89 @@
+"""Give a shop a query model's search candidates: every job that opens the new folder offers them on the search page.
+
+    python jobs/add_queries.py --shop shops/webshop-1k --model runs/queries --out shops/webshop-1k-queries
+
+The report says how often the wanted product is among the first 10 and 50 found, for what is typed first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from policies.choice_model import TRAINING_FILE, read_policy_file
+from policies.queries import load_query_model
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.files import write_json
+from rl_recsys.progress import progress
+from rl_recsys.shop import Shop
+from rl_recsys.shop.goals import typed, without_price_clause
+
+AT_ONCE = 64
+RECALLS = (10, 50)
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Add search candidates to a shop."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py; it stays as it is."""
+    model: Path
+    """Query model made by jobs/train_queries.py."""
+    out: Path
+    """Shop folder to write, and recall.json in it."""
+    count: int = 3
+    """Queries an instruction, besides the instruction itself."""
+    measured: int = 500
+    """Goals that recall is measured on, drawn from those of all splits."""
+
+
+def main(arguments: Arguments) -> None:
+    """Predict for every goal, write the shop, and print the recall."""
+    shop = Shop.open(arguments.shop)
+    if arguments.out.resolve() == arguments.shop.resolve():
+        raise UserError(f"{arguments.out} is the shop itself; name another folder")
+    trained = read_policy_file(arguments.model, TRAINING_FILE)
+    model = load_query_model(arguments.model)
+    texts = list(dict.fromkeys(shop.goal(index).instruction_text for index in range(shop.goal_count)))
+    queries: dict[str, list[str]] = {}
+    with progress("queries", len(texts)) as task:
+        for start in range(0, len(texts), AT_ONCE):
+            some = texts[start : start + AT_ONCE]
+            queries |= dict(zip(some, model.candidates(some, arguments.count), strict=True))
+            task.update(start + len(some))
+    shop.with_queries(arguments.out, queries, {"model": str(arguments.model), "training": trained})
+    goals = random.Random(0).sample(range(shop.goal_count), min(arguments.measured, shop.goal_count))
+    recall = _recall(shop, goals, queries)
+    write_json(arguments.out / "recall.json", {"goals": len(goals), "recall": recall})
+    print(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} goals:")
+    for name, found in recall.items():
+        print(f"  {name}: " + ", ".join(f"{share:.1%} in the first {first}" for first, share in found.items()))
+
+
+def _recall(shop: Shop, goals: Sequence[int], queries: dict[str, list[str]]) -> dict[str, dict[int, float]]:
+    found = {"the instruction": [], "the model's first query": [], "any of them": []}
+    for index in goals:
+        goal = shop.goal(index)
+        predicted = [_rank(shop, typed(query), goal.asin) for query in queries[goal.instruction_text]]
+        own = _rank(shop, without_price_clause(goal.instruction_text), goal.asin)
+        for ranks, rank in zip(found.values(), (own, predicted[0], min([own, *predicted])), strict=True):
+            ranks.append(rank)
+    return {
+        name: {first: sum(rank < first for rank in ranks) / len(ranks) for first in RECALLS}
+        for name, ranks in found.items()
+    }
+
+
+def _rank(shop: Shop, query: str, asin: str) -> float:
+    results = shop.search(query)
+    return results.index(asin) if asin in results else float("inf")
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,110 @@
+"""Train a query model: from an instruction to what people typed into the search for it.
+
+    python jobs/train_queries.py --pairs goal_query_map.json --out runs/queries
+    python jobs/train_queries.py --pairs goal_query_map.json --model bart --start facebook/bart-base --out runs/bart
+
+The pairs are a JSON object, instruction -> list of queries. A tenth of the instructions is held out, and the report
+compares the model with the instruction itself on them. jobs/add_queries.py gives a shop the trained model's candidates.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from policies.choice_model import CONFIG_FILE
+from policies.encoders import BUNDLED
+from policies.queries import BartQueries, KeywordQueries, token_f1
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.progress import progress
+from rl_recsys.shop.goals import without_price_clause
+
+HELD_OUT = 0.1  # of the instructions
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Train a query model."""
+
+    pairs: Path
+    """JSON object: instruction -> list of queries (WebShop's goal_query_map.json)."""
+    out: Path
+    """Folder of the trained model."""
+    model: Literal["keywords", "bart"] = "keywords"
+    """keywords: a BERT says which words of the instruction to keep. bart: a sequence model writes the query."""
+    start: str = BUNDLED
+    """What to start from: for keywords a BERT ("minilm" is bundled), for bart a BART; a folder or a hub name."""
+    epochs: int = 4
+    """Passes over the pairs."""
+    batch: int = 16
+    """Examples a gradient step."""
+    learning_rate: float = 5e-5
+    """AdamW's rate."""
+    seed: int = 0
+    """Decides which instructions are held out, and the order."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train, write the model, and print how good it is on what was held out."""
+    if (arguments.out / CONFIG_FILE).is_file():
+        print(f"{arguments.out}: trained already")
+        return
+    queries = _read(arguments.pairs)
+    order = random.Random(arguments.seed).sample(sorted(queries), len(queries))
+    held = order[: max(1, round(HELD_OUT * len(order)))]
+    pairs = [(text, query) for text in order[len(held) :] for query in queries[text]]
+    torch.manual_seed(arguments.seed)
+    if arguments.model == "bart":
+        model = BartQueries.from_pretrained(arguments.start)
+        updates = -(-len(pairs) // arguments.batch) * arguments.epochs
+    else:
+        model = KeywordQueries.from_encoder(arguments.start)
+        updates = -(-len({without_price_clause(text) for text, _ in pairs}) // arguments.batch) * arguments.epochs
+    start = time.monotonic()
+    with progress(f"train {arguments.model}", updates) as task:
+        model.train_on(
+            pairs,
+            epochs=arguments.epochs,
+            rate=arguments.learning_rate,
+            batch=arguments.batch,
+            seed=arguments.seed,
+            progress=lambda loss: task.advance(note=f"loss {loss:.3f}"),
+        )
+    found = model.candidates(held, 1)
+    scores = {
+        "instructions": len(held),
+        "token_f1": sum(token_f1(one[0], queries[text]) for one, text in zip(found, held, strict=True)) / len(held),
+        "token_f1_of_the_instruction": sum(token_f1(without_price_clause(text), queries[text]) for text in held)
+        / len(held),
+    }
+    settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
+    training = {"settings": settings, "seconds": round(time.monotonic() - start, 1), "held_out": scores}
+    model.save_pretrained(arguments.out, training)
+    shown = {name: round(value, 3) for name, value in scores.items()}
+    print(f"{arguments.out}: {len(pairs)} pairs in {training['seconds']:.0f} s; on held-out instructions {shown}")
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    try:
+        queries = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    right = isinstance(queries, dict) and all(
+        isinstance(found, list) and found and all(isinstance(query, str) and query.strip() for query in found)
+        for found in queries.values()
+    )
+    if not right or len(queries) < 2:
+        raise UserError(f"{path}: expected an object, instruction -> list of queries, with two instructions or more")
+    return queries
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))
