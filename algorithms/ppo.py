@@ -30,7 +30,7 @@ from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.choice_module import ChoiceModule, module_spec
 from rl_recsys.errors import UserError
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
 
 REFERENCE_LOGITS = "reference_logits"
 REFERENCE_ROWS = 64  # rows that the reference scores at once
@@ -105,6 +105,19 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
                 batch_size=self.config.minibatch_size,
                 seed=self.config.seed or 0,
             )
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state and the place in the demonstrations."""
+        state = super().get_state(*args, **kwargs)
+        if self.config.imitation_weight:
+            state["demonstrations"] = self._demonstrations.get_state()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        super().set_state(state)
+        if "demonstrations" in state:
+            self._demonstrations.set_state(state["demonstrations"])
 
     def _imitation_loss(self, module: ChoiceModule) -> Tensor:
         columns = self._demonstrations.next_batch()
@@ -290,6 +303,12 @@ class PPO(RLlibPPO):
 
     def setup(self, config: PPOConfig) -> None:
         """Build workers and learners, and give all of them the policy's weights."""
+        if config.imitation_weight:
+            found = read_trajectories(config.trajectories, minimum_reward=config.minimum_reward)
+            if next(found, None) is None:
+                raise TrajectoryError(
+                    f"{config.trajectories}: no trajectory has a reward of at least {config.minimum_reward}"
+                )
         super().setup(config)
         start_from_policy(self)
         self._sync()

@@ -37,6 +37,7 @@ REFERENCE_LOGP = "reference_logp"
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
 BARREN_GROUPS = 200  # groups without a single pair before the run is given up
 SCORED_AT_ONCE = 64
+COUNTS = ("groups", "unequal", "episodes", "successes")
 
 
 class NoPreferences(UserError):
@@ -231,7 +232,8 @@ class OutcomePreferences(BatchSource):
                 found += [one for one in diverging_decisions(better.steps, worse.steps) if len(one.step.choices) > 1]
             else:
                 both = without_shared_start(better.steps, worse.steps)
-                found.append(tuple([step for step in steps if len(step.choices) > 1] for steps in both))
+                decisions = tuple([step for step in steps if len(step.choices) > 1] for steps in both)
+                found += [decisions] if any(decisions) else []
         return found
 
     def figures(self) -> dict[str, float]:
@@ -242,13 +244,15 @@ class OutcomePreferences(BatchSource):
         }
 
     def get_state(self) -> dict[str, Any]:
-        """How many groups were taken; pairs that were not used yet are lost."""
-        return {"groups": self.groups}
+        """How many groups were taken, what they were like, and the pairs that are left of them."""
+        return {name: getattr(self, name) for name in COUNTS} | {"pairs": list(self._pairs)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on after the groups that were taken."""
         self._groups.skip(state["groups"] - self.groups)
-        self.groups = state["groups"]
+        self._pairs = deque(state["pairs"])
+        for name in COUNTS:
+            setattr(self, name, state[name])
 
 
 class RecordedGroups:

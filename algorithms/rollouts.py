@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import ray
@@ -30,8 +29,6 @@ from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import Trajectory
 
-T = TypeVar("T")
-
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
 LOADED = "loaded"  # the policy that a worker was given as weights
@@ -45,34 +42,39 @@ class _RolloutWorker:
     def __init__(self, shop: str, device: str):
         torch.set_num_threads(1)
         self._shop, self._device = shared_shop(shop), device
-        self._policy = RULE
+        self._policy = self._architecture = RULE
 
-    def outcomes(self, policy: str, goals: Sequence[int], greedy: bool, seed: int) -> list[Outcome]:
+    def outcomes(
+        self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
+    ) -> list[Outcome]:
         """The outcomes of these goals, in their order."""
         if policy == RULE:
             return list(rule_episodes(self._shop, goals))
         self._load(policy)
-        played = policy_episodes(self._model, self._encoder, self._shop, goals, greedy=greedy, seed=seed)
-        return _in_order(goals, played, lambda outcome: outcome.goal)
+        return list(policy_episodes(self._model, self._encoder, self._shop, goals, greedy=greedy, seed=seed))
 
-    def trajectories(self, policy: str, goals: Sequence[int], greedy: bool, seed: int) -> list[Trajectory]:
+    def trajectories(
+        self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
+    ) -> list[Trajectory]:
         """The episodes of these goals, in their order."""
-        self._load(policy)
+        if policy != LOADED:
+            self._load(policy)
         played = policy_trajectories(
-            self._model, self._encoder, self._shop, goals, author=policy, greedy=greedy, seed=seed
+            self._model, self._encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed
         )
-        return _in_order(goals, played, lambda trajectory: trajectory.goal_index)
+        return list(played)
 
     def load(self, policy: str, state: dict[str, np.ndarray]) -> None:
-        """Play ``policy``'s architecture with these weights, a ``ChoiceModule``'s state, from now on."""
-        self._load(policy)
+        """Play ``policy``'s architecture with these weights, a ``ChoiceModule``'s state, as the policy ``LOADED``."""
+        if self._architecture != policy:
+            self._load(policy)
         load_module_state(self._model, state)
-        self._policy = LOADED
+        self._policy, self._architecture = LOADED, policy
 
     def _load(self, policy: str) -> None:
         if policy != self._policy:
             self._model = ChoiceModel.from_pretrained(policy).to(self._device)
-            self._encoder, self._policy = decision_encoder(policy), policy
+            self._encoder, self._policy, self._architecture = decision_encoder(policy), policy, policy
 
 
 class RolloutGroups:
@@ -117,15 +119,9 @@ class RolloutGroups:
         worker = self._workers[self._asked % len(self._workers)]
         # Another pass over the goals draws anew.
         seed = self._seed + epoch * SEED_STRIDE
-        self._pending.append(worker.trajectories.remote(LOADED, [goal] * self._size, False, seed))
+        task = worker.trajectories.remote(LOADED, [goal] * self._size, range(self._size), False, seed)
+        self._pending.append(task)
         self._asked += 1
-
-
-def _in_order(goals: Sequence[int], played: Iterable[T], goal_of: Callable[[T], int]) -> list[T]:
-    found: dict[int, list[T]] = defaultdict(list)
-    for episode in played:
-        found[goal_of(episode)].append(episode)
-    return [found[goal].pop(0) for goal in goals]
 
 
 class RolloutPool:
@@ -153,21 +149,21 @@ class RolloutPool:
     ) -> list[Outcome]:
         """Outcomes of a policy folder (or "rule") on these goals, in their order."""
         found: list[Outcome] = []
-        for outcomes in self._in_chunks("outcomes", policy, goals, greedy, seed, progress):
+        for outcomes in self._in_chunks("outcomes", policy, ((goal, 0) for goal in goals), greedy, seed, progress):
             found += outcomes
         return found
 
     def trajectories(
         self,
         policy: str | Path,
-        goals: Iterable[int],
+        goals: Iterable[tuple[int, int]],
         *,
         greedy: bool = False,
         seed: int = 0,
     ) -> Iterator[Trajectory]:
-        """Episodes of a policy folder on these goals, in their order, as soon as they and all before them ended.
+        """Episodes of a policy folder on (goal, draw) pairs, in their order, as soon as all before them ended.
 
-        The goals may be endless: little more is played than is taken.
+        Episodes of one goal with different draws differ. The pairs may be endless: little more is played than taken.
         """
         for trajectories in self._in_chunks("trajectories", policy, goals, greedy, seed):
             yield from trajectories
@@ -176,7 +172,7 @@ class RolloutPool:
         self,
         method: str,
         policy: str | Path,
-        goals: Iterable[int],
+        goals: Iterable[tuple[int, int]],
         greedy: bool,
         seed: int,
         progress: Callable[[int], None] = lambda episodes: None,
@@ -191,7 +187,8 @@ class RolloutPool:
         while True:
             while idle and (chunk := next(chunks, None)) is not None:
                 worker = idle.pop()
-                pending[getattr(worker, method).remote(name, chunk, greedy, seed)] = started, worker
+                some, draws = zip(*chunk, strict=True)
+                pending[getattr(worker, method).remote(name, some, draws, greedy, seed)] = started, worker
                 started += 1
             if not pending:
                 return

@@ -39,7 +39,7 @@ class Arguments:
     count: int = 3
     """Queries an instruction, besides the instruction itself."""
     measured: int = 500
-    """Goals that recall is measured on, drawn from those of all splits."""
+    """Test goals that recall is measured on."""
 
 
 def main(arguments: Arguments) -> None:
@@ -57,10 +57,11 @@ def main(arguments: Arguments) -> None:
             queries |= dict(zip(some, model.candidates(some, arguments.count), strict=True))
             task.update(start + len(some))
     shop.with_queries(arguments.out, queries, {"model": str(arguments.model), "training": trained})
-    goals = random.Random(0).sample(range(shop.goal_count), min(arguments.measured, shop.goal_count))
+    test = shop.split("test")
+    goals = random.Random(0).sample(list(test), min(arguments.measured, len(test)))
     recall = _recall(shop, goals, queries)
     write_json(arguments.out / "recall.json", {"goals": len(goals), "recall": recall})
-    print(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} goals:")
+    print(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} test goals:")
     for name, found in recall.items():
         print(f"  {name}: " + ", ".join(f"{share:.1%} in the first {first}" for first, share in found.items()))
 

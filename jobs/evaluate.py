@@ -101,6 +101,10 @@ def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
     if arguments.unseen_by is None:
         return list(shop.split("test"))[: arguments.goals], "test"
     seen = {trajectory.goal_index for trajectory in read_trajectories(arguments.unseen_by)}
+    if -1 in seen:
+        raise UserError(
+            f"{arguments.unseen_by}: not all trajectories say which goal they are about; import with --shop"
+        )
     return [goal for goal in shop.split("train") if goal not in seen][: arguments.goals], "held-out training"
 
 

@@ -58,13 +58,16 @@ def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
     shop = Shop.open(arguments.shop)
     training = shop.split("train")
+    for name in ("trajectories", "group"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} is {getattr(arguments, name)}, it must be at least 1")
     read_policy_file(arguments.policy, CONFIG_FILE)
     trained = read_policy_file(arguments.policy, TRAINING_FILE)
     begun = bool(list(arguments.out.glob("part-*.arrows")))
     settings = {"shop": shop.fingerprint, "policy": trained, "seed": arguments.seed, "group": arguments.group}
     claim(arguments.out, settings, begun=begun)
-    before = list(read_trajectories(arguments.out)) if begun else []
-    successes, played, start = sum(one.success for one in before), len(before), time.monotonic()
+    before = [trajectory.success for trajectory in read_trajectories(arguments.out)] if begun else []
+    successes, played, start = sum(before), len(before), time.monotonic()
     spent = json.loads((arguments.out / REPORT).read_text())["seconds"] if (arguments.out / REPORT).is_file() else 0.0
     if successes < arguments.trajectories:
         connect(num_cpus=arguments.num_workers)
@@ -99,7 +102,7 @@ def _episodes(pool: RolloutPool, arguments: Arguments, training: list[int], skip
     each = len(training) * arguments.group
     for number in range(skip // each, PASSES):
         order = random.Random(f"{arguments.seed}:{number}").sample(training, len(training))
-        goals = [goal for goal in order for _ in range(arguments.group)]
+        goals = [(goal, draw) for goal in order for draw in range(arguments.group)]
         first = skip - number * each if number == skip // each else 0
         seed = arguments.seed + number * SEED_STRIDE
         yield from pool.trajectories(arguments.policy, goals[first:], seed=seed)

@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 import tyro
 
 from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.files import whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.trajectories.imports import (
@@ -38,9 +39,9 @@ class Arguments:
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files of JSON lines."""
     out: Path
-    """Folder of trajectories; what is there stays, and what is imported is added."""
+    """Folder of trajectories to write, whole or not at all; jobs/trajectories.py puts folders together."""
     shop: Path | None = None
-    """Shop folder with the products of the sessions; not needed for the imitation file."""
+    """Shop folder with the products of the sessions; for the imitation file it only tells which goal is whose."""
     source: Literal["human", "scripted", "policy"] = "human"
     """Who acted."""
     stated_reward: float | None = None
@@ -51,7 +52,9 @@ def main(arguments: Arguments) -> None:
     """Import, and print what was made and what could not be."""
     shop = Shop.open(arguments.shop) if arguments.shop else None
     made, successes, steps, refused = 0, 0, 0, []
-    with TrajectoryWriter(arguments.out) as writer, progress("import") as task:
+    if arguments.out.exists():
+        raise UserError(f"{arguments.out} is there already; name a folder that is not")
+    with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer, progress("import") as task:
         for where, make in _sessions(arguments, shop):
             try:
                 trajectory = make()
@@ -61,29 +64,34 @@ def main(arguments: Arguments) -> None:
             writer.append(trajectory)
             made, successes, steps = made + 1, successes + trajectory.success, steps + len(trajectory.steps)
             task.advance()
-    for line in refused:
-        print(f"  left out: {line}")
-    each = f", {steps / made:.1f} steps each" if made else ""
-    print(f"{arguments.out}: {made} {arguments.source} trajectories added, {successes} successful{each}")
-    if not made:
-        raise UserError("nothing was imported; the reasons are above")
+        for line in refused:
+            print(f"  left out: {line}")
+        if not made:
+            raise UserError("nothing was imported; the reasons are above")
+    each = f"{steps / made:.1f} steps each"
+    print(f"{arguments.out}: {made} {arguments.source} trajectories, {successes} successful, {each}")
 
 
 def _sessions(arguments: Arguments, shop: Shop | None) -> Iterator[tuple[str, Callable[[], Trajectory]]]:
     """Where each session is, and how its trajectory is made."""
     for path in arguments.files:
         records, author = _records(path), {"source": arguments.source, "author": path.name}
-        number, first = next(records, (0, {}))
-        if "page" in first:
-            pages = [first, *(record for _, record in records)]
-            yield str(path), partial(logged_trajectory, _needed(shop, path), pages, **author)
+        if records and isinstance(records[0][1], dict) and "page" in records[0][1]:
+            shop_of_log = _needed(shop, path)
+            bad = next((record for _, record in records if isinstance(record, ImportedSessionError)), None)
+            pages = [record for _, record in records]
+            make = partial(logged_trajectory, shop_of_log, pages, **author)
+            yield str(path), partial(_refuse, bad) if bad else make
             continue
-        for line, record in ((number, first), *records):
+        for line, record in records:
             where = f"{path}: line {line}"
-            if "states" in record:
+            if isinstance(record, ImportedSessionError):
+                yield where, partial(_refuse, record)
+            elif "states" in record:
                 if arguments.stated_reward is None:
                     raise UserError(f"{path} holds no rewards: state one, as --stated-reward 1")
-                yield where, partial(imitation_trajectory, record, reward=arguments.stated_reward, **author)
+                stated = arguments.stated_reward
+                yield where, partial(imitation_trajectory, record, reward=stated, shop=shop, **author)
             elif "steps" in record:
                 yield where, partial(recorded_trajectory, _needed(shop, path), record, **author)
             else:
@@ -96,18 +104,26 @@ def _needed(shop: Shop | None, path: Path) -> Shop:
     return shop
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict]]:
+def _records(path: Path) -> list[tuple[int, dict | ImportedSessionError]]:
+    """Number and record of each line; an error in the place of what is no JSON object."""
+    found: list[tuple[int, dict | ImportedSessionError]] = []
     try:
         with open(path, encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, 1):
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    raise UserError(f"{path}: line {number}: expected an object, found {type(record).__name__}")
-                yield number, record
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON lines: {error}") from None
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    record = ImportedSessionError(f"not JSON: {error}")
+                if not isinstance(record, (dict, ImportedSessionError)):
+                    record = ImportedSessionError(f"expected an object, found {type(record).__name__}")
+                found.append((number, record))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    return found
+
+
+def _refuse(error: ImportedSessionError) -> Trajectory:
+    raise error
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 import tyro
 
-from policies.choice_model import CONFIG_FILE
+from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from policies.encoders import BUNDLED
 from policies.queries import BartQueries, KeywordQueries, token_f1
 from rl_recsys.errors import UserError, plain_errors
@@ -53,7 +53,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Train, write the model, and print how good it is on what was held out."""
+    settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
     if (arguments.out / CONFIG_FILE).is_file():
+        if read_policy_file(arguments.out, TRAINING_FILE)["settings"] != settings:
+            raise UserError(f"{arguments.out} was trained with other settings; use another --out")
         print(f"{arguments.out}: trained already")
         return
     queries = _read(arguments.pairs)
@@ -77,6 +80,7 @@ def main(arguments: Arguments) -> None:
             seed=arguments.seed,
             progress=lambda loss: task.advance(note=f"loss {loss:.3f}"),
         )
+    seconds = time.monotonic() - start
     found = model.candidates(held, 1)
     scores = {
         "instructions": len(held),
@@ -84,8 +88,7 @@ def main(arguments: Arguments) -> None:
         "token_f1_of_the_instruction": sum(token_f1(without_price_clause(text), queries[text]) for text in held)
         / len(held),
     }
-    settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
-    training = {"settings": settings, "seconds": round(time.monotonic() - start, 1), "held_out": scores}
+    training = {"settings": settings, "seconds": round(seconds, 1), "held_out": scores}
     model.save_pretrained(arguments.out, training)
     shown = {name: round(value, 3) for name, value in scores.items()}
     print(f"{arguments.out}: {len(pairs)} pairs in {training['seconds']:.0f} s; on held-out instructions {shown}")
@@ -102,7 +105,10 @@ def _read(path: Path) -> dict[str, list[str]]:
     )
     if not right or len(queries) < 2:
         raise UserError(f"{path}: expected an object, instruction -> list of queries, with two instructions or more")
-    return queries
+    alike: dict[str, list[str]] = {}  # what differs in the price only must not be held out and learnt from
+    for text, found in queries.items():
+        alike.setdefault(without_price_clause(text), []).extend(found)
+    return alike
 
 
 if __name__ == "__main__":

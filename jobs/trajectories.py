@@ -58,6 +58,10 @@ def main(arguments: Arguments) -> None:
                     counts[key].append((trajectory.reward, trajectory.success, len(trajectory.steps)))
                     yield trajectory
 
+    if goals is not None:
+        unknown = sum(one.goal_index < 0 for folder in arguments.folders for one in read_trajectories(folder))
+        if unknown:
+            print(f"{unknown} trajectories do not say which goal of a shop they are about, and are left out")
     if arguments.out is None:
         for _ in kept():
             pass

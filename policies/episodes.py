@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -54,12 +54,13 @@ def policy_episodes(
     max_steps: int = MAX_STEPS,
     at_once: int = SESSIONS_AT_ONCE,
 ) -> Iterator[Outcome]:
-    """One episode of the model for each goal, as they end. ``greedy`` takes the best action, else they are sampled.
+    """One episode of the model for each goal, in their order. ``greedy`` takes the best action, else they are sampled.
 
     Each episode draws from its own generator (seed, goal), so the outcome does not depend on which goals are played
-    together or where. A goal that is given again is played with other draws. ``at_once`` sessions are scored together.
+    together or where. ``at_once`` sessions are scored together.
     """
-    for episode, result in _play(model, encoder, shop, goals, greedy, seed, max_steps, at_once, recording=False):
+    draws = [0] * len(goals)
+    for episode, result in _play(model, encoder, shop, goals, draws, greedy, seed, max_steps, at_once, recording=False):
         reward = result.reward if result.done else 0.0
         yield Outcome(episode.goal, reward, episode.choices.steps, result.done, result.reward_parts)
 
@@ -71,13 +72,18 @@ def policy_trajectories(
     goals: Sequence[int],
     *,
     author: str,
+    draws: Sequence[int] | None = None,
     greedy: bool = False,
     seed: int = 0,
     max_steps: int = MAX_STEPS,
 ) -> Iterator[Trajectory]:
-    """The same episodes with all their steps, by ``author``."""
+    """The same episodes with all their steps, by ``author``.
+
+    ``draws``: a number for each goal, 0 by default; episodes of one goal with different numbers draw differently.
+    """
+    draws = [0] * len(goals) if draws is None else draws
     for episode, result in _play(
-        model, encoder, shop, goals, greedy, seed, max_steps, SESSIONS_AT_ONCE, recording=True
+        model, encoder, shop, goals, draws, greedy, seed, max_steps, SESSIONS_AT_ONCE, recording=True
     ):
         yield Trajectory(
             goal=asdict(episode.choices.session.goal),
@@ -94,8 +100,9 @@ def policy_trajectories(
 
 @dataclass
 class _Episode:
-    """An episode under way."""
+    """An episode under way, the ``number``-th of those that were asked for."""
 
+    number: int
     goal: int
     choices: ChoiceSession
     rng: np.random.Generator
@@ -107,6 +114,7 @@ def _play(
     encoder: DecisionEncoder,
     shop: Shop,
     goals: Sequence[int],
+    draws: Sequence[int],
     greedy: bool,
     seed: int,
     max_steps: int,
@@ -114,34 +122,39 @@ def _play(
     *,
     recording: bool,
 ) -> Iterator[tuple[_Episode, StepResult]]:
-    """Episodes as they end, each with its last result; many sessions are scored together."""
-    waiting, played = list(reversed(goals)), Counter()
+    """Episodes with their last result, in the order of the goals; many sessions are scored together."""
+    waiting = enumerate(zip(map(int, goals), draws, strict=True))
     running: list[_Episode] = []
+    ended: dict[int, tuple[_Episode, StepResult]] = {}
     device = next(model.parameters()).device
     model.eval()
-    while waiting or running:
-        while waiting and len(running) < at_once:
-            goal = int(waiting.pop())
-            choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
-            again = (played[goal],) if played[goal] else ()
-            running.append(_Episode(goal, choices, np.random.default_rng((seed, goal, *again)), []))
-            played[goal] += 1
-        logits = _score(model, encoder, [episode.choices for episode in running], device)
-        still = []
-        for row, episode in zip(logits, running, strict=True):
-            choices = episode.choices
-            row = row[: len(choices.decision.choices)]
-            if not greedy:
-                row = row + episode.rng.gumbel(size=len(row))  # the largest is a draw from the softmax
-            chosen = int(np.argmax(row))
-            if recording:
-                episode.steps.append(Step.of(choices, chosen))
-            result = choices.choose(chosen)
-            if result.done or choices.truncated:
-                yield episode, result
-            else:
-                still.append(episode)
-        running = still
+    for wanted in range(len(goals)):
+        while wanted not in ended:
+            for number, (goal, draw) in itertools.islice(waiting, at_once - len(running)):
+                choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
+                rng = np.random.default_rng((seed, goal, draw) if draw else (seed, goal))
+                running.append(_Episode(number, goal, choices, rng, []))
+            logits = _score(model, encoder, [episode.choices for episode in running], device)
+            still = []
+            for row, episode in zip(logits, running, strict=True):
+                result = _act(episode, row, greedy, recording)
+                if result.done or episode.choices.truncated:
+                    ended[episode.number] = episode, result
+                else:
+                    still.append(episode)
+            running = still
+        yield ended.pop(wanted)
+
+
+def _act(episode: _Episode, logits: np.ndarray, greedy: bool, recording: bool) -> StepResult:
+    choices = episode.choices
+    logits = logits[: len(choices.decision.choices)]
+    if not greedy:
+        logits = logits + episode.rng.gumbel(size=len(logits))  # the largest is a draw from the softmax
+    chosen = int(np.argmax(logits))
+    if recording:
+        episode.steps.append(Step.of(choices, chosen))
+    return choices.choose(chosen)
 
 
 def _score(

@@ -28,6 +28,7 @@ from rl_recsys.shop.goals import without_price_clause
 MAX_TOKENS = 128  # of an instruction; the longest of WebShop's 12,087 has fewer
 KEEP = (0.5, 0.3, 0.7, 0.15, 0.85)  # how likely a word must be to stay, one candidate each, the best first
 GENERATED_TOKENS = 48
+NOT_A_WORD = -20.0  # the logit of what has no token
 _WORD = re.compile(r"\S+")
 
 Pair = tuple[str, str]  # (instruction, query)
@@ -98,7 +99,7 @@ class KeywordQueries(nn.Module, QueryModel):
             safetensors.torch.save_file(weights, aside / WEIGHTS_FILE)
 
     def forward(self, words: Sequence[Sequence[str]]) -> list[Tensor]:
-        """For each text, given in words, the logit of each word to be kept; words past the limit have none."""
+        """For each text, given in words, the logit of each word to be kept."""
         encoded = [self._tokenizer.encode(list(text), is_pretokenized=True) for text in words]
         longest = max(len(one.ids) for one in encoded)
         ids = torch.zeros(len(encoded), longest, dtype=torch.long)
@@ -110,7 +111,10 @@ class KeywordQueries(nn.Module, QueryModel):
         for row, one in enumerate(encoded):
             # A word's logit is that of its first token.
             first = {word: place for place, word in reversed(list(enumerate(one.word_ids))) if word is not None}
-            found.append(scores[row, [first[word] for word in sorted(first)]])
+            known = [word for word in range(len(words[row])) if word in first]
+            # What the tokenizer deletes or cuts off is not kept.
+            logits = scores.new_full((len(words[row]),), NOT_A_WORD)
+            found.append(logits.index_put((torch.tensor(known),), scores[row, [first[word] for word in known]]))
         return found
 
     def train_on(self, pairs: Sequence[Pair], *, epochs: int, rate: float, batch: int, seed: int,
@@ -124,7 +128,7 @@ class KeywordQueries(nn.Module, QueryModel):
         self.train()
         for chunk in _batches(examples, epochs, batch, seed):
             logits = self([words for words, _ in chunk])
-            labels = [torch.tensor(shares[: len(row)]) for (_, shares), row in zip(chunk, logits, strict=True)]
+            labels = [torch.tensor(shares) for _, shares in chunk]
             loss = F.binary_cross_entropy_with_logits(torch.cat(logits), torch.cat(labels))
             optimizer.zero_grad()
             loss.backward()
@@ -137,13 +141,13 @@ class KeywordQueries(nn.Module, QueryModel):
         """The words that are kept at several thresholds, in the order of the instruction."""
         found = []
         for start in range(0, len(instructions), 32):
-            words = [_WORD.findall(without_price_clause(text)) for text in instructions[start : start + 32]]
+            words = [_WORD.findall(without_price_clause(text)) or ["?"] for text in instructions[start : start + 32]]
             with torch.no_grad():
-                logits = self([text or ["?"] for text in words])
+                logits = self(words)
             for text, row in zip(words, logits, strict=True):
                 chance = row.sigmoid().tolist()
                 kept = [
-                    " ".join(word.strip(",.;") for word, likely in zip(text, chance, strict=False) if likely > limit)
+                    " ".join(word.strip(",.;") for word, likely in zip(text, chance, strict=True) if likely > limit)
                     for limit in KEEP
                 ]
                 found.append(list(dict.fromkeys(query for query in kept if query))[:count] or [" ".join(text)])
@@ -221,15 +225,17 @@ class BartQueries(QueryModel):
         """The ``count`` best beams of a search with as many."""
         found = []
         for start in range(0, len(instructions), 16):
-            read = self._encode([without_price_clause(text) for text in instructions[start : start + 16]])
+            some = instructions[start : start + 16]
+            read = self._encode([without_price_clause(text) for text in some])
             with torch.no_grad():
                 beams = self._model.generate(
                     input_ids=read["input_ids"], attention_mask=read["attention_mask"], num_beams=count,
                     num_return_sequences=count, max_new_tokens=GENERATED_TOKENS,
                 )  # fmt: skip
             texts = [text.strip().lower() for text in self._tokenizer.batch_decode(beams, skip_special_tokens=True)]
-            for row in range(len(read["input_ids"])):
-                found.append(list(dict.fromkeys(filter(None, texts[row * count : (row + 1) * count]))))
+            for row, text in enumerate(some):
+                written = list(dict.fromkeys(filter(None, texts[row * count : (row + 1) * count])))
+                found.append(written or [without_price_clause(text)])
         return found
 
 

@@ -20,7 +20,9 @@ def claim(folder: Path, settings: Mapping, *, begun: bool) -> None:
     """Write the settings into ``folder``, or, where work has ``begun`` there, check that they are the same."""
     settings = json.loads(json.dumps(dict(settings), default=str))
     path = folder / SETTINGS
-    if begun and path.is_file():
+    if begun and not path.is_file():
+        raise SettingsError(f"{folder} has no {SETTINGS}: it was not made by this job; use another --out")
+    if begun:
         before = json.loads(path.read_text())
         changed = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
         if changed:

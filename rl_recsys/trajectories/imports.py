@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from rl_recsys.decision import ChoiceSession
+from rl_recsys.decision import MAX_CHOICES, ChoiceSession
 from rl_recsys.errors import UserError
 from rl_recsys.replay import replay
 from rl_recsys.shop import Goal, Product, Session, Shop, StepResult
@@ -142,10 +142,11 @@ class Followed:
 
     steps: tuple[Step, ...]
     result: StepResult | None
-    unlisted: tuple[str, ...]  # actions that were no choice where they were taken, such as a search off the search page
+    unlisted: tuple[str, ...]  # actions that could not be taken there, and searches off the search page
+    beyond: tuple[str, ...]  # actions that were taken but are beyond the choices of a long page (``max_choices``)
 
 
-def follow(session: Session | TextSession, actions: Sequence[str]) -> Followed:
+def follow(session: Session | TextSession, actions: Sequence[str], *, max_choices: int = MAX_CHOICES) -> Followed:
     """Take recorded actions in a session; on the search page the choice is the search that was made."""
     taken = 0
 
@@ -153,8 +154,8 @@ def follow(session: Session | TextSession, actions: Sequence[str]) -> Followed:
         searches = (argument for name, argument in map(parse_action, actions[taken:]) if name == "search" and argument)
         return [next(searches, instruction)]
 
-    choices = ChoiceSession(session, queries=queries, max_steps=UNLIMITED)
-    steps, unlisted, result = [], [], None
+    choices = ChoiceSession(session, queries=queries, max_steps=UNLIMITED, max_choices=max_choices)
+    steps, unlisted, beyond, result = [], [], [], None
     for action in actions:
         taken += 1
         name, argument = parse_action(action)
@@ -164,17 +165,21 @@ def follow(session: Session | TextSession, actions: Sequence[str]) -> Followed:
             steps.append(Step.of(choices, listed.index(wanted)))
             result = choices.choose(listed.index(wanted))
         else:
-            unlisted.append(action)
+            there = name == "click" and argument in session.page.clickables
+            (beyond if there else unlisted).append(action)
             result = choices.act(action)
         if session.done:
             break
-    return Followed(tuple(steps), result, tuple(unlisted))
+    return Followed(tuple(steps), result, tuple(unlisted), tuple(beyond))
 
 
-def imitation_trajectory(record: Mapping[str, Any], *, source: str, author: str, reward: float) -> Trajectory:
+def imitation_trajectory(
+    record: Mapping[str, Any], *, source: str, author: str, reward: float, shop: Shop | None = None
+) -> Trajectory:
     """A line of WebShop's imitation file: {"states", "available_actions", "action_idxs", "actions"}; text alone.
 
-    ``reward`` is what the file does not say. Raises ``ImportedSessionError``.
+    ``reward`` is what the file does not say; without a purchase it is 0. ``shop`` only tells the goal's index. Choices
+    beyond those of a long page are taken and not kept as steps. Raises ``ImportedSessionError``.
     """
     try:
         states, listed, indices = (record[key] for key in ("states", "available_actions", "action_idxs"))
@@ -182,7 +187,7 @@ def imitation_trajectory(record: Mapping[str, Any], *, source: str, author: str,
         written = record.get("actions") or [""] * len(states)
         actions = [
             text if index < 0 else _by_asin(available[index], page)
-            for text, index, available, page in zip(written, indices, listed, session.pages, strict=False)
+            for text, index, available, page in zip(written, indices, listed, session.pages, strict=True)
         ]
     except (KeyError, TypeError, IndexError, ValueError, ObservationError) as error:
         raise ImportedSessionError(f"not a line of the imitation file: {error!r}") from None
@@ -192,12 +197,12 @@ def imitation_trajectory(record: Mapping[str, Any], *, source: str, author: str,
         raise ImportedSessionError(f"{lost[0]!r} is on no button of the page it was taken on")
     return Trajectory(
         goal={"instruction_text": session.goal.instruction_text},
-        goal_index=-1,
+        goal_index=_goal_index(shop, session.goal.instruction_text) if shop else -1,
         source=source,
         author=author,
         seed=0,
         steps=followed.steps,
-        reward=reward,
+        reward=reward if session.done else 0.0,
         done=session.done,
         reward_parts={"stated": True},
     )
@@ -217,7 +222,8 @@ def _by_asin(action: str, page: TextPage) -> str:
 def recorded_trajectory(shop: Shop, record: Mapping[str, Any], *, source: str, author: str) -> Trajectory:
     """A recorded session (see ``rl_recsys.replay``) taken again in a shop that must show what was recorded.
 
-    Actions that were no choice, which changed nothing or searched off the search page, are taken and not kept as steps.
+    Actions that were no choice (they changed nothing, searched off the search page, or are beyond the choices of a long
+    page) are taken and not kept as steps.
     """
     try:
         difference = replay(shop, record).difference
@@ -233,7 +239,11 @@ def logged_trajectory(shop: Shop, pages: Sequence[Mapping[str, Any]], *, source:
     """A site log's inferred actions taken again in a shop that has its products. Raises ``ImportedSessionError``."""
     if not pages or not isinstance(pages[0].get("goal"), Mapping):
         raise ImportedSessionError("no page with a goal")
-    trajectory, unlisted = _taken_again(shop, pages[0]["goal"], logged_actions(pages), source=source, author=author)
+    try:
+        actions = logged_actions(pages)
+    except (KeyError, ValueError, SyntaxError, TypeError, AttributeError, IndexError) as error:
+        raise ImportedSessionError(f"not a site's log: {error!r}") from None
+    trajectory, unlisted = _taken_again(shop, pages[0]["goal"], actions, source=source, author=author)
     if unlisted:
         raise ImportedSessionError(f"{unlisted[0]!r} cannot be taken in {shop.folder}: it has other products")
     return trajectory
@@ -251,7 +261,7 @@ def _taken_again(
     result = followed.result
     trajectory = Trajectory(
         goal=asdict(wanted),
-        goal_index=_goal_index(shop, wanted.instruction_text),
+        goal_index=_goal_index(shop, wanted.instruction_text, wanted.asin),
         source=source,
         author=author,
         seed=0,
@@ -263,14 +273,20 @@ def _taken_again(
     return trajectory, followed.unlisted
 
 
-def _goal_index(shop: Shop, instruction: str) -> int:
-    known = _indices(shop)
-    return known.get(instruction, -1)
+def _goal_index(shop: Shop, instruction: str, asin: str | None = None) -> int:
+    """The first goal of this instruction, of this product where it is known and has one; -1 where there is none."""
+    goals = _goals(shop)
+    return goals.get((instruction, asin), goals.get((instruction, None), -1))
 
 
 @lru_cache(maxsize=2)
-def _indices(shop: Shop) -> dict[str, int]:
-    return {shop.goal(index).instruction_text: index for index in range(shop.goal_count)}
+def _goals(shop: Shop) -> dict[tuple[str, str | None], int]:
+    found: dict[tuple[str, str | None], int] = {}
+    for index in range(shop.goal_count):
+        goal = shop.goal(index)
+        found.setdefault((goal.instruction_text, goal.asin), index)
+        found.setdefault((goal.instruction_text, None), index)
+    return found
 
 
 def logged_actions(pages: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -48,6 +48,10 @@ def trajectories(tmp_path_factory, shop):
         for goal in shop.split("train")[:40]:
             shopper = ScriptedShopper(random.Random(goal))
             writer.append(play(shop, goal, shopper, source="scripted", author="s", seed=0, max_choices=SMALL.choices))
+    with TrajectoryWriter(folder / "groups") as writer:
+        for goal in range(6):
+            for episode in group_of(shop, goal, 3):
+                writer.append(episode)
     return folder
 
 
@@ -111,7 +115,13 @@ def interrupt(folder, config, after, monkeypatch):
             run.train(config, 10, checkpoint_every=2, headline=str)
 
 
-@pytest.mark.parametrize("make", [imitation, dpo])
+def dpo_of_outcomes(policy, trajectories):
+    """By trajectory, of recorded groups, with a reference that changes between the checkpoints."""
+    config = dpo(policy, trajectories / "groups", imitation_weight=0.0)
+    return config.training(pairing="trajectory", refresh_reference_every=3, train_batch_size_per_learner=3, lr=1e-4)
+
+
+@pytest.mark.parametrize("make", [imitation, dpo, dpo_of_outcomes])
 def test_an_offline_run_goes_on_to_the_same_weights(make, policy_folder, trajectories, tmp_path, monkeypatch):
     straight = train(tmp_path / "straight", make(policy_folder, trajectories), 6, every=100)
     interrupt(tmp_path / "killed", make(policy_folder, trajectories), 5, monkeypatch)
@@ -228,7 +238,9 @@ def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, wh
     assert data.figures() == {"unequal_share": 1.0, "group_success": 0.0}
     resumed = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
     resumed.set_state(data.get_state())
-    assert resumed._groups.taken == data._groups.taken
+    assert resumed._groups.taken == data._groups.taken and resumed.figures() == data.figures()
+    following, same = data.next_batch(), resumed.next_batch()
+    assert (following[PAIRS] == same[PAIRS]).all() and (following["obs"]["state"] == same["obs"]["state"]).all()
 
     equal = [[replace(episode, reward=0.5) for episode in group] for group in groups]
     with pytest.raises(NoPreferences, match="no episode was better than another"):
@@ -271,12 +283,8 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_fold
     assert not torch.allclose(weights(before), weights(after))
 
 
-def test_recorded_episodes_of_one_goal_can_be_compared(policy_folder, shop, tmp_path):
-    folder = tmp_path / "groups"
-    with TrajectoryWriter(folder) as writer:
-        for goal in range(4):
-            for episode in group_of(shop, goal, 3):
-                writer.append(episode)
+def test_recorded_episodes_of_one_goal_can_be_compared(policy_folder, trajectories, tmp_path):
+    folder = trajectories / "groups"
     config = dpo(policy_folder, folder, imitation_weight=0.5).training(
         pairing="trajectory", train_batch_size_per_learner=2
     )
@@ -352,16 +360,12 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
 
 def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_folder, trajectories, tmp_path):
     last = {}
-    for weight in (1e-6, 10.0):
+    for name, kl, imitation_weight in (("near", 10.0, 1e-6), ("imitating", 1e-6, 10.0)):
         config = ppo(policy_folder, shop_folder, workers=1)
-        config.training(kl_weight=weight, imitation_weight=1e-6, trajectories=str(trajectories))
-        last[weight] = train(tmp_path / str(weight), config, 3, every=100).rows[-1]
-    assert 0 <= last[10.0]["learners/kl"] < last[1e-6]["learners/kl"]
-    config = ppo(policy_folder, shop_folder, workers=1)
-    config.training(imitation_weight=10.0, trajectories=str(trajectories))
-    imitating = train(tmp_path / "imitating", config, 3, every=100).rows[-1]
-    assert imitating["learners/imitation_loss"] < last[1e-6]["learners/imitation_loss"]
-    assert "learners/kl" not in imitating
+        config.training(kl_weight=kl, imitation_weight=imitation_weight, trajectories=str(trajectories))
+        last[name] = train(tmp_path / name, config, 3, every=100).rows[-1]
+    assert 0 <= last["near"]["learners/kl"] < last["imitating"]["learners/kl"]
+    assert last["imitating"]["learners/imitation_loss"] < last["near"]["learners/imitation_loss"]
     for training, message in (
         ({"kl_weight": -0.5}, "kl_weight is -0.5"),
         ({"imitation_weight": 1.0}, "needs demonstrations"),
@@ -455,6 +459,13 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
         assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
         assert spread[:10] == alone
         assert {outcome.steps for outcome in pool.play("rule", goals)} == {3}
+        pairs = [(goal, draw) for goal in range(9) for draw in range(5)]
+        episodes = list(pool.trajectories(policy_folder, pairs, seed=3))
+        assert [episode.goal_index for episode in episodes] == [goal for goal, _ in pairs]
+        assert [episode.reward for episode in episodes[::5]] == [outcome.reward for outcome in spread[:9]]
+        assert len({episode.steps for episode in episodes[:5]}) > 1
+        # Begun anywhere, they are the same: what a job that was killed goes on with.
+        assert list(pool.trajectories(policy_folder, pairs[7:], seed=3)) == episodes[7:]
     with pytest.raises(ClusterError, match=r"CPU: 99 needed"):
         RolloutPool(shop_folder, num_workers=99)
     with pytest.raises(UserError, match="0 rollout workers"):

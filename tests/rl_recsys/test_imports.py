@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import asdict
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ from rl_recsys.trajectories.record import Step
 from rl_recsys.trajectories.text_pages import ObservationError, read_text_page
 from tests.conftest import RECORDED, SHARED
 
+PRICE = re.compile(r"^\$[\d.]+( to \$[\d.]+)? ")
 WORDS = ("shirt", "a red lamp", "tea", "nothing-has-this-word")
 
 
@@ -99,12 +101,27 @@ def imitation_record(shop: Shop, steps: list[Step]) -> dict:
 
 
 def test_the_imitation_file_is_read_from_its_texts(shop):
-    steps = walk(shop, 7)
-    record = json.loads(json.dumps(imitation_record(shop, steps)))
-    found = imitation_trajectory(record, source="human", author="file", reward=1.0)
-    assert words_of(found.steps) == words_of(steps)
-    assert (found.source, found.reward, found.goal_index) == ("human", 1.0, -1)
-    assert found.goal["instruction_text"] == steps[0].state[0]
+    ends = set()
+    for seed in range(60):
+        steps = walk(shop, seed)
+        titles = [[PRICE.sub("", text) for text in step.choices] for step in steps]
+        if any(len(set(shown)) < len(shown) for shown in titles):
+            continue  # equal titles name the last product that has one, as in the baseline
+        record = json.loads(json.dumps(imitation_record(shop, steps)))
+        found = imitation_trajectory(record, source="human", author="file", reward=1.0)
+        assert words_of(found.steps) == words_of(steps)
+        assert found.done == (steps[-1].actions[steps[-1].chosen] == "click[buy now]")
+        assert (found.source, found.reward, found.goal_index) == ("human", float(found.done), -1)
+        assert found.goal["instruction_text"] == steps[0].state[0]
+        known = imitation_trajectory(record, source="human", author="file", reward=1.0, shop=shop)
+        assert shop.goal(known.goal_index).instruction_text == steps[0].state[0]
+        ends.add(found.done)
+        if len(ends) == 2:
+            break
+    assert ends == {True, False}
+    with pytest.raises(ImportedSessionError, match="not a line of the imitation file"):
+        short = record | {"action_idxs": record["action_idxs"][:-1]}
+        imitation_trajectory(short, source="human", author="file", reward=1.0)
     with pytest.raises(ImportedSessionError, match="no button of the page"):
         wrong = record | {"available_actions": [["click[no such button]"] * 99] * len(steps)}
         imitation_trajectory(wrong, source="human", author="file", reward=1.0)
@@ -173,6 +190,8 @@ def test_what_cannot_be_inferred_is_named(shop):
     pages = site_log(shop, 0, steps)
     with pytest.raises(ImportedSessionError, match="pages 1 and 2: no single action leads from index and item_page"):
         logged_actions([pages[0], pages[2]])
+    with pytest.raises(ImportedSessionError, match="not a site's log: KeyError"):
+        logged_trajectory(shop, [pages[0], pages[1], pages[2] | {"content": {}}], source="human", author="log")
     with pytest.raises(ImportedSessionError, match="no page with a goal"):
         logged_trajectory(shop, [{"page": "index"}], source="human", author="log")
     pages[1]["content"]["search_result_asins"].append("ELSEWHERE")
@@ -197,3 +216,19 @@ def test_the_real_logs_and_recordings_are_read(webshop):
     broken = recorded[0] | {"steps": [recorded[0]["steps"][0] | {"observation": "WebShop\n"}]}
     with pytest.raises(ImportedSessionError, match="shows something else, step 0: line 2"):
         recorded_trajectory(webshop, broken, source="policy", author="agent")
+
+
+def test_a_choice_beyond_those_of_a_long_page_is_taken_and_not_kept(shop):
+    goal = next(index for index in range(shop.goal_count) if len(shop.product(shop.goal(index).asin).options) > 1)
+    asin = shop.goal(goal).asin
+    session = shop.session(goal)
+    product = shop.product(asin)
+    option = next(iter(product.options.values()))[-1]
+    session.step(f"search[{product.title}]")
+    followed = follow(session, [f"click[{asin.lower()}]", f"click[{option}]", "click[nowhere]", "click[buy now]"])
+    assert followed.unlisted == ("click[nowhere]",) and not followed.beyond
+    few = shop.session(goal)
+    few.step(f"search[{product.title}]")
+    followed = follow(few, [f"click[{asin.lower()}]", f"click[{option}]", "click[buy now]"], max_choices=6)
+    assert f"click[{option}]" in followed.beyond and not followed.unlisted
+    assert few.done and option in few.options.values()
