@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from algorithms.cluster import connect, require
+from algorithms.cluster import connect, quiet, require
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
@@ -74,6 +74,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
     fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
     policy_config(config.policy)
+    quiet()
     try:
         config.validate()  # here: when it builds, RLlib takes a setting of -1 for one that was not given
     except ValueError as error:
