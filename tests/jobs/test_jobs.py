@@ -37,15 +37,39 @@ def job(name: str, *flags: object, check: bool = True, **options) -> subprocess.
     return run
 
 
+def main_of(name: str, capsys):
+    """A job's ``main`` in this process, which saves its imports: called with its flags it returns what it printed."""
+    module = job_module(name)
+
+    def run(*flags: object) -> str:
+        module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
+        return capsys.readouterr().out
+
+    return run
+
+
+def job_module(name: str):
+    """A job's script as a module."""
+    spec = importlib.util.spec_from_file_location(f"job_{name}", ROOT / "jobs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.mark.parametrize("name", JOBS)
-def test_help_explains_every_flag(name):
-    of = ["shop"] if name == "benchmark" else []  # what it measures is named first
-    shown = job(name, *of, "--help", env=os.environ | {"COLUMNS": "200"}).stdout
-    assert "--out" in shown and "usage" in shown
-    text = " ".join(shown.replace("│", " ").partition("options")[2].split())
-    flags = re.findall(r"(--[a-z-]+) (\S+) (.*?)\((?:default|required)", text)
-    assert len(flags) >= 3
-    assert not [flag for flag, _, explanation in flags if len(explanation) < 10]
+def test_help_explains_every_flag(name, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    module = job_module(name)
+    for kind in module.KINDS.values() if name == "benchmark" else (module.Arguments,):
+        with pytest.raises(SystemExit):
+            tyro.cli(kind, args=["--help"], description=module.__doc__)
+        shown = capsys.readouterr().out
+        assert "--out" in shown and "usage" in shown
+        text = " ".join(shown.replace("│", " ").partition("options")[2].split())
+        flags = re.findall(r"(--[a-z-]+) (\S+) (.*?)\((?:default|required)", text)
+        assert len(flags) >= 3
+        assert not [flag for flag, _, explanation in flags if len(explanation) < 10]
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +112,17 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
         ),
     ],
 )
-def test_a_missing_folder_is_named_in_one_line(tmp_path, shop_folder, policy_folder, name, flags, message):
+def test_a_missing_folder_is_named(tmp_path, shop_folder, policy_folder, ray_session, capsys, name, flags, message):
     places = {"SHOP": shop_folder, "POLICY": policy_folder, "RUN": policy_folder.parent}
     flags = [places.get(flag, flag) for flag in flags]
-    run = job(name, *flags, "--out", tmp_path / "out", check=False)
+    with pytest.raises(UserError, match=re.escape(message)):
+        main_of(name, capsys)(*flags, "--out", tmp_path / "out")
+
+
+def test_an_error_is_one_line_of_the_command(tmp_path):
+    run = job("evaluate", "--shop", "nowhere", "--out", tmp_path / "out", check=False)
     assert run.returncode == 1
-    assert "error: " in run.stderr and message in run.stderr
+    assert "error: " in run.stderr and "no shop here" in run.stderr
     assert "Traceback" not in run.stderr
 
 
@@ -232,20 +261,6 @@ def test_a_submitted_job_trains_and_shows_in_the_dashboard(
     with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
         jobs = json.load(answer)
     assert any(f"jobs/{name}.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
-
-
-def main_of(name: str, capsys):
-    """A job's ``main`` in this process, which saves its imports: called with its flags it returns what it printed."""
-    spec = importlib.util.spec_from_file_location(f"job_{name}", ROOT / "jobs" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-
-    def run(*flags: object) -> str:
-        module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
-        return capsys.readouterr().out
-
-    return run
 
 
 def test_generated_trajectories_are_collected_and_gone_on_with(
