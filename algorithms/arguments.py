@@ -13,6 +13,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from algorithms.cluster import connect, quiet, require
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
+from algorithms.rollouts import SEED_STRIDE
 from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
@@ -22,7 +23,6 @@ from rl_recsys.shop import shared_shop
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
 INCIDENTAL = ("num_gpus", "checkpoint_every", "evaluate_every", "evaluation_goals")
-SEED_STRIDE = 1_000_003
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 

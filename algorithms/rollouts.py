@@ -7,7 +7,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from rl_recsys.trajectories.record import Trajectory
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
 LOADED = "loaded"  # the policy that a worker was given as weights
-SEED_STRIDE = 1_000_003  # between the seeds of two passes over the goals: no seed of another run
+SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
 
 @ray.remote
@@ -180,7 +179,7 @@ class RolloutPool:
         """What a worker's method returns for one chunk of goals after the other."""
         name = RULE if str(policy) == RULE else str(Path(policy).resolve())
         rest = iter(goals)
-        chunks = iter(lambda: list(islice(rest, CHUNK)), [])
+        chunks = iter(lambda: list(itertools.islice(rest, CHUNK)), [])
         idle, pending = list(self._workers), {}
         done: dict[int, list] = {}
         started = wanted = 0

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from policies.choice_model import ChoiceModel, Encoded, decision_encoder
-from policies.episodes import policy_episodes
+from policies.episodes import SESSIONS_AT_ONCE, policy_episodes
 from rl_recsys.measure import Figure, in_child
 from rl_recsys.shop import Shop
 
@@ -56,14 +55,14 @@ def measure_play(policy: str, shop: str, goals: int) -> dict:
         start = time.perf_counter()
         outcomes = list(policy_episodes(model, encoder, opened, played, greedy=True, at_once=at_once))
         seconds = time.perf_counter() - start
-        return sum(outcome.steps for outcome in outcomes) / seconds, sorted(outcomes, key=lambda one: one.goal)
+        return sum(outcome.steps for outcome in outcomes) / seconds, outcomes
 
     opened.search("shirt")  # Java
-    fast = [play(ChoiceModel.from_pretrained(policy), 16) for _ in range(PLAY_REPEATS)]
+    fast = [play(ChoiceModel.from_pretrained(policy), SESSIONS_AT_ONCE) for _ in range(PLAY_REPEATS)]
     slow, alike = play(OneByOneModel.from_pretrained(policy), 1)
     return {
         "fast": [rate for rate, _ in fast],
         "slow": slow,
         "steps": sum(outcome.steps for outcome in alike),
-        "different": int(np.sum([one != other for one, other in zip(fast[0][1], alike, strict=True)])),
+        "different": sum(one != other for one, other in zip(fast[0][1], alike, strict=True)),
     }
