@@ -53,7 +53,7 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     margin = (time.perf_counter() - start) / sum(len(batch[PAIRS]) for batch in pairs)
     pages = [whole.next_batch() for _ in range(UPDATES + WARM)]
     model = ChoiceModel.from_pretrained(policy).train()
-    freeze(model.encoder, 0)
+    freeze(model.encoder.bert, 0)
     frozen = reference.model
 
     def margins(of: ChoiceModel, batch: dict[str, Any]) -> torch.Tensor:
@@ -84,8 +84,7 @@ def measure_updates(policy: str, trajectories: str) -> dict:
 
 def _forgetful(model: ChoiceModel) -> ChoiceModel:
     """The naive form keeps no encodings."""
-    model._cache.clear()
-    model._cached_tokens = 0
+    model.encoder.forget()
     return model
 
 

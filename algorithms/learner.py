@@ -24,7 +24,7 @@ class ChoiceLearner(TorchLearner):
         """Register one optimizer for the encoder and one for the head."""
         module = self._module[module_id].unwrapped()
         model = module.model
-        freeze(model.encoder, config.learner_config_dict[FROZEN_LAYERS])
+        freeze(model.encoder.bert, config.learner_config_dict[FROZEN_LAYERS])
         factor = config.learner_config_dict[HEAD_RATE]
         encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
         head = [*model.scorer.parameters(), *module.value_head.parameters()]
@@ -39,10 +39,10 @@ class ChoiceLearner(TorchLearner):
                 )
 
 
-def freeze(encoder: torch.nn.Module, layers: int) -> None:
+def freeze(bert: torch.nn.Module, layers: int) -> None:
     """Keep the embeddings and the first ``layers`` layers of a BERT as they are; with 0 nothing is frozen."""
     if layers:
-        for part in (encoder.embeddings, *encoder.encoder.layer[:layers]):
+        for part in (bert.embeddings, *bert.encoder.layer[:layers]):
             part.requires_grad_(False)
 
 

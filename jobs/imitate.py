@@ -30,6 +30,8 @@ class Arguments(TrainingArguments):
     """Adam's rate for the encoder at the start; it falls to a tenth."""
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
+    apart_layers: int | None = None
+    """Layers of a fresh policy's encoder that read each segment of a state by itself; by default half of them."""
     policy: Path | None = None
     """Policy folder to start from, instead of a fresh head on --encoder."""
     minimum_reward: float = 1.0
@@ -46,7 +48,7 @@ def main(arguments: Arguments) -> None:
     if start is None:
         start = arguments.out / "start"
         torch.manual_seed(arguments.seed)
-        model = ChoiceModel.from_encoder(arguments.encoder)
+        model = ChoiceModel.from_encoder(arguments.encoder, apart_layers=arguments.apart_layers)
         model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
     config = configure(ImitationConfig(), arguments, start).training(
         trajectories=str(arguments.trajectories.resolve()),

@@ -10,28 +10,32 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from policies.choice_model import ChoiceModel, Encoded, decision_encoder
+from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import SESSIONS_AT_ONCE, policy_episodes
+from policies.text_encoder import Encoded, TextEncoder
 from rl_recsys.measure import Figure, in_child
 from rl_recsys.shop import Shop
 
 PLAY_REPEATS = 3
 
 
-class OneByOneModel(ChoiceModel):
-    """Encodes each text that it is given, padded to the longest, and keeps nothing: what the caches are compared with.
+def one_by_one(model: ChoiceModel) -> ChoiceModel:
+    """The model with an encoder that reads each text it is given, and keeps nothing: what keeping is compared with.
 
     WebShop's choice model pads to fixed lengths besides; that is not held against it here.
     """
+    of = model.encoder
+    model.encoder = _ForgetfulEncoder(of.bert, apart_layers=of.apart_layers, begin=of.begin, end=of.end)
+    return model
 
-    def encode(self, ids: Tensor) -> Encoded:
-        """The encodings of texts given as padded token ids [N, L]."""
-        mask = ids != 0
-        lengths = mask.sum(-1)
-        longest = int(lengths.max())
-        ids, mask = ids[:, :longest].long(), mask[:, :longest]
-        hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return Encoded.of(hidden[mask], lengths.cumsum(0) - lengths, lengths)
+
+class _ForgetfulEncoder(TextEncoder):
+    def forward(self, ids: Tensor) -> Encoded:
+        """The encodings of texts given as padded token ids [N, L]: of every row anew."""
+        lengths = (ids != 0).sum(-1)
+        self.forget()
+        found = self.read([row[:length] for row, length in zip(ids.cpu().numpy(), lengths.tolist(), strict=True)])
+        return Encoded.of(torch.cat(found), lengths.cumsum(0) - lengths, lengths)
 
 
 def policy_figures(policy: Path, shop: Path, goals: int) -> Iterator[Figure]:
@@ -59,7 +63,7 @@ def measure_play(policy: str, shop: str, goals: int) -> dict:
 
     opened.search("shirt")  # Java
     fast = [play(ChoiceModel.from_pretrained(policy), SESSIONS_AT_ONCE) for _ in range(PLAY_REPEATS)]
-    slow, alike = play(OneByOneModel.from_pretrained(policy), 1)
+    slow, alike = play(one_by_one(ChoiceModel.from_pretrained(policy)), 1)
     return {
         "fast": [rate for rate, _ in fast],
         "slow": slow,

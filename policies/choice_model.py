@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.encoders import blank_encoder, encoder_folder, load_encoder
+from policies.text_encoder import Encoded, TextEncoder, token_places
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.errors import UserError
@@ -23,8 +23,6 @@ from rl_recsys.files import whole_folder
 
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
-ENCODE_TOKENS = 4096  # padded tokens one encoder call reads at most
-CACHED_TOKENS = 150_000  # whose encodings are kept between calls without gradient: 230 MB of MiniLM's
 
 
 class PolicyError(UserError):
@@ -33,10 +31,12 @@ class PolicyError(UserError):
 
 @dataclass(frozen=True)
 class ChoiceConfig:
-    """The architecture. ``encoder`` is a BertConfig's mapping; ``begin`` and ``end`` are the ids of [CLS] and [SEP];
+    """The architecture. ``encoder`` is a BertConfig's mapping; ``apart_layers``: how many of its layers, from the
+    embeddings up, read each segment of a state by itself; ``begin`` and ``end`` are the ids of [CLS] and [SEP];
     ``width`` is the interaction's, in features."""
 
     encoder: dict
+    apart_layers: int
     begin: int
     end: int
     shape: dict[str, int] = field(default_factory=lambda: asdict(EncodingShape()))
@@ -55,19 +55,26 @@ class ChoiceModel(nn.Module):
     def __init__(self, config: ChoiceConfig, encoder: nn.Module | None = None):
         super().__init__()
         self.config = config
-        self.encoder = blank_encoder(config.encoder) if encoder is None else encoder
-        hidden = self.encoder.config.hidden_size
+        bert = blank_encoder(config.encoder) if encoder is None else encoder
+        self.encoder = TextEncoder(bert, apart_layers=config.apart_layers, begin=config.begin, end=config.end)
+        hidden = self.encoder.hidden_size
         self.scorer = _Interaction(hidden, config)
         self.value_head = nn.Sequential(nn.Linear(hidden, config.width), nn.Tanh(), nn.Linear(config.width, 1))
-        self._cache: dict[bytes, Tensor] = {}
-        self._cached_tokens, self._cache_version = 0, -1
 
     @classmethod
-    def from_encoder(cls, name: str, shape: EncodingShape = EncodingShape(), *, width: int = 128) -> ChoiceModel:
-        """A model on a pretrained encoder ("minilm", a folder or a hub name) with a fresh head."""
+    def from_encoder(
+        cls, name: str, shape: EncodingShape = EncodingShape(), *, apart_layers: int | None = None, width: int = 128
+    ) -> ChoiceModel:
+        """A model on a pretrained encoder ("minilm", a folder or a hub name) with a fresh head.
+
+        ``apart_layers`` is by default half of the encoder's layers.
+        """
         folder = encoder_folder(name)
         encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
-        return cls(ChoiceConfig(encoder.config.to_diff_dict(), texts.begin, texts.end, asdict(shape), width), encoder)
+        if apart_layers is None:
+            apart_layers = encoder.config.num_hidden_layers // 2
+        config = ChoiceConfig(encoder.config.to_diff_dict(), apart_layers, texts.begin, texts.end, asdict(shape), width)
+        return cls(config, encoder)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """(logits [B, A], pooled states [B, H]) of a ``DecisionEncoder``'s arrays, stacked.
@@ -75,14 +82,14 @@ class ChoiceModel(nn.Module):
         Logits are float32 and ``MASKED`` where the mask is 0. The observation may also have "positions" [B, A], the
         actions' places on the page, where only some of a page's actions are given.
         """
-        states = self.encode(observation["state"])
+        states = self.encoder(observation["state"])
         available = observation["mask"].bool()
         rows, columns = available.nonzero(as_tuple=True)
         logits = torch.full(available.shape, MASKED, dtype=torch.float32, device=available.device)
         if len(rows):
             given = observation.get("positions")
             positions = columns if given is None else given[rows, columns].long()
-            texts = self.encode(observation["actions"][rows, columns])
+            texts = self.encoder(observation["actions"][rows, columns])
             regions = _regions(observation["state"], self.config)
             kinds = observation["kinds"][rows, columns].long()
             scored = self.scorer(states, regions, texts, rows, positions, kinds)
@@ -92,67 +99,6 @@ class ChoiceModel(nn.Module):
     def value(self, pooled: Tensor) -> Tensor:
         """State values [B] of pooled states [B, H]."""
         return self.value_head(pooled).squeeze(-1).float()
-
-    def encode(self, ids: Tensor) -> Encoded:
-        """The encodings of texts given as padded token ids [N, L].
-
-        Actions recur, and so do the states of several episodes of one goal: equal texts are encoded once, and without
-        gradient their encodings are kept until the weights change.
-        """
-        padded = ids.cpu().numpy()
-        lengths = (padded != 0).sum(-1)
-        keys = [row[:length].tobytes() for row, length in zip(padded, lengths, strict=True)]
-        first = {key: position for position, key in reversed(list(enumerate(keys)))}
-        places = {key: place for place, key in enumerate(first)}
-        rows = list(first.values())
-        if torch.is_grad_enabled():
-            unique = self._encode(padded[rows], lengths[rows], ids.device)
-        else:
-            unique = self._encode_cached(list(first), padded[rows], lengths[rows], ids.device)
-        which = torch.tensor([places[key] for key in keys], device=ids.device)
-        return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
-
-    def _encode(self, padded: np.ndarray, lengths: np.ndarray, device: torch.device) -> Encoded:
-        """Encode rows in chunks of like length, so that little is spent on padding."""
-        order = np.argsort(lengths, kind="stable")
-        sizes = lengths[order]
-        tokens, start = [], 0
-        while start < len(order):
-            end = start + 1
-            limit = 2 * max(8, sizes[start])
-            while end < len(order) and sizes[end] <= limit and (end + 1 - start) * sizes[end] <= ENCODE_TOKENS:
-                end += 1
-            ids = torch.as_tensor(padded[order[start:end], : max(1, sizes[end - 1])], device=device).long()
-            mask = ids != 0
-            hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-            tokens.append(hidden[mask])
-            start = end
-        starts = np.empty_like(lengths)
-        starts[order] = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        return Encoded.of(
-            torch.cat(tokens), torch.as_tensor(starts, device=device), torch.as_tensor(lengths, device=device)
-        )
-
-    def _encode_cached(
-        self, keys: list[bytes], padded: np.ndarray, lengths: np.ndarray, device: torch.device
-    ) -> Encoded:
-        version = sum(parameter._version for parameter in self.encoder.parameters())
-        if version != self._cache_version:
-            self._cache, self._cached_tokens, self._cache_version = {}, 0, version
-        # What is taken goes to the end: the front is what was not asked for the longest.
-        found = [self._cache.pop(key, None) for key in keys]
-        missing = [row for row, tokens in enumerate(found) if tokens is None]
-        if missing:
-            fresh = self._encode(padded[missing], lengths[missing], device)
-            for place, row in enumerate(missing):
-                first = int(fresh.starts[place])
-                found[row] = fresh.tokens[first : first + int(lengths[row])].clone()
-                self._cached_tokens += int(lengths[row])
-        self._cache.update(zip(keys, found, strict=True))
-        while self._cached_tokens > CACHED_TOKENS:
-            self._cached_tokens -= len(self._cache.pop(next(iter(self._cache))))
-        starts = torch.as_tensor(np.concatenate([[0], np.cumsum(lengths)[:-1]]), device=device)
-        return Encoded.of(torch.cat(found), starts, torch.as_tensor(lengths, device=device))
 
     def save_pretrained(self, folder: str | Path, *, tokenizer: str | Path, training: Mapping | None = None) -> None:
         """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.
@@ -203,36 +149,6 @@ def decision_encoder(folder: str | Path) -> DecisionEncoder:
     """The encoder of decisions that a policy folder was trained with."""
     shape = EncodingShape(**read_policy_file(Path(folder), CONFIG_FILE)["shape"])
     return DecisionEncoder(folder, shape)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Texts as their tokens' encodings, one after the other without padding.
-
-    tokens [T, H]; starts [N] and lengths [N] say where each text's tokens are (texts may share them); means [N, H] are
-    the averages over a text's tokens but the first and the last, which are markers.
-    """
-
-    tokens: Tensor
-    starts: Tensor
-    lengths: Tensor
-    means: Tensor
-
-    @classmethod
-    def of(cls, tokens: Tensor, starts: Tensor, lengths: Tensor) -> Encoded:
-        """Texts that share no tokens; computes the means."""
-        index, owner, inside = token_places(starts, lengths)
-        inner = (inside > 0) & (inside < lengths[owner] - 1)
-        sums = tokens.new_zeros(len(starts), tokens.shape[-1]).index_add(0, owner[inner], tokens[index[inner]])
-        return cls(tokens, starts, lengths, sums / (lengths - 2).clamp(min=1).unsqueeze(-1))
-
-
-def token_places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For every token of texts: its row in ``Encoded.tokens``, the text it belongs to, and its place in the text."""
-    owner = torch.repeat_interleave(torch.arange(len(starts), device=starts.device), lengths)
-    before = lengths.cumsum(0) - lengths
-    inside = torch.arange(len(owner), device=starts.device) - before[owner]
-    return starts[owner] + inside, owner, inside
 
 
 def _regions(state_ids: Tensor, config: ChoiceConfig) -> tuple[Tensor, Tensor]:

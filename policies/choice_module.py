@@ -45,7 +45,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         observation = batch[Columns.OBS]
         mask = observation["mask"]
         logits = torch.where(mask.bool(), 0.0, MASKED)
-        pooled = logits.new_zeros(len(mask), self.model.encoder.config.hidden_size)
+        pooled = logits.new_zeros(len(mask), self.model.encoder.hidden_size)
         open_rows = (mask.sum(-1) > 1).nonzero().squeeze(-1)
         if len(open_rows):
             rows = {key: value[open_rows] for key, value in observation.items()}
@@ -72,7 +72,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         rows = missing.nonzero().squeeze(-1)
         with torch.no_grad():
             for chunk in rows.split(VALUE_ROWS) if len(rows) else ():
-                pooled[chunk] = self.model.encode(batch[Columns.OBS]["state"][chunk]).means
+                pooled[chunk] = self.model.encoder(batch[Columns.OBS]["state"][chunk]).means
             return self._value(pooled)
 
     def _value(self, pooled: Tensor) -> Tensor:

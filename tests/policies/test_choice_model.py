@@ -62,9 +62,9 @@ def test_scoring_without_gradient_uses_the_cache_until_the_weights_change(policy
     expected = model(observation)[0].detach()
     with torch.no_grad():
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
-        kept = len(model._cache)
+        kept = len(model.encoder._texts._tensors)
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
-        assert len(model._cache) == kept > 0
+        assert len(model.encoder._texts._tensors) == kept > 0
         for parameter in model.encoder.parameters():
             parameter.mul_(1.1)
         changed = model(observation)[0]
@@ -191,10 +191,10 @@ def test_the_rllib_module_computes_what_the_model_does(model, observation):
     torch.testing.assert_close(values, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_values_are_of_what_the_rollout_encoded(model, observation):
+def test_values_are_of_what_the_rollout_encoded(model, observation, monkeypatch):
     module = build_module(model)
     encoded = []
-    module.model.encode = lambda ids: encoded.append(len(ids))
+    monkeypatch.setattr(module.model.encoder, "forward", lambda ids: encoded.append(len(ids)))
     kept = torch.ones(len(observation["mask"]), 32)
     module.compute_values({"obs": observation, "embeddings": kept, "loss_mask": kept[:, 0] > 0})
     assert not encoded

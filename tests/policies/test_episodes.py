@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from policies.benchmark import OneByOneModel, measure_play
+from policies.benchmark import measure_play, one_by_one
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes, policy_trajectories
 
@@ -13,7 +13,7 @@ def test_the_caches_change_no_choice(policy_folder, shop_folder):
 
 def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop):
     model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
-    slow = OneByOneModel.from_pretrained(policy_folder)
+    slow = one_by_one(ChoiceModel.from_pretrained(policy_folder))
     goals = [3, 4, 3, 5]
     for greedy in (True, False):
         together = list(policy_episodes(model, encoder, shop, goals, greedy=greedy))
