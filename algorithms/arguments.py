@@ -12,7 +12,7 @@ import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from algorithms.cluster import connect, quiet, require
-from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
+from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, Precision
 from algorithms.rollouts import SEED_STRIDE
 from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
@@ -39,18 +39,28 @@ class TrainingArguments:
     """Decides the order of data, goals and draws."""
     num_workers: int = 2
     """Rollout processes, each with a shop and a core of its own."""
+    num_learners: int = 1
+    """Learner processes, each with a batch of its own; one without a GPU learns in the driver."""
     num_gpus: float = 0
-    """GPUs of the learner; 0 trains on the CPU."""
+    """GPUs of each learner; 0 trains on the CPU."""
+    precision: Precision = "float32"
+    """Of the forward pass: float16 (with loss scaling) suits a T4, bfloat16 newer GPUs; weights stay float32."""
     iterations: int = 10
     """Iterations in all; an iteration is one line of progress.jsonl."""
     learning_rate: float = 1e-5
     """Adam's rate for the encoder."""
+    warmup: float = 0.0
+    """Share of the run in which the learning rate rises to --learning-rate, in [0, 1)."""
+    final_rate: float = 1.0
+    """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
     head_rate: float = 30.0
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
     frozen_layers: int = 3
     """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
     batch: int = 16
-    """Decisions a gradient step."""
+    """Decisions whose gradient is computed at once."""
+    gather: int = 1
+    """Batches a gradient step, where a large one does not fit in memory."""
     checkpoint_every: int = 5
     """Iterations between checkpoints; a kill loses at most this many."""
     evaluate_every: int = 5
@@ -59,21 +69,38 @@ class TrainingArguments:
     """Training goals played greedily in each of them."""
 
 
-def configure(config: Config, arguments: TrainingArguments, policy: Path) -> Config:
-    """The settings that all algorithms share."""
-    config.training(policy=str(policy.resolve()), lr=arguments.learning_rate)
+def configure(config: Config, arguments: TrainingArguments, policy: Path, *, ticks: int) -> Config:
+    """The settings that all algorithms share. ``ticks``: the run's length in what the algorithm's schedules count."""
+    config.training(policy=str(policy.resolve()), lr=learning_rates(arguments, ticks))
+    several = arguments.num_gpus or arguments.num_learners > 1
     config.learners(
-        num_learners=1 if arguments.num_gpus else 0,  # without a GPU it learns in the driver
+        num_learners=arguments.num_learners if several else 0,  # else it learns in the driver
         num_gpus_per_learner=arguments.num_gpus,
-        learner_config_dict={HEAD_RATE: arguments.head_rate, FROZEN_LAYERS: arguments.frozen_layers},
+        learner_config_dict={
+            HEAD_RATE: arguments.head_rate,
+            FROZEN_LAYERS: arguments.frozen_layers,
+            PRECISION: arguments.precision,
+            GATHERED_BATCHES: arguments.gather,
+        },
     )
+    if several:
+        # A learner of its own trains parameters that not every loss uses (the value head, in imitation and DPO).
+        config.torch_ddp_kwargs = {"find_unused_parameters": True}
     return config.debugging(seed=arguments.seed, log_level="ERROR")
+
+
+def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]]:
+    """The encoder's learning rate as RLlib's schedule: [tick, rate] pairs, linear in between."""
+    peak, rise = arguments.learning_rate, round(arguments.warmup * ticks)
+    start = [[0, peak / 100], [rise, peak]] if rise else [[0, peak]]
+    return [*start, [ticks, peak * arguments.final_rate]]
 
 
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
     fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
     policy_config(config.policy)
+    _check(arguments)
     quiet()
     try:
         config.validate()  # here: when it builds, RLlib takes a setting of -1 for one that was not given
@@ -101,6 +128,17 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
         evaluation=evaluation,
     )
+
+
+def _check(arguments: TrainingArguments) -> None:
+    """Raise ``UserError`` for flags that no run can have."""
+    for name in ("iterations", "batch", "gather", "num_learners", "checkpoint_every"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}, it must be at least 1")
+    if not 0 <= arguments.warmup < 1:
+        raise UserError(f"--warmup is {arguments.warmup}, it must be in [0, 1)")
+    if arguments.final_rate < 0:
+        raise UserError(f"--final-rate is {arguments.final_rate}, it must not be negative")
 
 
 def _evaluation(arguments: TrainingArguments, policy: str):

@@ -27,6 +27,7 @@ from algorithms.preferences import (
     Reference,
 )
 from algorithms.rollouts import RolloutPool
+from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.choice_module import load_module_state, module_state
 from rl_recsys.shop import shared_shop
@@ -224,7 +225,7 @@ class DPO(OfflineAlgorithm):
         waited = self._groups.waited if self._groups else 0.0
         super().training_step()
         if self._groups is not None:
-            self.metrics.log_value((TIMERS, "rollout_wait"), self._groups.waited - waited, window=1)
+            self.metrics.log_value((TIMERS, ROLLOUT_WAIT_TIMER), self._groups.waited - waited, reduce="sum")
         self._publish()
         every = self.config.refresh_reference_every
         if every and (self.iteration + 1) % every == 0:

@@ -1,31 +1,55 @@
-"""What the learners of all three algorithms share: the optimizers of a pretrained encoder and a fresh head."""
+"""What the learners of all three algorithms share: optimizers, precision, and gradients gathered over batches."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
-LEARNER_DEFAULTS = {HEAD_RATE: 30.0, FROZEN_LAYERS: 0}
+PRECISION, GATHERED_BATCHES = "precision", "gathered_batches"
+LEARNER_DEFAULTS = {HEAD_RATE: 30.0, FROZEN_LAYERS: 0, PRECISION: "float32", GATHERED_BATCHES: 1}
+
+
+def learner_settings(config: AlgorithmConfig) -> dict[str, Any]:
+    """``learner_config_dict`` with the defaults of what it does not name."""
+    return LEARNER_DEFAULTS | config.learner_config_dict
 
 
 class ChoiceLearner(TorchLearner):
     """Adam with the config's learning rate for the encoder and a multiple of it for the head.
 
     A fresh head at an encoder's learning rate hardly learns; an encoder at a head's forgets what it was trained for.
-    ``learner_config_dict``: ``head_learning_rate_factor``, and ``frozen_layers``: how many of the encoder's layers,
-    from the embeddings up, stay as they are (0: all are trained).
+    ``learner_config_dict``: ``head_learning_rate_factor``; ``frozen_layers``: how many of the encoder's layers,
+    from the embeddings up, stay as they are (0: all are trained); ``precision`` of the forward pass, weights and
+    gradients being float32; ``gathered_batches``: how many batches' gradients make one step.
+
+    Gradients are clipped as they are: float16's loss scale is taken out before. (RLlib clips what is still scaled, and
+    its scaler, stepped once for each of two optimizers, takes the scale out of the second one's gradients twice.) A
+    step whose gradients are not finite is skipped and counted.
     """
+
+    def build(self) -> None:
+        """RLlib's learner with this precision."""
+        super().build()
+        settings = learner_settings(self.config)
+        precision = getattr(torch, settings[PRECISION])
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision is torch.float16)
+        self._gather, self._gathered = settings[GATHERED_BATCHES], 0
+        for module_id, _ in self.module.items():
+            self.module[module_id].unwrapped().precision = precision
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Register one optimizer for the encoder and one for the head."""
         module = self._module[module_id].unwrapped()
         model = module.model
-        freeze(model.encoder.bert, config.learner_config_dict[FROZEN_LAYERS])
-        factor = config.learner_config_dict[HEAD_RATE]
+        freeze(model.encoder.bert, learner_settings(config)[FROZEN_LAYERS])
+        factor = learner_settings(config)[HEAD_RATE]
         encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
         head = [*model.scorer.parameters(), *module.value_head.parameters()]
         for name, parameters, rate in (("encoder", encoder, 1.0), ("head", head, factor)):
@@ -37,6 +61,63 @@ class ChoiceLearner(TorchLearner):
                     params=parameters,
                     lr_or_lr_schedule=_scaled(config.lr, rate),
                 )
+
+    def compute_gradients(self, loss_per_module: dict[str, torch.Tensor], **kwargs: Any) -> dict[Any, torch.Tensor]:
+        """Add the loss's gradient to what is gathered; returns the mean over batches once they are enough, else {}."""
+        if not self._gathered:
+            for optimizer in self._optimizer_parameters:
+                optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(sum(loss_per_module.values())).backward()
+        self._gathered += 1
+        return self._take_gathered() if self._gathered == self._gather else {}
+
+    def postprocess_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> dict[Any, torch.Tensor]:
+        """Clip, as the config says, what is there."""
+        return super().postprocess_gradients(gradients_dict) if gradients_dict else {}
+
+    def apply_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> None:
+        """One step of both optimizers, or none where a gradient is not finite."""
+        if not gradients_dict:
+            return
+        for key, gradient in gradients_dict.items():
+            self._params[key].grad = gradient
+        found = [gradient for gradient in gradients_dict.values() if gradient is not None]
+        finite = bool(torch.stack([gradient.isfinite().all() for gradient in found]).all())
+        if finite:
+            for optimizer in self._optimizer_parameters:
+                self._scaler.step(optimizer)
+        self._scaler.update()
+        for module_id, _ in self.module.items():
+            self.metrics.log_value((module_id, "skipped_updates"), int(not finite), reduce="lifetime_sum")
+            if self._scaler.is_enabled():
+                self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), window=1)
+
+    def step_with_what_is_gathered(self) -> None:
+        """Make the step that fewer batches than usual have gathered for, if there are any."""
+        if self._gathered:
+            self.apply_gradients(self.postprocess_gradients(self._take_gathered()))
+
+    def _take_gathered(self) -> dict[Any, torch.Tensor]:
+        for optimizer in self._optimizer_parameters:
+            if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+                self._scaler.unscale_(optimizer)
+        gradients = {key: parameter.grad for key, parameter in self._params.items()}
+        if self._gathered > 1:
+            for gradient in gradients.values():
+                if gradient is not None:
+                    gradient.div_(self._gathered)
+        self._gathered = 0
+        return gradients
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state and the loss scale."""
+        return super().get_state(*args, **kwargs) | {"loss_scaler": self._scaler.state_dict()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        super().set_state(state)
+        if state.get("loss_scaler"):
+            self._scaler.load_state_dict(state["loss_scaler"])
 
 
 def freeze(bert: torch.nn.Module, layers: int) -> None:

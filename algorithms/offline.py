@@ -24,7 +24,8 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import TRAINING_ITERATION
 
-from algorithms.learner import LEARNER_DEFAULTS
+from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
+from algorithms.seconds import count_seconds
 from algorithms.spaces import policy_config, space_from_policy, start_from_policy
 from policies.choice_model import ChoiceModel
 from policies.choice_module import module_spec
@@ -214,22 +215,30 @@ class OfflineAlgorithm(Algorithm):
     def setup(self, config: OfflineConfig) -> None:
         """Build the learners with the policy's weights and find what is learnt from."""
         super().setup(config)
+        count_seconds(self.metrics)
         self.source = self.batch_source(start_from_policy(self))
 
     def training_step(self) -> None:
-        """``updates_per_iteration`` updates, a batch each."""
-        for _ in range(self.config.updates_per_iteration):
-            with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
-                columns = self.source.next_batch()
-                decisions = len(columns[Columns.OBS]["state"])
-                batch = MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=decisions)
-                self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, decisions, reduce="lifetime_sum")
-            with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-                seen = self.metrics.peek(NUM_ENV_STEPS_SAMPLED_LIFETIME)
-                results = self.learner_group.update(batch=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: seen})
-                self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        """``updates_per_iteration`` gradient steps, of ``gathered_batches`` batches for each learner."""
+        gathered = learner_settings(self.config)[GATHERED_BATCHES]
+        for update in range(self.config.updates_per_iteration):
+            # Schedules go by updates: how many decisions a batch has is not known before.
+            timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.iteration * self.config.updates_per_iteration + update}
+            for _ in range(gathered):
+                with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
+                    batches = [self._next_batch() for _ in range(max(1, self.config.num_learners))]
+                with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+                    data = {"batches": batches} if self.config.num_learners else {"batch": batches[0]}
+                    results = self.learner_group.update(**data, timesteps=timesteps)
+                    self.metrics.aggregate(results, key=LEARNER_RESULTS)
         for name, value in self.source.figures().items():
             self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
+
+    def _next_batch(self) -> MultiAgentBatch:
+        columns = self.source.next_batch()
+        decisions = len(columns[Columns.OBS]["state"])
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, decisions, reduce="lifetime_sum")
+        return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=decisions)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and the position in the data."""

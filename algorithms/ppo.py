@@ -25,6 +25,7 @@ from algorithms.imitation import Demonstrations
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
 from algorithms.offline import open_steps
+from algorithms.seconds import count_seconds
 from algorithms.spaces import policy_config, space_from_policy, start_from_policy
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
@@ -123,7 +124,12 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         columns = self._demonstrations.next_batch()
         observation = {key: torch.as_tensor(value, device=self.device) for key, value in columns[Columns.OBS].items()}
         taken = torch.as_tensor(columns[Columns.ACTIONS], device=self.device)
-        return imitation_loss(module.model(observation)[0], taken)
+        return imitation_loss(module.forward_train({Columns.OBS: observation})[Columns.ACTION_DIST_INPUTS], taken)
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """The last minibatches of an iteration are learnt from in it."""
+        self.step_with_what_is_gathered()
+        super().after_gradient_based_update(timesteps=timesteps)
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The minibatch's loss."""
@@ -310,6 +316,7 @@ class PPO(RLlibPPO):
                     f"{config.trajectories}: no trajectory has a reward of at least {config.minimum_reward}"
                 )
         super().setup(config)
+        count_seconds(self.metrics)
         start_from_policy(self)
         self._sync()
 

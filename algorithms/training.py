@@ -15,7 +15,9 @@ import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.utils.metrics import TIMERS
 
+from algorithms.seconds import parts_of, shares
 from algorithms.spaces import policy_config
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_policy_file
 from policies.choice_module import load_module_state
@@ -105,6 +107,8 @@ class TrainingRun:
             summary = self._write_policy(algorithm, iterations)
         finally:
             algorithm.stop()
+        split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
+        print(f"{self.folder}: {format_seconds(self.seconds)} of training: {split}", flush=True)
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the policy is written; 300 MB each
         return summary
 
@@ -164,6 +168,7 @@ class TrainingRun:
             "iterations": iterations,
             "training_seconds": round(self.seconds, 1),
             "total_training_seconds": round(before + self.seconds, 1),  # with those of the policy it started from
+            "shares_of_time": shares(self.rows),
             "settings": self.settings,
         }
         current_model(algorithm).save_pretrained(
@@ -181,8 +186,8 @@ def current_model(algorithm: Algorithm) -> ChoiceModel:
 
 def flatten(result: Mapping) -> dict[str, float]:
     """The figures of an RLlib result that a run keeps, under names like "learners/dpo_loss"."""
-    kept = {}
-    for section, prefix in (("learners", "learners"), ("env_runners", "rollouts"), ("timers", "timers")):
+    kept = parts_of(result.get(TIMERS, {}))
+    for section, prefix in (("learners", "learners"), ("env_runners", "rollouts")):
         values = result.get(section, {})
         values = values.get(DEFAULT_MODULE_ID, {}) if section == "learners" else values
         for name, value in values.items():

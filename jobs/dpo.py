@@ -58,7 +58,9 @@ class Arguments(TrainingArguments):
 
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
-    config = configure(DPOConfig(), arguments, arguments.policy).training(
+    config = configure(
+        DPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * arguments.updates
+    ).training(
         trajectories=str(arguments.trajectories.resolve()) if arguments.trajectories else None,
         preferences=arguments.preferences,
         pairing=arguments.pairing,

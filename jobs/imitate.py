@@ -27,7 +27,9 @@ class Arguments(TrainingArguments):
     iterations: int = 30
     """Iterations in all; an iteration is one line of progress.jsonl."""
     learning_rate: float = 3e-5
-    """Adam's rate for the encoder at the start; it falls to a tenth."""
+    """Adam's rate for the encoder."""
+    final_rate: float = 0.1
+    """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
     apart_layers: int | None = None
@@ -50,22 +52,16 @@ def main(arguments: Arguments) -> None:
         torch.manual_seed(arguments.seed)
         model = ChoiceModel.from_encoder(arguments.encoder, apart_layers=arguments.apart_layers)
         model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
-    config = configure(ImitationConfig(), arguments, start).training(
+    config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
         trajectories=str(arguments.trajectories.resolve()),
         minimum_reward=arguments.minimum_reward,
         maximum_trajectories=arguments.maximum_trajectories,
         updates_per_iteration=arguments.updates,
         train_batch_size_per_learner=arguments.batch,
-        lr=[[0, arguments.learning_rate], [total_decisions(arguments), arguments.learning_rate / 10]],
     )
     shown = {"learners/imitation_loss": "loss {:.3f}", "learners/agreement": "agreement {:.1%}"}
     run(config, arguments, shown)
     print(f"policy: {arguments.out / 'policy'}")
-
-
-def total_decisions(arguments: Arguments) -> int:
-    """How many decisions the whole run sees; the learning rate falls to a tenth over them."""
-    return arguments.iterations * arguments.updates * arguments.batch
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     register_with_ray()
     policy = str(arguments.policy.resolve())
-    config = configure(PPOConfig(), arguments, arguments.policy)
+    config = configure(PPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * arguments.rollout_steps)
     config.environment(
         env_config={
             "shop": str(arguments.shop.resolve()),

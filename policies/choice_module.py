@@ -22,9 +22,13 @@ VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a w
 class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     """Wraps a ``ChoiceModel``; ``model_config["architecture"]`` is its ``ChoiceConfig`` as a mapping.
 
+    ``precision`` is what the learner's forward pass computes in; logits and values are float32 in any case.
+
     The weights are blank until a state is set: ``module_state`` gives that of a policy. So nothing assumes that an
     environment runner's node has the policy's folder.
     """
+
+    precision = torch.float32
 
     def setup(self) -> None:
         """Build the model (RLlib calls this; the constructor stays its own)."""
@@ -53,8 +57,11 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        logits, pooled = self.model(batch[Columns.OBS])
-        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
+        observation = batch[Columns.OBS]
+        lower = self.precision is not torch.float32
+        with torch.autocast(observation["mask"].device.type, dtype=self.precision, enabled=lower):
+            logits, pooled = self.model(observation)
+        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled.float()}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Values [B]: of ``embeddings`` where given, with gradient.
@@ -92,7 +99,7 @@ def module_state(model: ChoiceModel) -> dict[str, np.ndarray]:
 
 def load_module_state(model: ChoiceModel, state: dict[str, np.ndarray | Tensor]) -> None:
     """The inverse of ``module_state``: copy a ``ChoiceModule``'s state into ``model``."""
-    model.load_state_dict({name: torch.as_tensor(state[_module_name(name)]) for name in model.state_dict()})
+    model.load_state_dict({name: torch.tensor(np.asarray(state[_module_name(name)])) for name in model.state_dict()})
 
 
 def _module_name(name: str) -> str:

@@ -275,7 +275,7 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_fold
     )  # fmt: skip
     run = train(tmp_path / "run", config, 3, every=2)
     last = run.rows[-1]
-    assert last["timers/rollout_wait"] >= 0
+    assert last["seconds/waiting for rollouts"] >= 0
     assert 0 < last["learners/unequal_share"] <= 1
     assert ("learners/tied_share" in last) == mixed
     assert 0 <= last["learners/group_success"] < 1
