@@ -27,14 +27,17 @@ class _Quiet(logging.Filter):
         return not _NOISE.search(record.getMessage())
 
 
+_QUIET = _Quiet()
+
+
 def quiet() -> None:
     """Leave out the log lines of ``_NOISE`` in this process; runs in the driver and in every worker."""
     for name in ("ray", "ray.rllib", "ray.tune", "gymnasium"):
         logger = logging.getLogger(name)
-        logger.addFilter(_Quiet())
+        logger.addFilter(_QUIET)  # once, however often it is added
         logger.setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers + logging.getLogger("ray").handlers:
-        handler.addFilter(_Quiet())
+        handler.addFilter(_QUIET)
     os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning")
 
 

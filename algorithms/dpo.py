@@ -10,9 +10,10 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.utils.metrics import TIMERS
 from torch import Tensor
 
+from algorithms.configuration import refuse_negative, set_given
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss, imitation_loss
-from algorithms.offline import BatchSource, OfflineAlgorithm, OfflineConfig, open_steps
+from algorithms.offline import OfflineAlgorithm, OfflineConfig, open_steps
 from algorithms.preferences import (
     PAIR,
     PAIRS,
@@ -22,9 +23,11 @@ from algorithms.preferences import (
     MixedPreferences,
     OutcomePreferences,
     Pairing,
+    PreferenceSource,
     RecordedGroups,
     RecordedPreferences,
     Reference,
+    Ties,
 )
 from algorithms.rollouts import RolloutPool
 from algorithms.seconds import ROLLOUT_WAIT_TIMER
@@ -100,6 +103,7 @@ class DPOConfig(OfflineConfig):
         self.imitation_weight = 0.0
         self.preferences: Preferences = "recorded"
         self.pairing: Pairing = "decision"
+        self.ties: Ties = "skip"
         self.shop: str | None = None
         self.group_size, self.rollout_workers, self.rollout_gpus = 8, 2, 0.0
         self.refresh_reference_every = 0
@@ -112,6 +116,7 @@ class DPOConfig(OfflineConfig):
         imitation_weight: float = NotProvided,
         preferences: Preferences = NotProvided,
         pairing: Pairing = NotProvided,
+        ties: Ties = NotProvided,
         shop: str = NotProvided,
         group_size: int = NotProvided,
         rollout_workers: int = NotProvided,
@@ -122,27 +127,27 @@ class DPOConfig(OfflineConfig):
         """``beta`` > 0, typically 0.5 to 2 for single actions; ``label_smoothing`` in [0, 0.5).
 
         ``imitation_weight`` >= 0; with 0 only the two actions of a pair are encoded, and updates are faster.
-        ``train_batch_size_per_learner`` counts pairs. For rollouts: the ``shop`` folder, ``group_size`` episodes of
-        each goal, ``rollout_workers`` processes that share ``rollout_gpus``. ``refresh_reference_every``: iterations
-        after which the current policy becomes the reference; 0 keeps the one that the run starts from.
+        ``train_batch_size_per_learner`` counts pairs. ``ties``: what becomes of a recorded action that the reference
+        draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``shop`` folder,
+        ``group_size`` episodes of each goal, ``rollout_workers`` processes that share ``rollout_gpus``.
+        ``refresh_reference_every``: iterations after which the current policy becomes the reference; 0 keeps the one
+        that the run starts from.
         """
         super().training(**kwargs)
-        given = {
-            "beta": beta,
-            "label_smoothing": label_smoothing,
-            "imitation_weight": imitation_weight,
-            "preferences": preferences,
-            "pairing": pairing,
-            "shop": shop,
-            "group_size": group_size,
-            "rollout_workers": rollout_workers,
-            "rollout_gpus": rollout_gpus,
-            "refresh_reference_every": refresh_reference_every,
-        }
-        for name, value in given.items():
-            if value is not NotProvided:
-                setattr(self, name, value)
-        return self
+        return set_given(
+            self,
+            beta=beta,
+            label_smoothing=label_smoothing,
+            imitation_weight=imitation_weight,
+            preferences=preferences,
+            pairing=pairing,
+            ties=ties,
+            shop=shop,
+            group_size=group_size,
+            rollout_workers=rollout_workers,
+            rollout_gpus=rollout_gpus,
+            refresh_reference_every=refresh_reference_every,
+        )
 
     def validate(self) -> None:
         """Raises ValueError for a number outside its range."""
@@ -151,9 +156,8 @@ class DPOConfig(OfflineConfig):
             self._value_error(f"beta is {self.beta}, it must be greater than 0")
         if not 0 <= self.label_smoothing < 0.5:
             self._value_error(f"label_smoothing is {self.label_smoothing}, it must be in [0, 0.5)")
-        if self.imitation_weight < 0:
-            self._value_error(f"imitation_weight is {self.imitation_weight}, it must not be negative")
-        for name, known in (("preferences", Preferences), ("pairing", Pairing)):
+        refuse_negative(self, "imitation_weight", "refresh_reference_every")
+        for name, known in (("preferences", Preferences), ("pairing", Pairing), ("ties", Ties)):
             if getattr(self, name) not in get_args(known):
                 self._value_error(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
         if self.preferences != "recorded" and not self.shop:
@@ -179,7 +183,7 @@ class DPO(OfflineAlgorithm):
         """A ``DPOConfig``."""
         return DPOConfig()
 
-    def batch_source(self, model: ChoiceModel) -> BatchSource:
+    def batch_source(self, model: ChoiceModel) -> PreferenceSource:
         """The preferences that the config names, against the frozen policy that the run starts from."""
         config = self.config
         self._reference = Reference(model, decision_encoder(config.policy))
@@ -196,12 +200,12 @@ class DPO(OfflineAlgorithm):
             sources.append(self._outcomes(self._groups))
         return MixedPreferences(*sources) if len(sources) > 1 else sources[0]
 
-    def _recorded(self) -> BatchSource:
+    def _recorded(self) -> PreferenceSource:
         """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""
         if self.config.pairing == "trajectory":
             return self._outcomes(RecordedGroups(self.recorded_trajectories(0.0), seed=self.config.seed or 0))
         episodes = [lasting_steps(trajectory.steps) for trajectory in self.recorded_trajectories()]
-        return RecordedPreferences(open_steps(episodes), self._reference, **self._of_batches())
+        return RecordedPreferences(open_steps(episodes), self._reference, ties=self.config.ties, **self._of_batches())
 
     def _outcomes(self, groups: Any) -> OutcomePreferences:
         return OutcomePreferences(groups, self._reference, pairing=self.config.pairing, **self._of_batches())

@@ -24,6 +24,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import TRAINING_ITERATION
 
+from algorithms.configuration import set_given
 from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
 from algorithms.seconds import count_seconds
 from algorithms.spaces import policy_config, space_from_policy, start_from_policy
@@ -155,17 +156,14 @@ class OfflineConfig(AlgorithmConfig):
         ``updates_per_iteration``: gradient steps an iteration. ``train_batch_size_per_learner`` counts decisions.
         """
         super().training(**kwargs)
-        given = {
-            "policy": policy,
-            "trajectories": trajectories,
-            "minimum_reward": minimum_reward,
-            "maximum_trajectories": maximum_trajectories,
-            "updates_per_iteration": updates_per_iteration,
-        }
-        for name, value in given.items():
-            if value is not NotProvided:
-                setattr(self, name, value)
-        return self
+        return set_given(
+            self,
+            policy=policy,
+            trajectories=trajectories,
+            minimum_reward=minimum_reward,
+            maximum_trajectories=maximum_trajectories,
+            updates_per_iteration=updates_per_iteration,
+        )
 
     def validate(self) -> None:
         """Raises ValueError where the policy or the trajectories are not named."""

@@ -21,6 +21,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
+from algorithms.configuration import refuse_negative, set_given
 from algorithms.imitation import Demonstrations
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
@@ -266,25 +267,20 @@ class PPOConfig(RLlibPPOConfig):
         ``trajectories`` with at least ``minimum_reward``.
         """
         super().training(**kwargs)
-        given = {
-            "policy": policy,
-            "kl_weight": kl_weight,
-            "imitation_weight": imitation_weight,
-            "trajectories": trajectories,
-            "minimum_reward": minimum_reward,
-        }
-        for name, value in given.items():
-            if value is not NotProvided:
-                setattr(self, name, value)
-        return self
+        return set_given(
+            self,
+            policy=policy,
+            kl_weight=kl_weight,
+            imitation_weight=imitation_weight,
+            trajectories=trajectories,
+            minimum_reward=minimum_reward,
+        )
 
     def validate(self) -> None:
         """Raises ValueError where the policy is not named, or a weight cannot be."""
         if not self.policy:
             self._value_error("policy is not set: .training(policy=FOLDER)")
-        for name in ("kl_weight", "imitation_weight"):
-            if getattr(self, name) < 0:
-                self._value_error(f"{name} is {getattr(self, name)}, it must not be negative")
+        refuse_negative(self, "kl_weight", "imitation_weight")
         if self.imitation_weight and not self.trajectories:
             self._value_error("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
         space_from_policy(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -25,6 +26,7 @@ from rl_recsys.trajectories.preferences import (
 from rl_recsys.trajectories.record import Step, Trajectory
 
 Pairing = Literal["decision", "trajectory"]
+Ties = Literal["skip", "resample"]
 
 # Columns of pairs of actions of one page, a row a pair.
 PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected action
@@ -106,11 +108,20 @@ def trajectory_columns(reference: Reference, pairs: Sequence[tuple[list[Step], l
     }
 
 
-class RecordedPreferences(DecisionData):
+class PreferenceSource(BatchSource):
+    """Batches of pairs with what the reference makes of them."""
+
+    @abstractmethod
+    def reference_changed(self) -> None:
+        """Forget what the reference, which has other weights now, made of what is to come."""
+
+
+class RecordedPreferences(DecisionData, PreferenceSource):
     """Recorded decisions: the taken action is preferred, the rejected one is what the frozen reference draws.
 
-    Where it draws the taken action the decision gives no pair (a tie) this epoch; draws are new each epoch. The
-    reference scores a decision once, when it first comes up: a short run never scores what it does not use.
+    Where it draws the taken action (a tie), the decision gives no pair this epoch ("skip"), or the reference draws
+    again among the others ("resample"); draws are new each epoch. The reference scores a decision once, when it first
+    comes up: a short run never scores what it does not use.
     """
 
     def __init__(
@@ -120,9 +131,11 @@ class RecordedPreferences(DecisionData):
         *,
         pairs: int,
         whole_pages: bool = False,
+        ties: Ties = "skip",
         seed: int = 0,
     ):
         super().__init__(episodes, reference.encoder, batch_size=pairs, seed=seed)
+        self._ties = ties
         self._wanted, self._whole_pages, self._seed = pairs, whole_pages, seed
         self._reference = reference
         self._logits = np.full((len(self.steps), reference.encoder.shape.choices), MASKED, np.float32)
@@ -148,17 +161,22 @@ class RecordedPreferences(DecisionData):
                 self._logits[missing] = self._reference.logits([self.steps[row] for row in missing])
                 self._scored[missing] = True
             rng = np.random.default_rng((self._seed, self.batches.epoch, int(rows[0])))
+            taken = np.array([self.steps[row].chosen for row in rows])
             drawn = sample_actions(self._logits[rows], rng)
-            untied = [(row, int(action)) for row, action in zip(rows, drawn, strict=True)
-                      if action != self.steps[row].chosen]  # fmt: skip
-            found += untied
-            self.drawn, self.tied = self.drawn + len(rows), self.tied + len(rows) - len(untied)
+            tied = drawn == taken
+            self.drawn, self.tied = self.drawn + len(rows), self.tied + int(tied.sum())
+            if self._ties == "resample" and tied.any():
+                others = self._logits[rows[tied]]
+                others[np.arange(len(others)), taken[tied]] = -np.inf
+                drawn[tied] = sample_actions(others, rng)
+            kept = drawn != taken
+            found += zip(rows[kept], drawn[kept].tolist(), strict=True)
         preferences = [Preference(self.steps[row], action) for row, action in found]
         logits = self._logits[[row for row, _ in found]]
         return decision_columns(self._reference, preferences, whole_pages=self._whole_pages, logits=logits)
 
     def figures(self) -> dict[str, float]:
-        """The share of draws that gave no pair."""
+        """The share of draws that were the recorded action."""
         return {"tied_share": self.tied / max(self.drawn, 1)}
 
 
@@ -172,7 +190,7 @@ class EpisodeGroups(Protocol):
         """Leave out the next ``count``."""
 
 
-class OutcomePreferences(BatchSource):
+class OutcomePreferences(PreferenceSource):
     """Groups of episodes of one goal: what a better one did against what a worse one did.
 
     By "decision": the actions by which they left a place that both came to. By "trajectory": all their decisions from
@@ -285,10 +303,10 @@ class RecordedGroups:
             next(self._endless)
 
 
-class MixedPreferences(BatchSource):
+class MixedPreferences(PreferenceSource):
     """Batches of several sources in turn."""
 
-    def __init__(self, *sources: BatchSource):
+    def __init__(self, *sources: PreferenceSource):
         self._sources, self._turn = sources, 0
 
     def reference_changed(self) -> None:

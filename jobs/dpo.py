@@ -15,7 +15,7 @@ import tyro
 
 from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.dpo import DPOConfig, Preferences
-from algorithms.preferences import Pairing
+from algorithms.preferences import Pairing, Ties
 from rl_recsys.errors import plain_errors
 
 
@@ -38,6 +38,8 @@ class Arguments(TrainingArguments):
     episodes that the policy plays for one goal, the better against the worse. mixed: a batch of each in turn."""
     pairing: Pairing = "decision"
     """decision: compare actions of one page. trajectory: compare all that two episodes of a goal did."""
+    ties: Ties = "skip"
+    """skip: where the policy draws the recorded action there is no pair this time. resample: it draws again."""
     group_size: int = 8
     """Episodes of each goal that are compared, for rollouts."""
     refresh_reference_every: int = 0
@@ -64,6 +66,7 @@ def main(arguments: Arguments) -> None:
         trajectories=str(arguments.trajectories.resolve()) if arguments.trajectories else None,
         preferences=arguments.preferences,
         pairing=arguments.pairing,
+        ties=arguments.ties,
         shop=str(arguments.shop.resolve()),
         group_size=arguments.group_size,
         rollout_workers=arguments.num_workers,
