@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,12 +24,14 @@ from policies.episodes import (
     policy_trajectories,
     rule_episodes,
 )
+from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import Trajectory
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
+KEPT_POLICIES = 8  # a worker keeps the last it played; an arm of an experiment comes again and again
 LOADED = "loaded"  # the policy that a worker was given as weights
 SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
@@ -41,7 +43,7 @@ class _RolloutWorker:
     def __init__(self, shop: str, device: str):
         torch.set_num_threads(1)
         self._shop, self._device = shared_shop(shop), device
-        self._policy = self._architecture = RULE
+        self._policies: dict[str, tuple[ChoiceModel, DecisionEncoder]] = {}  # those played last at the end
 
     def outcomes(
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
@@ -49,31 +51,34 @@ class _RolloutWorker:
         """The outcomes of these goals, in their order."""
         if policy == RULE:
             return list(rule_episodes(self._shop, goals))
-        self._load(policy)
-        return list(policy_episodes(self._model, self._encoder, self._shop, goals, greedy=greedy, seed=seed))
+        model, encoder = self._policy(policy)
+        return list(policy_episodes(model, encoder, self._shop, goals, draws=draws, greedy=greedy, seed=seed))
 
     def trajectories(
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
     ) -> list[Trajectory]:
         """The episodes of these goals, in their order."""
-        if policy != LOADED:
-            self._load(policy)
+        model, encoder = self._policy(policy)
         played = policy_trajectories(
-            self._model, self._encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed
+            model, encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed
         )
         return list(played)
 
     def load(self, policy: str, state: dict[str, np.ndarray]) -> None:
         """Play ``policy``'s architecture with these weights, a ``ChoiceModule``'s state, as the policy ``LOADED``."""
-        if self._architecture != policy:
-            self._load(policy)
-        load_module_state(self._model, state)
-        self._policy, self._architecture = LOADED, policy
+        if LOADED not in self._policies:
+            self._policies[LOADED] = self._read(policy)
+        load_module_state(self._policies[LOADED][0], state)
 
-    def _load(self, policy: str) -> None:
-        if policy != self._policy:
-            self._model = ChoiceModel.from_pretrained(policy).to(self._device)
-            self._encoder, self._policy, self._architecture = decision_encoder(policy), policy, policy
+    def _policy(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
+        found = self._policies.pop(policy, None) or self._read(policy)
+        self._policies[policy] = found
+        while len(self._policies) > KEPT_POLICIES:
+            del self._policies[next(iter(self._policies))]
+        return found
+
+    def _read(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
+        return ChoiceModel.from_pretrained(policy).to(self._device), decision_encoder(policy)
 
 
 class RolloutGroups:
@@ -147,9 +152,33 @@ class RolloutPool:
         progress: Callable[[int], None] = lambda episodes: None,
     ) -> list[Outcome]:
         """Outcomes of a policy folder (or "rule") on these goals, in their order."""
-        found: list[Outcome] = []
-        for outcomes in self._in_chunks("outcomes", policy, ((goal, 0) for goal in goals), greedy, seed, progress):
-            found += outcomes
+        return self.play_each([(policy, goal, 0) for goal in goals], greedy=greedy, seed=seed, progress=progress)
+
+    def play_each(
+        self,
+        plays: Sequence[tuple[str | Path, int, int]],
+        *,
+        greedy: bool = True,
+        seed: int = 0,
+        progress: Callable[[int], None] = lambda episodes: None,
+    ) -> list[Outcome]:
+        """Outcomes of (policy folder or "rule", goal, draw), in their order.
+
+        Sampled episodes of one goal with different draws differ.
+        """
+        places: dict[str, list[int]] = defaultdict(list)
+        for place, (policy, _, _) in enumerate(plays):
+            places[_name(policy)].append(place)
+        # As many tasks as workers at least, so that none is idle while another plays all.
+        size = max(1, min(CHUNK, -(-len(plays) // len(self._workers))))
+        tasks = [(name, some) for name, found in places.items() for some in _chunks(found, size)]
+        found: list[Outcome | None] = [None] * len(plays)
+        played = self._in_order(
+            "outcomes", ((name, [plays[place][1:] for place in some]) for name, some in tasks), greedy, seed, progress
+        )
+        for (_, some), outcomes in zip(tasks, played, strict=True):
+            for place, outcome in zip(some, outcomes, strict=True):
+                found[place] = outcome
         return found
 
     def trajectories(
@@ -164,29 +193,28 @@ class RolloutPool:
 
         Episodes of one goal with different draws differ. The pairs may be endless: little more is played than taken.
         """
-        for trajectories in self._in_chunks("trajectories", policy, goals, greedy, seed):
+        tasks = ((_name(policy), chunk) for chunk in _chunks(goals, CHUNK))
+        for trajectories in self._in_order("trajectories", tasks, greedy, seed):
             yield from trajectories
 
-    def _in_chunks(
+    def _in_order(
         self,
         method: str,
-        policy: str | Path,
-        goals: Iterable[tuple[int, int]],
+        tasks: Iterable[tuple[str, Sequence[tuple[int, int]]]],
         greedy: bool,
         seed: int,
         progress: Callable[[int], None] = lambda episodes: None,
     ) -> Iterator[list]:
-        """What a worker's method returns for one chunk of goals after the other."""
-        name = RULE if str(policy) == RULE else str(Path(policy).resolve())
-        rest = iter(goals)
-        chunks = iter(lambda: list(itertools.islice(rest, CHUNK)), [])
+        """What a worker's method returns for one task (a policy and its goals with their draws) after the other."""
+        rest = iter(tasks)
         idle, pending = list(self._workers), {}
         done: dict[int, list] = {}
         started = wanted = 0
         while True:
-            while idle and (chunk := next(chunks, None)) is not None:
+            while idle and (task := next(rest, None)) is not None:
                 worker = idle.pop()
-                some, draws = zip(*chunk, strict=True)
+                name, pairs = task
+                some, draws = zip(*pairs, strict=True)
                 pending[getattr(worker, method).remote(name, some, draws, greedy, seed)] = started, worker
                 started += 1
             if not pending:
@@ -215,3 +243,14 @@ class RolloutPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _name(policy: str | Path) -> str:
+    """A policy as workers know it, whatever directory they run in."""
+    return RULE if str(policy) == RULE else str(Path(policy).resolve())
+
+
+def _chunks(items: Iterable, size: int) -> Iterator[list]:
+    """The items in lists of ``size``, the last one shorter; endless items are no trouble."""
+    rest = iter(items)
+    return iter(lambda: list(itertools.islice(rest, size)), [])

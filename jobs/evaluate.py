@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
+from algorithms.arms import arms_of, training_of
 from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
-from policies.choice_model import TRAINING_FILE, read_policy_file
 from policies.episodes import RULE, Outcome
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
@@ -60,14 +59,7 @@ def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
     shop = Shop.open(arguments.shop)
     goals, split = _goals(arguments, shop)
-    arms: dict[str, list[str]] = defaultdict(list)
-    arms[RULE].append(RULE)
-    for policy in arguments.policies:
-        name, separator, folder = policy.partition("=")
-        if not separator:
-            raise UserError(f"--policies {policy!r}: expected NAME=FOLDER")
-        read_policy_file(Path(folder), TRAINING_FILE)
-        arms[name].append(folder)
+    arms = {RULE: [RULE]} | arms_of(arguments.policies)
     connect(num_cpus=arguments.num_workers)
     results = []
     first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
@@ -120,8 +112,7 @@ def _outcomes(
 ) -> list[Outcome]:
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
-    training = {} if name == RULE else read_policy_file(Path(folder), TRAINING_FILE)
-    key = {"policy": folder, "training": training, "mode": mode, "seed": arguments.seed, "goals": goals}
+    key = {"policy": folder, "training": training_of(folder), "mode": mode, "seed": arguments.seed, "goals": goals}
     key = json.loads(json.dumps(key | {"shop": shop.fingerprint}))
     if path.is_file():
         header, *lines = map(json.loads, path.read_text().splitlines())
@@ -136,7 +127,7 @@ def _outcomes(
 
 def _minutes(folder: str) -> float:
     """Training minutes from nothing: the policy's own and those of the one it started from."""
-    return read_policy_file(Path(folder), TRAINING_FILE)["total_training_seconds"] / 60
+    return training_of(folder)["total_training_seconds"] / 60
 
 
 if __name__ == "__main__":

@@ -50,16 +50,18 @@ def policy_episodes(
     goals: Sequence[int],
     *,
     greedy: bool,
+    draws: Sequence[int] | None = None,
     seed: int = 0,
     max_steps: int = MAX_STEPS,
     at_once: int = SESSIONS_AT_ONCE,
 ) -> Iterator[Outcome]:
     """One episode of the model for each goal, in their order. ``greedy`` takes the best action, else they are sampled.
 
-    Each episode draws from its own generator (seed, goal), so the outcome does not depend on which goals are played
-    together or where. ``at_once`` sessions are scored together.
+    Each episode draws from its own generator (seed, goal, draw), so the outcome does not depend on which goals are
+    played together or where. ``draws``: a number for each goal, 0 by default; sampled episodes of one goal with
+    different numbers differ. ``at_once`` sessions are scored together.
     """
-    draws = [0] * len(goals)
+    draws = [0] * len(goals) if draws is None else draws
     for episode, result in _play(model, encoder, shop, goals, draws, greedy, seed, max_steps, at_once, recording=False):
         reward = result.reward if result.done else 0.0
         yield Outcome(episode.goal, reward, episode.choices.steps, result.done, result.reward_parts)
@@ -77,10 +79,7 @@ def policy_trajectories(
     seed: int = 0,
     max_steps: int = MAX_STEPS,
 ) -> Iterator[Trajectory]:
-    """The same episodes with all their steps, by ``author``.
-
-    ``draws``: a number for each goal, 0 by default; episodes of one goal with different numbers draw differently.
-    """
+    """The same episodes with all their steps, by ``author``."""
     draws = [0] * len(goals) if draws is None else draws
     for episode, result in _play(
         model, encoder, shop, goals, draws, greedy, seed, max_steps, SESSIONS_AT_ONCE, recording=True

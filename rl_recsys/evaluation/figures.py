@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,4 +34,29 @@ def learning_curves(
     axes.set_ylim(-3, 100)  # a baseline of 0 is seen beside the axis
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+def running_means(
+    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]], path: Path, label: str, title: str
+) -> None:
+    """A running mean against rollouts: one line an (arm, run), one style an arm."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    arms = list(dict.fromkeys(arm for arm, _ in curves))
+    styles = dict(zip(arms, itertools.cycle(STYLES), strict=False))
+    named = set()
+    for (arm, _), points in curves.items():
+        if not points:
+            continue
+        (color, marker), (rollouts, means) = styles[arm], zip(*points, strict=True)
+        every = max(1, len(points) // 8)
+        name = None if arm in named else arm
+        axes.plot(rollouts, means, color=color, marker=marker, markevery=every, ms=4, lw=1, alpha=0.8, label=name)
+        named.add(arm)
+    axes.set(xlabel="rollouts", ylabel=label, title=title)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
     figure.savefig(path, dpi=150)

@@ -100,18 +100,28 @@ COLUMNS = ("arm", "score", "success % (95 % interval)", "gain, paired", "steps",
 
 def print_table(results: Sequence[ArmResult], title: str) -> None:
     """Print the arms as a table on the terminal."""
-    table = Table(title=title)
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "arm" else "right")
-    for result in results:
-        table.add_row(*cells(result))
-    Console(width=140).print(table)
+    print_rows(COLUMNS, [cells(result) for result in results], title)
 
 
 def markdown_table(results: Sequence[ArmResult]) -> str:
     """The same table in Markdown."""
-    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
-    return "\n".join(lines + [f"| {' | '.join(cells(result))} |" for result in results]) + "\n"
+    return markdown_rows(COLUMNS, [cells(result) for result in results])
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print a table on the terminal; what is named "arm" stands at the left."""
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "arm" else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=140).print(table)
+
+
+def markdown_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
 
 
 def report_json(results: Sequence[ArmResult], context: Mapping) -> dict:

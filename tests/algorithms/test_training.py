@@ -466,6 +466,10 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
         assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
         assert spread[:10] == alone
         assert {outcome.steps for outcome in pool.play("rule", goals)} == {3}
+        mixed = [("rule", 5, 0), (policy_folder, 7, 0), ("rule", 6, 0), (policy_folder, 7, 1), (policy_folder, 8, 0)]
+        each = pool.play_each(mixed, greedy=False, seed=3)
+        assert [outcome.goal for outcome in each] == [5, 7, 6, 7, 8]
+        assert [each[1], each[4]] == spread[7:9] and each[0].steps == each[2].steps == 3
         pairs = [(goal, draw) for goal in range(9) for draw in range(5)]
         episodes = list(pool.trajectories(policy_folder, pairs, seed=3))
         assert [episode.goal_index for episode in episodes] == [goal for goal, _ in pairs]

@@ -1,0 +1,235 @@
+"""Simulated online experiments: Thompson sampling over policies, every rollout one episode of the arm it draws.
+
+    python jobs/thompson.py --shop shops/demo --out runs/demo/thompson \\
+        --policies imitation=runs/demo/seed-0/imitation/policy dpo=runs/demo/seed-0/dpo/policy
+
+A name given several times is one arm trained with several seeds: run k plays the k-th of them. Killed and started again
+with the same flags, it goes on after the last batch that was logged.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from algorithms.arms import arms_of, training_of
+from algorithms.cluster import connect
+from algorithms.rollouts import RolloutPool
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
+from rl_recsys.evaluation.figures import running_means
+from rl_recsys.evaluation.report import markdown_rows, print_rows
+from rl_recsys.evaluation.statistics import wilson_interval
+from rl_recsys.files import write_json, write_text
+from rl_recsys.progress import progress
+from rl_recsys.settings import claim
+from rl_recsys.shop import Shop
+
+COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probability to be the best")
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Thompson sampling over arms."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    policies: tuple[str, ...]
+    """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule" is the rule baseline."""
+    out: Path
+    """Folder for the log of every pull, the table and the pictures."""
+    runs: int = 4
+    """Parallel runs, each with its own posterior."""
+    rollouts: int = 1000
+    """Episodes a run."""
+    objective: Objective = "success"
+    """success: Beta(1, 1) on a reward of exactly 1. score: a normal posterior on the reward."""
+    batch: int = 16
+    """Rollouts a run draws before it sees what the last ones came to."""
+    mode: Literal["greedy", "sampled"] = "sampled"
+    """How policies play: greedy takes the best action (a goal that comes again is played alike), sampled draws."""
+    goals: int = 500
+    """Test goals that are played: the first ones of the goal order."""
+    truth: Path | None = None
+    """results.json of jobs/evaluate.py with the same arms: regret is reckoned from it. By default from all pulls."""
+    seed: int = 0
+    """Decides the draws, the order of the goals and the sampled episodes."""
+    num_workers: int = 2
+    """Rollout processes."""
+    num_gpus: float = 0
+    """GPUs shared by the rollout processes."""
+
+
+def main(arguments: Arguments) -> None:
+    """Play all runs, and write what came of them."""
+    for name in ("runs", "rollouts", "batch", "goals"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} is {getattr(arguments, name)}, it must be at least 1")
+    shop = Shop.open(arguments.shop)
+    goals = list(shop.split("test"))[: arguments.goals]
+    arms = arms_of(arguments.policies)
+    if len(arms) < 2:
+        raise UserError(f"{len(arms)} arm: there is nothing to choose between; name two in --policies")
+    means = _truth(arguments, arms)
+    bandits = [
+        ThompsonRun(
+            list(arms), goals, rollouts=arguments.rollouts, batch=arguments.batch, objective=arguments.objective,
+            seed=arguments.seed, run=run,
+        )
+        for run in range(arguments.runs)
+    ]  # fmt: skip
+    logs = [arguments.out / f"pulls-{run}.jsonl" for run in range(arguments.runs)]
+    incidental = ("out", "num_workers", "num_gpus", "truth")
+    settings = {name: value for name, value in asdict(arguments).items() if name not in incidental}
+    settings |= {"shop_fingerprint": shop.fingerprint, "training": [training_of(f) for a in arms.values() for f in a]}
+    claim(arguments.out, settings, begun=any(path.is_file() for path in logs))
+    for bandit, log in zip(bandits, logs, strict=True):
+        _resume(bandit, log)
+    if not all(bandit.finished for bandit in bandits):
+        connect(num_cpus=arguments.num_workers)
+        with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
+            _play(arguments, pool, arms, bandits, logs)
+    _report(arguments, bandits, means)
+
+
+def _play(
+    arguments: Arguments,
+    pool: RolloutPool,
+    arms: Mapping[str, Sequence[str]],
+    bandits: Sequence[ThompsonRun],
+    logs: Sequence[Path],
+) -> None:
+    """All runs in step: a batch of each is played together, and logged before the next is drawn."""
+    with progress("Thompson sampling", arguments.runs * arguments.rollouts) as task:
+        task.resume(sum(len(bandit.pulls) for bandit in bandits))
+        while under_way := [both for both in zip(bandits, logs, strict=True) if not both[0].finished]:
+            batches = [bandit.batch() for bandit, _ in under_way]
+            plays = [
+                (arms[one.arm][bandit.run % len(arms[one.arm])], one.goal, one.draw)
+                for (bandit, _), batch in zip(under_way, batches, strict=True)
+                for one in batch
+            ]
+            outcomes = iter(pool.play_each(plays, greedy=arguments.mode == "greedy", seed=arguments.seed))
+            for (bandit, log), batch in zip(under_way, batches, strict=True):
+                played = [next(outcomes) for _ in batch]
+                pulls = bandit.observe(batch, [one.reward for one in played], [one.steps for one in played])
+                with open(log, "a", encoding="utf-8") as file:
+                    file.write("".join(json.dumps(asdict(pull) | {"success": pull.success}) + "\n" for pull in pulls))
+                    file.flush()
+                    os.fsync(file.fileno())
+            task.update(sum(len(bandit.pulls) for bandit in bandits), _leader(bandits))
+
+
+def _leader(bandits: Sequence[ThompsonRun]) -> str:
+    shares = [bandit.best_probabilities() for bandit in bandits]
+    mean = {arm: sum(share[arm] for share in shares) / len(shares) for arm in shares[0]}
+    best = max(mean, key=mean.get)
+    return f"{best} is the best with {mean[best]:.0%}"
+
+
+def _resume(bandit: ThompsonRun, log: Path) -> None:
+    """Take up what was logged; a batch that a kill cut short goes from the log and is played again."""
+    if not log.is_file():
+        return
+    lines = log.read_text().splitlines()
+    pulls = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # the line that the kill cut
+            break
+        row.pop("success")
+        pulls.append(Pull(**row))
+    try:
+        used = bandit.resume(pulls)
+    except ValueError as error:
+        raise UserError(f"{log}: not the log of this run ({error}); use another --out") from None
+    if used < len(lines):
+        write_text(log, "".join(line + "\n" for line in lines[:used]))
+
+
+def _truth(arguments: Arguments, arms: Mapping[str, object]) -> dict[str, float] | None:
+    """Each arm's success, or mean reward, by the evaluation named."""
+    if arguments.truth is None:
+        return None
+    try:
+        found = json.loads(arguments.truth.read_text())["arms"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{arguments.truth}: no results of jobs/evaluate.py ({error})") from None
+    by_label = {row["arm"]: row["success"] if arguments.objective == "success" else row["score"] / 100 for row in found}
+    labels = {arm: arm if arm in by_label else f"{arm}, {arguments.mode}" for arm in arms}
+    missing = [label for label in labels.values() if label not in by_label]
+    if missing:
+        raise UserError(f"{arguments.truth} has no arm {', '.join(missing)}; evaluate the same arms in the same mode")
+    return {arm: by_label[label] for arm, label in labels.items()}
+
+
+def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[str, float] | None) -> None:
+    arms = bandits[0].arms
+    pulls = [pull for bandit in bandits for pull in bandit.pulls]
+    value = (lambda pull: pull.success) if arguments.objective == "success" else (lambda pull: pull.reward)
+    by_arm = {arm: [value(pull) for pull in pulls if pull.arm == arm] for arm in arms}
+    source = str(arguments.truth) if means else "the mean of all pulls"
+    means = means or {arm: sum(found) / len(found) if found else 0.0 for arm, found in by_arm.items()}
+    rows, runs = [], []
+    for bandit in bandits:
+        best, intervals = bandit.best_probabilities(), bandit.intervals()
+        found = {}
+        for arm in arms:
+            own = [pull for pull in bandit.pulls if pull.arm == arm]
+            successes = sum(pull.success for pull in own)
+            found[arm] = {
+                "pulls": len(own),
+                "success": successes / len(own) if own else None,
+                "success_interval": wilson_interval(successes, len(own)) if own else None,
+                "score": 100 * sum(pull.reward for pull in own) / len(own) if own else None,
+                "credible_interval": intervals[arm],
+                "best_probability": best[arm],
+            }
+            rows.append(_cells(bandit.run, arm, found[arm]))
+        runs.append({"run": bandit.run, "regret": regret(bandit.pulls, means), "arms": found})
+    lost = ", ".join(f"{run['regret']:.1f}" for run in runs)
+    unit = "successes" if arguments.objective == "success" else "episodes' worth of reward"
+    title = (
+        f"Thompson sampling on {arguments.objective}: {arguments.runs} runs of {arguments.rollouts} rollouts, "
+        f"{arguments.mode}"
+    )
+    note = f"Regret, in {unit}, by {source}: {lost}."
+    print_rows(COLUMNS, rows, title)
+    print(note)
+    write_text(arguments.out / "thompson.md", f"{title}\n\n{markdown_rows(COLUMNS, rows)}\n{note}\n")
+    context = {"command": shlex.join(sys.argv), "title": title, "means": means, "means_from": source}
+    write_json(arguments.out / "thompson.json", context | {"runs": runs})
+    for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
+        means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
+        curves = {(arm, run): found.get(arm, []) for run, found in means_of.items() for arm in arms}
+        with open(arguments.out / f"running_{objective}.csv", "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(("arm", "run", "rollout", label))
+            table.writerows((arm, run, x, round(y, 4)) for (arm, run), points in curves.items() for x, y in points)
+        running_means(curves, arguments.out / f"running_{objective}.png", label, title)
+    print(f"pulls, table and pictures: {arguments.out}")
+
+
+def _cells(run: int, arm: str, found: Mapping) -> list[str]:
+    if not found["pulls"]:
+        return [str(run), arm, "0", "-", "-", f"{found['best_probability']:.1%}"]
+    low, high = (100 * bound for bound in found["success_interval"])
+    return [
+        str(run), arm, str(found["pulls"]), f"{100 * found['success']:.1f} ({low:.1f} to {high:.1f})",
+        f"{found['score']:.1f}", f"{found['best_probability']:.1%}",
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,85 @@
+"""Simulated online experiments as their users run them."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from rl_recsys.errors import UserError
+from tests.jobs.test_jobs import main_of
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture
+def flags(shop_folder, policy_folder):
+    arms = [f"tiny={policy_folder}", f"twin={policy_folder}", "rule"]
+    return ["--shop", shop_folder, "--policies", *arms, "--runs", 2, "--rollouts", 24, "--batch", 5, "--goals", 10]
+
+
+def pulls_of(folder) -> list[dict]:
+    logs = sorted(folder.glob("pulls-*.jsonl"))
+    return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+
+
+def test_every_rollout_is_logged_once_and_a_killed_experiment_goes_on_with_none_lost(flags, tmp_path, capsys):
+    thompson = main_of("thompson", capsys)
+    said = thompson(*flags, "--out", tmp_path / "whole")
+    pulls = pulls_of(tmp_path / "whole")
+    assert [(pull["run"], pull["rollout"]) for pull in pulls] == [(run, n) for run in range(2) for n in range(24)]
+    assert all(set(pull) >= {"arm", "goal", "reward", "success", "posterior", "drawn"} for pull in pulls)
+    found = json.loads((tmp_path / "whole" / "thompson.json").read_text())
+    assert sum(arm["pulls"] for run in found["runs"] for arm in run["arms"].values()) == 48
+    assert "Regret, in successes, by the mean of all pulls" in said and "48 in" in said
+    with open(tmp_path / "whole" / "running_score.csv") as file:
+        assert len(list(csv.DictReader(file))) == 48
+    assert (tmp_path / "whole" / "running_success.png").read_bytes().startswith(b"\x89PNG")
+
+    # As a kill leaves it: one run a batch behind, the other cut within a line.
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
+    for run, kept in enumerate((10, 17)):
+        lines = (tmp_path / "whole" / f"pulls-{run}.jsonl").read_text().splitlines(keepends=True)
+        (killed / f"pulls-{run}.jsonl").write_text("".join(lines[:kept]) + lines[kept][:20])
+    thompson(*flags, "--out", killed)
+    assert pulls_of(killed) == pulls
+    assert "Thompson sampling:" not in thompson(*flags, "--out", killed)  # finished: nothing is played again
+
+
+def test_regret_is_reckoned_from_an_evaluation_of_the_same_arms(flags, tmp_path, capsys):
+    thompson = main_of("thompson", capsys)
+    rows = [("rule", 0.1), ("tiny, sampled", 0.5), ("twin, sampled", 0.3)]
+    truth = tmp_path / "results.json"
+    truth.write_text(json.dumps({"arms": [{"arm": arm, "success": mean, "score": 50.0} for arm, mean in rows]}))
+    thompson(*flags, "--out", tmp_path / "run", "--truth", truth)
+    found = json.loads((tmp_path / "run" / "thompson.json").read_text())
+    for run in found["runs"]:
+        expected = 0.4 * run["arms"]["rule"]["pulls"] + 0.2 * run["arms"]["twin"]["pulls"]
+        assert run["regret"] == pytest.approx(expected)
+    truth.write_text(json.dumps({"arms": [{"arm": "rule", "success": 0.1, "score": 50.0}]}))
+    with pytest.raises(UserError, match=r"has no arm tiny, sampled, twin, sampled"):
+        thompson(*flags, "--out", tmp_path / "run", "--truth", truth)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--policies", "rule"], "1 arm: there is nothing to choose between"),
+        (["--policies", "rule", "nonsense"], "'nonsense': expected NAME=FOLDER"),
+        (["--batch", 0], "--batch is 0, it must be at least 1"),
+    ],
+)
+def test_what_cannot_be_an_experiment_is_named(flags, tmp_path, capsys, changed, message):
+    with pytest.raises(UserError, match=message):
+        main_of("thompson", capsys)(*flags, "--out", tmp_path / "run", *changed)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_log_of_other_settings_is_not_gone_on_with(flags, tmp_path, capsys):
+    thompson = main_of("thompson", capsys)
+    thompson(*flags, "--out", tmp_path / "run")
+    with pytest.raises(UserError, match="rollouts: 24 before, 30 now"):
+        thompson(*flags, "--out", tmp_path / "run", "--rollouts", 30)
