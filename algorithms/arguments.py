@@ -22,7 +22,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
-INCIDENTAL = ("num_gpus", "checkpoint_every", "evaluate_every", "evaluation_goals")
+INCIDENTAL = ("num_gpus", "checkpoint_every", "evaluate_every", "evaluation_goals", "snapshot_minutes")
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 
@@ -67,6 +67,8 @@ class TrainingArguments:
     """Iterations between evaluations for the learning curve; 0 for none."""
     evaluation_goals: int = 50
     """Training goals played greedily in each of them."""
+    snapshot_minutes: tuple[float, ...] = ()
+    """Minutes of training after which the policy is written to snapshots/ as well, to compare runs of equal time."""
 
 
 def configure(config: Config, arguments: TrainingArguments, policy: Path, *, ticks: int) -> Config:
@@ -127,6 +129,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         checkpoint_every=arguments.checkpoint_every,
         headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
         evaluation=evaluation,
+        snapshot_minutes=arguments.snapshot_minutes,
     )
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from rl_recsys.files import write_text
 from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
 
-POLICY, CHECKPOINTS, PROGRESS = "policy", "checkpoints", "progress.jsonl"
+POLICY, CHECKPOINTS, PROGRESS, SNAPSHOTS = "policy", "checkpoints", "progress.jsonl", "snapshots"
 KEPT_CHECKPOINTS = 2
 
 
@@ -81,10 +81,12 @@ class TrainingRun:
         checkpoint_every: int,
         headline: Callable[[dict], str],
         evaluation: Evaluation | None = None,
+        snapshot_minutes: Sequence[float] = (),
     ) -> dict:
         """Train to ``iterations``, from the last checkpoint where there is one, and write the policy.
 
-        ``headline`` makes the progress line of a result. Returns the run's summary, which policy/training.json holds.
+        ``headline`` makes the progress line of a result. After so many minutes of training each, the policy is written
+        to snapshots/ as well. Returns the run's summary, which policy/training.json holds.
         """
         algorithm = config.build_algo()
         with suppress(OSError):
@@ -102,9 +104,10 @@ class TrainingRun:
                     last = iteration == iterations
                     if evaluation and (iteration % evaluation.every == 0 or last):
                         self._evaluate(algorithm, evaluation, iteration)
+                    self._snapshot(algorithm, iteration, snapshot_minutes)
                     if iteration % checkpoint_every == 0 and not last:
                         self._checkpoint(algorithm, iteration)
-            summary = self._write_policy(algorithm, iterations)
+            summary = self._write_policy(algorithm, iterations, self.policy_folder)
         finally:
             algorithm.stop()
         split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
@@ -135,6 +138,12 @@ class TrainingRun:
         self.rows.append(row)
         self._append(row)
 
+    def _snapshot(self, algorithm: Algorithm, iteration: int, minutes: Sequence[float]) -> None:
+        for passed in (one for one in minutes if 60 * one <= self.seconds):
+            folder = snapshot_folder(self.folder, passed)
+            if not folder.exists():
+                self._write_policy(algorithm, iteration, folder)
+
     def _append(self, row: dict) -> None:
         with open(self.folder / PROGRESS, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -161,7 +170,7 @@ class TrainingRun:
         print(f"{self.folder}: goes on after iteration {done} ({format_seconds(self.seconds)} of training)", flush=True)
         return done
 
-    def _write_policy(self, algorithm: Algorithm, iterations: int) -> dict:
+    def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
         before = read_policy_file(Path(algorithm.config.policy), TRAINING_FILE).get("total_training_seconds", 0.0)
         summary = {
             "algorithm": type(algorithm).__name__,
@@ -171,10 +180,13 @@ class TrainingRun:
             "shares_of_time": shares(self.rows),
             "settings": self.settings,
         }
-        current_model(algorithm).save_pretrained(
-            self.policy_folder, tokenizer=algorithm.config.policy, training=summary
-        )
+        current_model(algorithm).save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
         return summary
+
+
+def snapshot_folder(run: str | Path, minutes: float) -> Path:
+    """Where a run's policy after so many minutes of training is."""
+    return Path(run) / SNAPSHOTS / f"{minutes:g}-minutes"
 
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:

@@ -27,7 +27,7 @@ from algorithms.preferences import (
     Reference,
 )
 from algorithms.rollouts import RolloutPool
-from algorithms.training import Evaluation, TrainingRun, current_model
+from algorithms.training import Evaluation, TrainingRun, current_model, snapshot_folder
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
@@ -454,6 +454,21 @@ def test_evaluations_are_rows_of_the_progress(policy_folder, trajectories, tmp_p
     run = train(tmp_path / "run", imitation(policy_folder, trajectories), 3, evaluation=evaluation)
     points = [row["iteration"] for row in run.rows if "evaluation/success" in row]
     assert points == [0, 2, 3]
+
+
+def test_a_policy_is_kept_as_it_was_after_so_many_minutes(policy_folder, trajectories, tmp_path, monkeypatch):
+    a_minute_an_iteration = property(lambda run: 60.0 * sum("seconds" in row for row in run.rows))
+    monkeypatch.setattr(TrainingRun, "seconds", a_minute_an_iteration)
+    config = imitation(policy_folder, trajectories)
+    run = train(tmp_path / "run", config, 4, snapshot_minutes=(2, 3, 9))
+    kept = snapshot_folder(run.folder, 2)
+    assert sorted(one.name for one in kept.parent.iterdir()) == ["2-minutes", "3-minutes"]
+    training = json.loads((kept / "training.json").read_text())
+    assert training["iterations"] == 2 and training["training_seconds"] == 120.0
+    two = train(tmp_path / "two", imitation(policy_folder, trajectories), 2)
+    torch.testing.assert_close(
+        weights(ChoiceModel.from_pretrained(kept)), weights(ChoiceModel.from_pretrained(two.policy_folder))
+    )
 
 
 def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_folder, shop):
