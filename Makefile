@@ -10,7 +10,7 @@ test: $(READY)
 	$(RUN) -m pytest
 
 demo: $(READY)
-	$(RUN) jobs/pipeline.py --out runs/demo
+	$(RUN) jobs/reproduce.py --out runs/demo
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

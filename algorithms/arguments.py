@@ -68,7 +68,8 @@ class TrainingArguments:
     evaluation_goals: int = 50
     """Training goals played greedily in each of them."""
     snapshot_minutes: tuple[float, ...] = ()
-    """Minutes of training after which the policy is written to snapshots/ as well, to compare runs of equal time."""
+    """Minutes of training after which the policy is written to snapshots/ as well (the last one, where the run is
+    shorter), to compare runs of equal time."""
 
 
 def configure(config: Config, arguments: TrainingArguments, policy: Path, *, ticks: int) -> Config:

@@ -88,7 +88,9 @@ class ChoiceLearner(TorchLearner):
                 self._scaler.step(optimizer)
         self._scaler.update()
         for module_id, _ in self.module.items():
-            self.metrics.log_value((module_id, "skipped_updates"), int(not finite), reduce="lifetime_sum")
+            once = 1 / max(1, self.config.num_learners)  # every learner counts, and the counts are added up
+            self.metrics.log_value((module_id, "updates"), once, reduce="lifetime_sum")
+            self.metrics.log_value((module_id, "skipped_updates"), once * (not finite), reduce="lifetime_sum")
             if self._scaler.is_enabled():
                 self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), window=1)
 

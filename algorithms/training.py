@@ -86,7 +86,8 @@ class TrainingRun:
         """Train to ``iterations``, from the last checkpoint where there is one, and write the policy.
 
         ``headline`` makes the progress line of a result. After so many minutes of training each, the policy is written
-        to snapshots/ as well. Returns the run's summary, which policy/training.json holds.
+        to snapshots/ as well: the last one, where the run is shorter. Returns the run's summary, which
+        policy/training.json holds.
         """
         algorithm = config.build_algo()
         with suppress(OSError):
@@ -104,7 +105,7 @@ class TrainingRun:
                     last = iteration == iterations
                     if evaluation and (iteration % evaluation.every == 0 or last):
                         self._evaluate(algorithm, evaluation, iteration)
-                    self._snapshot(algorithm, iteration, snapshot_minutes)
+                    self._snapshot(algorithm, iteration, snapshot_minutes, last=last)
                     if iteration % checkpoint_every == 0 and not last:
                         self._checkpoint(algorithm, iteration)
             summary = self._write_policy(algorithm, iterations, self.policy_folder)
@@ -138,8 +139,8 @@ class TrainingRun:
         self.rows.append(row)
         self._append(row)
 
-    def _snapshot(self, algorithm: Algorithm, iteration: int, minutes: Sequence[float]) -> None:
-        for passed in (one for one in minutes if 60 * one <= self.seconds):
+    def _snapshot(self, algorithm: Algorithm, iteration: int, minutes: Sequence[float], *, last: bool) -> None:
+        for passed in (one for one in minutes if last or 60 * one <= self.seconds):
             folder = snapshot_folder(self.folder, passed)
             if not folder.exists():
                 self._write_policy(algorithm, iteration, folder)

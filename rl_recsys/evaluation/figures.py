@@ -60,3 +60,35 @@ def running_means(
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
+
+
+def by_size(
+    points: Mapping[str, Sequence[tuple[int, float, float, float]]],
+    levels: Mapping[str, tuple[float, float, float]],
+    path: Path,
+    title: str,
+) -> None:
+    """Success % against the number of generated trajectories: points (size, mean, low, high), one line a mode.
+
+    ``levels``: other arms as horizontal lines (mean, low, high) with their intervals as bands.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    styles = itertools.cycle(STYLES)
+    for mode, line in points.items():
+        color, marker = next(styles)
+        sizes, means, lows, highs = zip(*sorted(line), strict=True)
+        errors = [[m - low for m, low in zip(means, lows, strict=True)],
+                  [high - m for m, high in zip(means, highs, strict=True)]]  # fmt: skip
+        axes.errorbar(sizes, means, errors, color=color, marker=marker, ms=6, lw=1.5, capsize=3, label=mode)
+    for (label, (mean, low, high)), dashes in zip(levels.items(), itertools.cycle(("--", ":", "-.")), strict=False):
+        axes.axhline(mean, color="0.35", ls=dashes, lw=1.2, label=label)
+        axes.axhspan(low, high, color="0.5", alpha=0.12)
+    axes.set_xscale("log", base=2)
+    ticks = sorted({size for line in points.values() for size, *_ in line})
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set(xlabel="generated trajectories", ylabel="success %", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)

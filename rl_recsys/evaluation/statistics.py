@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
+from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -24,6 +25,22 @@ def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE)
     middle = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
+    """The exact two-sided p-value that two arms succeed equally often, from pairs of outcomes (McNemar 1947).
+
+    Only the pairs in which just one of them succeeds say anything; without any the p-value is 1.
+
+    >>> round(mcnemar([True] * 8 + [False] * 2, [False] * 10), 4)
+    0.0078
+    """
+    first, second = np.asarray(one, bool).ravel(), np.asarray(other, bool).ravel()
+    if first.shape != second.shape:
+        raise ValueError(f"{first.size} and {second.size} outcomes are no pairs")
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    discordant = only_first + only_second
+    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
 def bootstrap_interval(

@@ -60,9 +60,10 @@ def learn(policy_folder, trajectories):
 def test_gathered_batches_and_several_learners_step_as_one_large_batch_does(learn):
     large, _ = learn(batch=8)
     gathered, row = learn(batch=4, **{GATHERED_BATCHES: 2})
-    shared, _ = learn(batch=4, num_learners=2)
+    shared, row = learn(batch=4, num_learners=2)
+    assert row["learners/updates"] == 3
     fewer, _ = learn(batch=4)
-    assert row["learners/skipped_updates"] == 0
+    assert row["learners/skipped_updates"] == 0 and row["learners/updates"] == 3
     # Adam makes a whole step of a gradient that is nothing but rounding error: few weights may differ.
     apart = [((weights - large).abs() > 1e-4).float().mean().item() for weights in (gathered, shared, fewer)]
     assert max(apart[:2]) < 1e-3 and apart[2] > 0.1

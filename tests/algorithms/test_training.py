@@ -462,7 +462,9 @@ def test_a_policy_is_kept_as_it_was_after_so_many_minutes(policy_folder, traject
     config = imitation(policy_folder, trajectories)
     run = train(tmp_path / "run", config, 4, snapshot_minutes=(2, 3, 9))
     kept = snapshot_folder(run.folder, 2)
-    assert sorted(one.name for one in kept.parent.iterdir()) == ["2-minutes", "3-minutes"]
+    assert sorted(one.name for one in kept.parent.iterdir()) == ["2-minutes", "3-minutes", "9-minutes"]
+    shorter = json.loads((snapshot_folder(run.folder, 9) / "training.json").read_text())
+    assert shorter["iterations"] == 4 and shorter["training_seconds"] == 240.0
     training = json.loads((kept / "training.json").read_text())
     assert training["iterations"] == 2 and training["training_seconds"] == 120.0
     two = train(tmp_path / "two", imitation(policy_folder, trajectories), 2)

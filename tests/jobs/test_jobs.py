@@ -159,30 +159,6 @@ def test_a_killed_job_resumes_with_the_same_command(name, tmp_path, shop_folder,
     assert "this run is finished" in job(name, *flags).stdout
 
 
-def test_the_whole_way(tmp_path, shop_folder, encoder_folder):
-    flags = [
-        "--shop", shop_folder, "--out", tmp_path / "run", "--encoder", encoder_folder, "--seeds", 0,
-        "--trajectories", 20, "--imitation-iterations", 2, "--ppo-iterations", 1, "--ppo-steps", 48,
-        "--dpo-iterations", 2, "--goals", 20, "--frozen-layers", 0, "--evaluate-every", 1, "--evaluation-goals", 4,
-        "--num-workers", 1,
-    ]  # fmt: skip
-    done = job("pipeline", *flags)
-    said = done.stdout
-    assert "[5/5] evaluate" in said
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    arms = {arm["arm"]: arm for arm in results["arms"]}
-    assert list(arms) == ["rule"] + [f"{a}, {m}" for a in ("imitation", "ppo", "dpo") for m in ("greedy", "sampled")]
-    for name, arm in arms.items():
-        assert arm["episodes"] == 20
-        assert 0 <= arm["success_interval"][0] <= arm["success"] <= arm["success_interval"][1] <= 1
-        assert (arm["training_minutes"] > 0) == (name != "rule")
-    assert (tmp_path / "run" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
-    assert "| rule |" in (tmp_path / "run" / "table.md").read_text()
-    # One line of Ray's own core is left: it cannot be turned off (ray-project/ray#53727).
-    noise = [line for line in done.stderr.splitlines() if line.strip() and "core_worker.cc" not in line]
-    assert not noise
-
-
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

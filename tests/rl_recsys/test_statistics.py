@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_recsys.evaluation.report import arm_result, markdown_table
-from rl_recsys.evaluation.statistics import bootstrap_interval, wilson_interval
+from rl_recsys.evaluation.statistics import bootstrap_interval, mcnemar, wilson_interval
 
 
 def test_wilson_against_a_textbook_value():
@@ -66,3 +68,17 @@ def test_a_gain_is_paired_by_goal_and_seed():
     assert "| - |" in markdown_table([arm_result("first", base, base)])
     with pytest.raises(ValueError, match="cannot be paired"):
         arm_result("dpo", better, np.ones((2, 400)), against=base[:1])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
+def test_mcnemar_counts_the_pairs_that_differ(pairs):
+    one, other = [a for a, _ in pairs], [b for _, b in pairs]
+    p = mcnemar(one, other)
+    assert 0 <= p <= 1 and p == mcnemar(other, one)
+    assert p == mcnemar([*one, True, False], [*other, True, False])
+    only = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+    few, all_of = min(only), sum(only)
+    tail = sum(math.comb(all_of, k) for k in range(few + 1)) / 2**all_of
+    assert p == pytest.approx(min(1.0, 2 * tail))
+    with pytest.raises(ValueError, match="no pairs"):
+        mcnemar([True], [])

@@ -1,0 +1,445 @@
+"""Write the report of a study that jobs/reproduce.py ran: report.html, report.md, the figures and their points.
+
+python jobs/report.py --study runs/laptop
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import tyro
+
+from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
+from policies.episodes import RULE, policy_trajectories
+from rl_recsys.decision import ChoiceKind
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
+from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells
+from rl_recsys.evaluation.study import (
+    EQUIVALENT,
+    FAILS,
+    HOLDS,
+    OPEN,
+    PARTS,
+    STUDY,
+    Played,
+    claims,
+    read_evaluation,
+)
+from rl_recsys.evaluation.study_report import (
+    ExampleSession,
+    Picture,
+    Report,
+    SessionStep,
+    Table,
+    write_report,
+)
+from rl_recsys.progress import format_seconds
+from rl_recsys.shop import Shop
+from rl_recsys.stages import DONE
+from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
+
+SESSIONS = 5  # examples of a win, and as many of a loss
+MODES = ("greedy", "sampled")
+PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
+SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
+PAGE_WIDTH = 200  # characters of a page's words in an example
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Write a study's report."""
+
+    study: Path
+    """Folder of a finished study (--out of jobs/reproduce.py)."""
+
+
+def main(arguments: Arguments) -> None:
+    """Read the study, play the examples, write the report."""
+    report = Study(arguments.study).report()
+    write_report(report, arguments.study)
+    for row in report.claims.rows:
+        print(" | ".join(row))
+    print(f"report: {arguments.study / 'report.html'}")
+
+
+class Study:
+    """What a study left in its folder."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        try:
+            self._described = json.loads((folder / STUDY).read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / STUDY}: cannot be read ({error}); jobs/reproduce.py writes it") from None
+        self._settings = self._described["settings"]
+        self._figures = folder / "figures"
+
+    def report(self) -> Report:
+        """Everything the page shows."""
+        self._figures.mkdir(exist_ok=True)
+        shop = self._results("evaluation")["title"]
+        rule = next(arm for arm in self._arms("evaluation") if arm.arm == RULE)
+        n = len(self._settings["seeds"])
+        summary = [
+            f"Shopping agents on {Path(self._settings['shop']).name}: {shop.partition(' of ')[0]}, {n} "
+            f"training{'s' if n > 1 else ''} of each arm, the paper's study (Feng & Feng 2024) with every arm "
+            "measured on the same goals.",
+            f"The demonstrations are {self._source}"
+            + ("." if self._source == "human" else ": no person made them. ")
+            + "All fine-tuned arms start from the imitation policy of their seed and get "
+            f"{self._settings['updates']:,} updates of {self._settings['batch']} pairs or decisions. The rule baseline "
+            f"succeeds on {rule.success:.1%}.",
+            "A success is a reward of exactly 1; score is 100 x the mean reward. Intervals are 95 %: bootstrapped over "
+            "seeds and goals, or Wilson's with one seed.",
+        ]
+        return Report(
+            title="DPO, PPO and generated trajectories: the study repeated",
+            summary=summary,
+            arms=self._arm_table(),
+            claims=self._claim_table(),
+            verdicts=(HOLDS, FAILS, OPEN),
+            pictures=list(self._pictures()),
+            tables=list(self._tables()),
+            sessions=self._sessions(),
+            facts=self._facts(),
+        )
+
+    # What was measured
+
+    def _results(self, name: str) -> dict:
+        path = self._folder / name / "results.json"
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); the study is not finished: jobs/reproduce.py") from None
+
+    def _arms(self, name: str) -> list[ArmResult]:
+        return [ArmResult(**row) for row in self._results(name)["arms"]]
+
+    @cached_property
+    def _played(self) -> dict[tuple[str, str], Played]:
+        return read_evaluation(self._folder / "evaluation")
+
+    @cached_property
+    def _source(self) -> str:
+        first = next(iter(read_trajectories(Path(self._described["demonstrations"]))))
+        return SOURCE_WORDS[first.source]
+
+    @property
+    def _minutes(self) -> list[float]:
+        return list(self._settings["minutes"])
+
+    def _label(self, arm: str) -> str:
+        demonstrations = f"{self._settings['demonstrations']:,} {self._source} demonstrations"
+        if arm.startswith("dpo-size-"):
+            return f"DPO, {arm.removeprefix('dpo-size-')} generated"
+        return {
+            "imitation": f"imitation, {demonstrations}",
+            "ppo": "PPO",
+            "dpo": f"DPO, {demonstrations}",
+            "dpo-generated": f"DPO, {self._settings['generated']} generated",
+            "dpo-on-top": f"DPO, {self._settings['generated']} generated, on top of DPO, demonstrations",
+        }.get(arm, arm)
+
+    def _pretty(self, label: str) -> str:
+        arm, separator, mode = label.rpartition(", ")
+        return f"{self._label(arm)}, {mode}" if separator else self._label(label)
+
+    # Tables
+
+    def _arm_table(self) -> Table:
+        rows = []
+        for result in self._arms("evaluation"):
+            name, *others = cells(result)
+            arm = name.rpartition(", ")[0]
+            updates = [self._last(run, "learners/updates") for run in self._described["arms"].get(arm, ())]
+            made = f"{sum(updates) / len(updates):,.0f}" if updates else "-"
+            rows.append([self._pretty(name), *others, made])
+        caption = (
+            "gain: success above the imitation policy's, on the same goals from the same seed. training minutes: from "
+            "nothing, those of the policy it started from included, evaluations left out"
+            f"; {self._settings['at_once']} trainings ran side by side. updates: of its own training."
+        )
+        return Table("Every arm on the same goals", [*COLUMNS, "updates"], rows, caption)
+
+    def _claim_table(self) -> Table:
+        at_minutes = {minutes: read_evaluation(self._folder / f"minutes-{minutes:g}") for minutes in self._minutes}
+        rows = []
+        for claim in claims(self._played, at_minutes, MODES):
+            name, separator, rest = claim.text.partition(" is better than the imitation")
+            text = f"{self._label(name)} is better than the imitation{rest}" if separator else claim.text
+            rows.append([text, claim.where, claim.verdict, claim.numbers])
+        caption = (
+            "A claim holds, or does not, where the whole 95 % interval of the paired difference is on one side (of "
+            f"{EQUIVALENT:g} points, for 'about as well'). McNemar's exact test pools seeds and goals; goals that "
+            "several seeds play are not independent, so its p is on the small side."
+        )
+        return Table("The paper's claims", ["claim", "where", "verdict", "difference (95 %)"], rows, caption)
+
+    def _tables(self) -> Iterable[Table]:
+        if self._minutes:
+            rows = [
+                [f"{minutes:g}", self._pretty(result.arm), *cells(result)[1:3], cells(result)[-1]]
+                for minutes in self._minutes
+                for result in self._arms(f"minutes-{minutes:g}")
+                if result.arm != RULE
+            ]
+            columns = ["minutes", "arm", *COLUMNS[1:3], "training minutes from nothing"]
+            caption = "The policies after so many minutes of their own training; the last, where it was shorter."
+            yield Table("Equal training time", columns, rows, caption)
+        columns = ["arm", "episodes with a purchase", "type", "attributes", "options", "price"]
+        rows = []
+        for (arm, mode), played in sorted(self._played.items(), key=self._order):
+            parts = played.parts()
+            label = arm if arm == RULE else self._pretty(f"{arm}, {mode}")
+            rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in PARTS)])
+        caption = "Means over the episodes with a purchase, of the parts that the goal has; each is 1 at best."
+        yield Table("Reward parts", columns, rows, caption)
+        yield self._thompson_table()
+        taken = json.loads((self._folder / DONE).read_text())
+        rows = [[name, format_seconds(stage["seconds"])] for name, stage in taken.items()]
+        total = format_seconds(sum(stage["seconds"] for stage in taken.values()))
+        caption = f"{total} in all, of which {self._settings['at_once']} ran side by side."
+        yield Table("Where the time went", ["stage", "time"], rows, caption)
+
+    def _thompson_table(self) -> Table:
+        found = json.loads((self._folder / "thompson" / "thompson.json").read_text())
+        rows = []
+        for run in found["runs"]:
+            for arm, result in run["arms"].items():
+                low, high = (100 * bound for bound in result["success_interval"] or (float("nan"),) * 2)
+                success = f"{100 * result['success']:.1f} ({low:.1f} to {high:.1f})" if result["pulls"] else "-"
+                score = f"{result['score']:.1f}" if result["pulls"] else "-"
+                best = f"{result['best_probability']:.1%}"
+                rows.append([str(run["run"]), self._label(arm), str(result["pulls"]), success, score, best])
+        lost = ", ".join(f"{run['regret']:.1f}" for run in found["runs"])
+        caption = f"{found['title']}; run k plays the policies of the k-th seed. Regret of the runs: {lost} successes."
+        columns = ["run", "arm", "pulls", "success %", "score", "probability to be the best"]
+        return Table("Thompson sampling", columns, rows, caption)
+
+    # Pictures
+
+    def _pictures(self) -> Iterable[Picture]:
+        groups = (
+            ("3", "4", ("imitation", "ppo", "dpo", "dpo-generated")),
+            ("5", "6", ("dpo", "dpo-generated", "dpo-on-top")),
+        )
+        for score, success, arms in groups:
+            for number, objective, label in (
+                (score, "score", "running average score"),
+                (success, "success", "running success rate, %"),
+            ):
+                curves = self._running(objective, arms)
+                path = self._figures / f"figure-{number}-{objective}.png"
+                named = {(self._label(arm), run): points for (arm, run), points in curves.items()}
+                title = f"Figure {number}: {label} over Thompson rollouts"
+                running_means(named, path, label, title)
+                points = [(arm, run, x, y) for (arm, run), line in named.items() for x, y in line]
+                _write_csv(path, ("arm", "run", "rollout", label), points)
+                yield Picture(title, path, "One line an arm and run; the paper's axes.")
+        yield self._curves()
+        if self._settings["sizes"]:
+            yield self._sizes()
+
+    def _running(self, objective: str, arms: Sequence[str]) -> dict[tuple[str, int], list[tuple[int, float]]]:
+        found: dict[tuple[str, int], list[tuple[int, float]]] = {}
+        with open(self._folder / "thompson" / f"running_{objective}.csv", newline="", encoding="utf-8") as file:
+            _, *rows = csv.reader(file)
+        for arm in arms:
+            for name, run, rollout, mean in rows:
+                if name == arm:
+                    found.setdefault((arm, int(run)), []).append((int(rollout), float(mean)))
+        return found
+
+    def _curves(self) -> Picture:
+        curves = {
+            self._label(arm): [_curve(Path(run)) for run in runs]
+            for arm, runs in self._described["arms"].items()
+            if not arm.startswith("dpo-size-")
+        }
+        rule = next(arm for arm in self._arms("evaluation") if arm.arm == RULE)
+        path = self._figures / "training-minutes.png"
+        title = f"Greedy success on {self._settings['evaluation_goals']} training goals while training"
+        learning_curves(curves, {"rule (test goals)": rule.success}, path, title)
+        rows = [(arm, seed, x, y) for arm, lines in curves.items() for seed, line in enumerate(lines) for x, y in line]
+        _write_csv(path, ("arm", "seed", "minutes", "success"), rows)
+        return Picture(
+            "Success against training minutes", path, "A line a seed; the goals are few, so the lines are rough."
+        )
+
+    def _sizes(self) -> Picture:
+        points: dict[str, list[tuple[int, float, float, float]]] = {mode: [] for mode in MODES}
+        sized = [
+            (int(result.arm.split("-")[2].split(",")[0]), result)
+            for result in self._arms("sizes")
+            if result.arm != RULE
+        ]
+        by_arm = {result.arm: result for result in self._arms("evaluation")}
+        for size, result in [
+            *sized,
+            *((self._settings["generated"], by_arm[f"dpo-generated, {mode}"]) for mode in MODES),
+        ]:
+            mode = result.arm.rpartition(", ")[2]
+            points[mode].append((size, 100 * result.success, *(100 * bound for bound in result.success_interval)))
+        levels = {}
+        for arm in ("imitation", "dpo"):
+            result = by_arm[f"{arm}, greedy"]
+            levels[f"{self._label(arm)}, greedy"] = tuple(100 * v for v in (result.success, *result.success_interval))
+        path = self._figures / "generated-trajectories.png"
+        title = "DPO on generated trajectories"
+        by_size(points, levels, path, title)
+        _write_csv(
+            path,
+            ("mode", "trajectories", "success", "low", "high"),
+            [(m, *p) for m, line in points.items() for p in line],
+        )
+        return Picture(
+            "Success against the number of generated trajectories",
+            path,
+            f"Sizes other than {self._settings['generated']} are of one seed.",
+        )
+
+    # Sessions
+
+    def _sessions(self) -> list[ExampleSession]:
+        """Wins and losses of the arm that succeeds most often greedily, from its first seed."""
+        trained = [arm for arm, mode in self._played if arm != RULE and mode == "greedy"]
+        best = max(trained, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))
+        played = self._played[best, "greedy"]
+        won = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward == 1.0]
+        lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward < 1.0]
+        goals = [*_spread(won, SESSIONS), *_spread(lost, SESSIONS)]
+        policy = Path(self._described["arms"][best][0]) / "policy"
+        shop = Shop.open(Path(self._settings["shop"]))
+        model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)
+        episodes = policy_trajectories(model, encoder, shop, goals, author=best, greedy=True)
+        return [_example(episode) for episode in episodes]
+
+    # Settings
+
+    def _facts(self) -> dict[str, str]:
+        folders = [Path(run) for runs in self._described["arms"].values() for run in runs[:1]]
+        facts = {
+            name.replace("_", " "): _shown(value) for name, value in self._settings.items() if value not in (None, "")
+        }
+        facts["demonstrations from"] = f"{self._described['demonstrations']} ({self._source})"
+        facts["shop fingerprint"] = self._results("evaluation")["shop"]
+        for folder in folders:
+            training = read_policy_file(folder / "policy", TRAINING_FILE)
+            kept = {
+                k: v for k, v in training["settings"].items() if k not in ("shop", "out", "shop_fingerprint", "seed")
+            }
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in training["shares_of_time"].items())
+            facts[f"{folder.name}: settings"] = "; ".join(f"{k} {_shown(v)}" for k, v in kept.items())
+            facts[f"{folder.name}: time"] = f"{format_seconds(training['training_seconds'])}: {shares}"
+        facts["versions"] = ", ".join(
+            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
+        )
+        facts["machine"] = (
+            f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} {platform.release()}"
+        )
+        facts["commit"] = _commit()
+        return facts
+
+    def _order(self, item: tuple[tuple[str, str], Played]) -> tuple[int, int]:
+        (arm, mode), _ = item
+        arms = [RULE, *self._described["arms"]]
+        return arms.index(arm), MODES.index(mode)
+
+    @staticmethod
+    def _last(run: str, name: str) -> float:
+        rows = map(json.loads, (Path(run) / "progress.jsonl").read_text().splitlines())
+        return next((row[name] for row in reversed(list(rows)) if name in row), 0.0)
+
+
+def _curve(run: Path) -> list[tuple[float, float]]:
+    """(minutes from nothing, success) of a run's evaluations."""
+    training = read_policy_file(run / "policy", TRAINING_FILE)
+    before = (training["total_training_seconds"] - training["training_seconds"]) / 60
+    rows = map(json.loads, (run / "progress.jsonl").read_text().splitlines())
+    return [(before + row["minutes"], row["evaluation/success"]) for row in rows if "evaluation/success" in row]
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    """At most ``count`` of the items, spread evenly."""
+    if len(items) <= count:
+        return list(items)
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+def _example(episode: Trajectory) -> ExampleSession:
+    goal = episode.goal
+    options = goal.get("goal_options") or {}
+    listed = [f"{k}: {v}" for k, v in options.items()] if isinstance(options, Mapping) else list(map(str, options))
+    wanted = f"Wanted: {goal.get('name', goal.get('asin', '?'))}" + "".join(
+        f"; {name} {', '.join(values)}"
+        for name, values in (("options", listed), ("attributes", list(goal.get("attributes", ()))))
+        if values
+    )
+    if episode.success:
+        outcome = "reward 1, a success"
+    elif episode.done:
+        parts = {name[2:]: float(episode.reward_parts[name]) for name in PARTS if name in episode.reward_parts}
+        outcome = f"reward {episode.reward:.2f} ({', '.join(f'{name} {value:.2f}' for name, value in parts.items())})"
+    else:
+        outcome = "nothing bought"
+    steps = [_step(step) for step in episode.steps]
+    return ExampleSession(goal["instruction_text"], wanted, outcome, episode.success, steps)
+
+
+def _step(step: Step) -> SessionStep:
+    page = " / ".join(step.state[1:]) or "search"
+    page = page if len(page) <= PAGE_WIDTH else page[: PAGE_WIDTH - 1] + "…"
+    action = step.actions[step.chosen]
+    if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT):
+        action += f" {step.choices[step.chosen]}"
+    return SessionStep(page, action, len(step.actions))
+
+
+def _write_csv(picture: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+    with open(picture.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        table.writerows(rows)
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _commit() -> str:
+    """Of the code, where it lies in a git repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + (" with changes" if changed.strip() else "")
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,284 @@
+"""Repeat the study of Feng & Feng (2024), and more than it could show: one command, one report.
+
+    python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 15 minutes
+    python jobs/reproduce.py --preset laptop --shop shops/webshop-1k --out runs/laptop
+
+Arms: the rule baseline; imitation of demonstrations; from that policy PPO, DPO on the same demonstrations, and DPO on
+trajectories that it generates itself; and DPO on generated ones on top of the demonstrations'. All get as many updates,
+are measured on the same goals, and meet in Thompson sampling. Every stage is one of the other jobs. Started again, it
+goes on where it stopped; OUT/report.html is the result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from algorithms.training import snapshot_folder
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.evaluation.study import STUDY
+from rl_recsys.files import write_json
+from rl_recsys.stages import Stage, run_stages
+
+JOBS = Path(__file__).parent
+ITERATIONS = 30  # of a fine-tuning run, at most: a point of its progress each
+IMITATION_BATCH, IMITATION_UPDATES = 16, 10  # decisions an update, updates an iteration
+EVALUATIONS = 8  # points of a learning curve, about
+#: Seconds on one core of a laptop, for the time left only.
+DECISION_S, PAIR_S, PPO_STEP_S, EPISODE_S, START_S = 0.14, 0.06, 0.2, 0.15, 25.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The size of a study. ``updates`` are those of every fine-tuning run, of ``batch`` pairs or decisions each."""
+
+    needs: str
+    shop: Path
+    seeds: tuple[int, ...]
+    demonstrations: int
+    imitation_updates: int
+    updates: int
+    batch: int
+    generated: int
+    sizes: tuple[int, ...]
+    """Other numbers of generated trajectories; the runs are made with the first seed."""
+    minutes: tuple[float, ...]
+    """Training times after which DPO and PPO are compared as well."""
+    goals: int
+    runs: int
+    rollouts: int
+    rollout_steps: int = 256
+    evaluation_goals: int = 50
+    frozen_layers: int = 4
+    num_gpus: float = 0
+
+
+PRESETS = {
+    "smoke": Preset(
+        needs="a minute or two with a tiny encoder; shows that everything runs",
+        shop=Path("shops/demo"), seeds=(0,), demonstrations=30, imitation_updates=20, updates=8, batch=4, generated=3,
+        sizes=(2,), minutes=(0.001,), goals=12, runs=2, rollouts=20, rollout_steps=32, evaluation_goals=4,
+        frozen_layers=0,
+    ),
+    "demo": Preset(
+        needs="about 15 minutes on two cores; the demo shop",
+        shop=Path("shops/demo"), seeds=(0,), demonstrations=2000, imitation_updates=300, updates=200, batch=8,
+        generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
+    ),
+    "laptop": Preset(
+        needs="under 4 hours on two cores; the real 1,000 products",
+        shop=Path("shops/webshop-1k"), seeds=(0, 1, 2), demonstrations=1200, imitation_updates=400, updates=3000,
+        batch=4, generated=100, sizes=(25, 50, 200, 400), minutes=(2, 5, 10), goals=500, runs=4, rollouts=1000,
+    ),
+    "paper": Preset(
+        needs="a T4, 16 GB of memory and a day; the full catalogue with human goals, prepared by jobs/prepare.py",
+        shop=Path("shops/webshop"), seeds=(0, 1, 2), demonstrations=1200, imitation_updates=3000, updates=3000,
+        batch=16, generated=100, sizes=(25, 50, 200, 400), minutes=(10, 30, 60), goals=500, runs=4, rollouts=1000,
+        rollout_steps=512, frozen_layers=0, num_gpus=1,
+    ),
+}  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Run a study."""
+
+    out: Path
+    """Folder for everything: runs, trajectories, logs, and the report."""
+    preset: Literal["smoke", "demo", "laptop", "paper"] = "demo"
+    """The size of the study: smoke (a minute), demo (15 minutes, demo shop), laptop (under 4 hours on two cores, the
+    real 1,000 products), paper (a T4 and the full catalogue)."""
+    shop: Path | None = None
+    """Shop folder; by default the preset's. The demo shop is made if it is not there."""
+    seeds: tuple[int, ...] | None = None
+    """One training of each arm a seed; by default the preset's."""
+    demonstrations: Path | None = None
+    """Trajectories to imitate, e.g. imported human ones; by default scripted ones are recorded."""
+    encoder: str = "minilm"
+    """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
+    at_once: int = 2
+    """Trainings that run side by side; they share the cores."""
+    num_workers: int = 2
+    """Rollout processes of everything but the trainings, which share as many."""
+    num_gpus: float | None = None
+    """GPUs of each learner; by default the preset's."""
+
+
+def main(arguments: Arguments) -> None:
+    """Run what is not done yet, and say where the report is."""
+    preset = PRESETS[arguments.preset]
+    changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus")}
+    preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
+    if arguments.at_once < 1 or arguments.num_workers < 1 or not preset.seeds:
+        raise UserError("--at-once and --num-workers must be at least 1, and there must be a seed")
+    if preset.shop != PRESETS["demo"].shop and not (preset.shop / "manifest.json").is_file():
+        raise UserError(f"{preset.shop} is no shop; jobs/prepare.py makes one. This preset needs {preset.needs}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    plan = Plan(arguments, preset)
+    stages = list(plan.stages())
+    write_json(arguments.out / STUDY, json.loads(json.dumps(plan.description(), default=str)))
+    run_stages(stages, arguments.out, at_once=arguments.at_once)
+    print(f"report: {arguments.out / 'report.html'}, {arguments.out / 'report.md'}")
+
+
+class Plan:
+    """The stages of a study and where each leaves what it makes."""
+
+    def __init__(self, arguments: Arguments, preset: Preset):
+        self._arguments, self._preset, self._out = arguments, preset, arguments.out
+        self._shop = ("--shop", preset.shop)
+        self._prepare = () if (preset.shop / "manifest.json").is_file() else ("prepare",)
+        self._demonstrations = arguments.demonstrations or self._out / "demonstrations"
+
+    def description(self) -> dict:
+        """What the report must know and no result says."""
+        arms = {arm: [str(self._run(arm, seed)) for seed in seeds] for arm, seeds in self._arms().items()}
+        described = asdict(self._arguments) | asdict(self._preset)
+        return {"demonstrations": str(self._demonstrations), "arms": arms, "settings": described}
+
+    def stages(self) -> Iterator[Stage]:
+        """All stages, those that others need before them."""
+        preset, out = self._preset, self._out
+        if self._prepare:
+            yield self._stage("prepare", "prepare", "--out", preset.shop)
+        if self._arguments.demonstrations is None:
+            yield self._stage(
+                "demonstrations", "demonstrate", *self._shop, "--out", self._demonstrations,
+                "--trajectories", preset.demonstrations, needs=self._prepare,
+            )  # fmt: skip
+        for seed in preset.seeds:
+            yield from self._of_seed(seed)
+        main_arms = [arm for arm in self._arms() if not arm.startswith("dpo-size-")]
+        yield self._evaluation("evaluation", main_arms, ("greedy", "sampled"))
+        sizes = [arm for arm in self._arms() if arm.startswith("dpo-size-")]
+        if sizes:
+            yield self._evaluation("sizes", sizes, ("greedy", "sampled"))
+        for minutes in preset.minutes:
+            yield self._at_minutes(minutes)
+        yield self._stage(
+            "thompson", "thompson", *self._shop, "--out", out / "thompson", "--policies", *self._policies(main_arms),
+            "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
+            "--truth", out / "evaluation" / "results.json", *self._workers(), needs=("evaluation",),
+            minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
+        )  # fmt: skip
+        measured = ["thompson", *(["sizes"] if sizes else []), *(f"minutes-{one:g}" for one in preset.minutes)]
+        yield self._stage("report", "report", "--study", out, needs=tuple(measured))
+
+    def _of_seed(self, seed: int) -> Iterator[Stage]:
+        preset = self._preset
+        recorded = ("--trajectories", self._demonstrations, "--maximum-trajectories", preset.demonstrations)
+        after = ("demonstrations",) if self._arguments.demonstrations is None else self._prepare
+        iterations = max(1, preset.imitation_updates // IMITATION_UPDATES)
+        yield self._training(
+            "imitation", seed, "imitate", iterations, preset.imitation_updates * IMITATION_BATCH * DECISION_S,
+            *recorded, "--encoder", self._arguments.encoder, "--batch", IMITATION_BATCH, "--updates", IMITATION_UPDATES,
+            needs=after,
+        )  # fmt: skip
+        start = ("--policy", self._policy("imitation", seed))
+        kept = ("--snapshot-minutes", *preset.minutes) if preset.minutes else ()
+        steps = preset.updates * preset.batch
+        yield self._training(
+            "ppo", seed, "ppo", -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
+            "--rollout-steps", preset.rollout_steps, "--batch", preset.batch, needs=(f"imitation-{seed}",),
+        )  # fmt: skip
+        yield self._dpo("dpo", seed, *start, *recorded, *kept, needs=(f"imitation-{seed}",))
+        sizes = preset.sizes if seed == preset.seeds[0] else ()
+        wanted = max((preset.generated, *sizes))
+        yield self._generation("generated", seed, "imitation", wanted)
+        own = ("--trajectories", self._folder(seed) / "generated")
+        for size in (preset.generated, *sizes):
+            name = "dpo-generated" if size == preset.generated else f"dpo-size-{size}"
+            yield self._dpo(
+                name, seed, *start, *own, "--maximum-trajectories", size, needs=(f"generated-{seed}",)
+            )  # fmt: skip
+        yield self._generation("generated-on-top", seed, "dpo", preset.generated)
+        yield self._dpo(
+            "dpo-on-top", seed, "--policy", self._policy("dpo", seed),
+            "--trajectories", self._folder(seed) / "generated-on-top", needs=(f"generated-on-top-{seed}",),
+        )  # fmt: skip
+
+    def _dpo(self, name: str, seed: int, *flags: object, needs: tuple[str, ...]) -> Stage:
+        preset = self._preset
+        iterations = min(ITERATIONS, preset.updates)
+        return self._training(
+            name, seed, "dpo", iterations, preset.updates * preset.batch * PAIR_S, *flags,
+            "--batch", preset.batch, "--updates", preset.updates // iterations, needs=needs,
+        )  # fmt: skip
+
+    def _training(
+        self, name: str, seed: int, job: str, iterations: int, seconds: float, *flags: object, needs: tuple[str, ...]
+    ) -> Stage:
+        preset = self._preset
+        out = self._run(name, seed)
+        gpus = ("--num-gpus", preset.num_gpus) if preset.num_gpus else ()
+        return self._stage(
+            f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
+            "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
+            "--evaluate-every", max(1, iterations // EVALUATIONS), *gpus,
+            "--num-workers", max(1, self._arguments.num_workers // self._arguments.at_once),
+            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "progress.jsonl", iterations=iterations,
+        )  # fmt: skip
+
+    def _generation(self, name: str, seed: int, arm: str, count: int) -> Stage:
+        return self._stage(
+            f"{name}-{seed}", "generate", *self._shop, "--policy", self._policy(arm, seed),
+            "--out", self._folder(seed) / name, "--trajectories", count, "--seed", seed, *self._workers(),
+            needs=(f"{arm}-{seed}",), minutes=(2 * count * EPISODE_S + START_S) / 60,
+        )  # fmt: skip
+
+    def _evaluation(self, name: str, arms: list[str], modes: tuple[str, ...]) -> Stage:
+        policies = self._policies(arms)
+        return self._stage(
+            name, "evaluate", *self._shop, "--out", self._out / name, "--goals", self._preset.goals, "--modes", *modes,
+            "--policies", *policies, *self._workers(), needs=tuple(self._stages_of(arms)),
+            minutes=len(policies) * len(modes) * self._preset.goals * EPISODE_S / 60,
+        )  # fmt: skip
+
+    def _at_minutes(self, minutes: float) -> Stage:
+        arms = ("dpo", "ppo")
+        policies = [
+            f"{arm}={snapshot_folder(self._run(arm, seed), minutes)}" for arm in arms for seed in self._preset.seeds
+        ]
+        name = f"minutes-{minutes:g}"
+        return self._stage(
+            name, "evaluate", *self._shop, "--out", self._out / name, "--goals", self._preset.goals,
+            "--policies", *policies, *self._workers(), needs=tuple(self._stages_of(arms)),
+            minutes=2 * len(policies) * self._preset.goals * EPISODE_S / 60,
+        )  # fmt: skip
+
+    def _arms(self) -> dict[str, tuple[int, ...]]:
+        """Every trained arm and its seeds."""
+        preset = self._preset
+        arms = dict.fromkeys(("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top"), preset.seeds)
+        return arms | {f"dpo-size-{size}": preset.seeds[:1] for size in preset.sizes}
+
+    def _stages_of(self, arms: tuple[str, ...] | list[str]) -> Iterator[str]:
+        return (f"{arm}-{seed}" for arm in arms for seed in self._arms()[arm])
+
+    def _policies(self, arms: list[str]) -> list[str]:
+        return [f"{arm}={self._policy(arm, seed)}" for arm in arms for seed in self._arms()[arm]]
+
+    def _folder(self, seed: int) -> Path:
+        return self._out / f"seed-{seed}"
+
+    def _run(self, arm: str, seed: int) -> Path:
+        return self._folder(seed) / arm
+
+    def _policy(self, arm: str, seed: int) -> Path:
+        return self._run(arm, seed) / "policy"
+
+    def _workers(self) -> tuple[str, int]:
+        return "--num-workers", self._arguments.num_workers
+
+    def _stage(self, name: str, job: str, *flags: object, **options: object) -> Stage:
+        return Stage(name, tuple(map(str, (JOBS / f"{job}.py", *flags))), **options)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))

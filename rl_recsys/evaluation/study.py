@@ -1,0 +1,158 @@
+"""A study's results: what every arm reached on equal goals, how the arms differ, and which claims that settles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rl_recsys.errors import UserError
+from rl_recsys.evaluation.statistics import bootstrap_interval, mcnemar
+
+Measure = Literal["success", "score"]
+#: WebShop's parts of the reward, each in [0, 1]: the product's type, its attributes, the options chosen, the price.
+PARTS = ("r_type", "r_att", "r_option", "r_price")
+STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
+
+
+@dataclass(frozen=True)
+class Played:
+    """An arm's episodes in one mode: rewards and steps [seeds, goals], and each as ``jobs/evaluate.py`` wrote it."""
+
+    goals: tuple[int, ...]
+    rewards: np.ndarray
+    steps: np.ndarray
+    episodes: tuple[tuple[dict, ...], ...]
+
+    def values(self, measure: Measure) -> np.ndarray:
+        """Success as 0 or 1, or 100 x reward, [seeds, goals]."""
+        return (self.rewards == 1.0).astype(float) if measure == "success" else 100 * self.rewards
+
+    def parts(self) -> dict[str, float]:
+        """The share of episodes with a purchase, and of these the mean of each part of the reward that applies."""
+        all_of = [episode for one in self.episodes for episode in one]
+        bought = [episode["parts"] for episode in all_of if episode["bought"]]
+        found = {"bought": len(bought) / len(all_of)}
+        for part in PARTS:
+            present = [float(parts[part]) for parts in bought if part in parts]
+            found[part] = float(np.mean(present)) if present else float("nan")
+        return found
+
+
+def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
+    """(arm, mode) -> episodes of an evaluation's folder. Raises ``UserError`` where there is none."""
+    files: dict[tuple[str, str], dict[int, Path]] = {}
+    for path in (folder / "episodes").glob("*.jsonl"):
+        arm, number, mode = path.stem.rsplit("-", 2)
+        files.setdefault((arm, mode), {})[int(number)] = path
+    if not files:
+        raise UserError(f"{folder / 'episodes'}: no episodes; jobs/evaluate.py writes them")
+    found = {}
+    for key, numbered in files.items():
+        rows = [list(map(json.loads, numbered[number].read_text().splitlines())) for number in sorted(numbered)]
+        episodes = tuple(tuple(lines[1:]) for lines in rows)
+        found[key] = Played(
+            goals=tuple(rows[0][0]["goals"]),
+            rewards=np.array([[episode["reward"] for episode in one] for one in episodes]),
+            steps=np.array([[episode["steps"] for episode in one] for one in episodes]),
+            episodes=episodes,
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One arm less another, goal by goal and seed by seed: mean, 95 % bootstrap interval, McNemar's p for success."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    pairs: int
+
+
+def difference(one: Played, other: Played, measure: Measure) -> Difference:
+    """``one`` less ``other`` in points (of 100). Raises ValueError where they did not play the same goals."""
+    if one.goals != other.goals or one.rewards.shape != other.rewards.shape:
+        raise ValueError(f"{one.rewards.shape} and {other.rewards.shape} episodes cannot be paired")
+    scale = 100 if measure == "success" else 1
+    apart = scale * (one.values(measure) - other.values(measure))
+    low, high = bootstrap_interval(apart)
+    p = mcnemar(one.rewards == 1.0, other.rewards == 1.0)
+    return Difference(float(apart.mean()), low, high, p, apart.size)
+
+
+def above(found: Difference) -> str:
+    """Whether the first is better: only where the whole interval is on one side."""
+    return HOLDS if found.low > 0 else FAILS if found.high < 0 else OPEN
+
+
+def not_below(found: Difference, margin: float) -> str:
+    """Whether the first is at most ``margin`` points worse: only where the whole interval is on one side of that."""
+    return HOLDS if found.low >= -margin else FAILS if found.high < -margin else OPEN
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, and what a study says to it."""
+
+    text: str
+    where: str
+    verdict: str
+    found: Difference
+    unit: str
+
+    @property
+    def numbers(self) -> str:
+        """The difference with its interval."""
+        one = self.found
+        shown = f"{one.mean:+.1f} {self.unit} ({one.low:+.1f} to {one.high:+.1f}), {one.pairs} pairs"
+        return shown + (f", McNemar p = {one.p:.2g}" if self.unit == "points of success" else "")
+
+
+EQUIVALENT = 2.0  # points: "about as well" is at most so much worse
+
+
+def claims(
+    played: Mapping[tuple[str, str], Played],
+    at_minutes: Mapping[float, Mapping[tuple[str, str], Played]],
+    modes: Sequence[str],
+) -> list[Claim]:
+    """The paper's claims, each in every mode, and at equal minutes where the arms were kept as they were then.
+
+    ``played``: all arms after equal updates; ``at_minutes``: minutes -> the arms after so many minutes of training.
+    """
+    units: dict[Measure, str] = {"success": "points of success", "score": "points of score"}
+    found = []
+    for mode in modes:
+        arms = {arm: episodes for (arm, its), episodes in played.items() if its == mode}
+        for measure, unit in units.items():
+            if {"dpo", "ppo"} <= arms.keys():
+                apart = difference(arms["dpo"], arms["ppo"], measure)
+                found.append(Claim("DPO is better than PPO", f"equal updates, {mode}", above(apart), apart, unit))
+            if {"dpo", "dpo-generated"} <= arms.keys():
+                apart = difference(arms["dpo-generated"], arms["dpo"], measure)
+                text = f"Few generated trajectories do about as well (at most {EQUIVALENT:g} points less)"
+                found.append(Claim(text, f"equal updates, {mode}", not_below(apart, EQUIVALENT), apart, unit))
+            if {"dpo", "dpo-on-top"} <= arms.keys():
+                apart = difference(arms["dpo-on-top"], arms["dpo"], measure)
+                text = "Generated preferences on top of the demonstrations' raise it"
+                found.append(Claim(text, f"on top, {mode}", above(apart), apart, unit))
+            for arm in ("ppo", "dpo", "dpo-generated"):
+                if {"imitation", arm} <= arms.keys():
+                    apart = difference(arms[arm], arms["imitation"], measure)
+                    text = f"{arm} is better than the imitation policy it starts from (not measured in the paper)"
+                    found.append(Claim(text, mode, above(apart), apart, unit))
+    for minutes, arms_then in sorted(at_minutes.items()):
+        for mode in modes:
+            if {("dpo", mode), ("ppo", mode)} <= arms_then.keys():
+                for measure, unit in units.items():
+                    apart = difference(arms_then["dpo", mode], arms_then["ppo", mode], measure)
+                    where = f"after {minutes:g} minutes of training each, {mode}"
+                    found.append(Claim("DPO is better than PPO", where, above(apart), apart, unit))
+    return sorted(found, key=lambda claim: [claim.text for claim in found].index(claim.text))
