@@ -243,7 +243,7 @@ class Study:
                 path = self._figures / f"figure-{number}-{objective}.png"
                 named = {(self._label(arm), run): points for (arm, run), points in curves.items()}
                 title = f"Figure {number}: {label} over Thompson rollouts"
-                running_means(named, path, label, title)
+                running_means(named, path, label, title, order=[self._label(arm) for arm in self._described["arms"]])
                 points = [(arm, run, x, y) for (arm, run), line in named.items() for x, y in line]
                 _write_csv(path, ("arm", "run", "rollout", label), points)
                 yield Picture(title, path, "One line an arm and run; the paper's axes.")

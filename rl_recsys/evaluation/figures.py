@@ -38,13 +38,21 @@ def learning_curves(
 
 
 def running_means(
-    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]], path: Path, label: str, title: str
+    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]],
+    path: Path,
+    label: str,
+    title: str,
+    *,
+    order: Sequence[str] = (),
 ) -> None:
-    """A running mean against rollouts: one line an (arm, run), one style an arm."""
+    """A running mean against rollouts: one line an (arm, run), one style an arm.
+
+    ``order``: all arms of a study, so that one looks alike in every picture; by default those of the curves.
+    """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    arms = list(dict.fromkeys(arm for arm, _ in curves))
+    arms = list(order or dict.fromkeys(arm for arm, _ in curves))
     styles = dict(zip(arms, itertools.cycle(STYLES), strict=False))
     named = set()
     for (arm, _), points in curves.items():

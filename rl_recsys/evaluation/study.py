@@ -83,6 +83,8 @@ def difference(one: Played, other: Played, measure: Measure) -> Difference:
     scale = 100 if measure == "success" else 1
     apart = scale * (one.values(measure) - other.values(measure))
     low, high = bootstrap_interval(apart)
+    if not apart.any():  # nothing to draw again from: the rule of three bounds how often they may differ
+        low, high = -300 / apart.size, 300 / apart.size
     p = mcnemar(one.rewards == 1.0, other.rewards == 1.0)
     return Difference(float(apart.mean()), low, high, p, apart.size)
 

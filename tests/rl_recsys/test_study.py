@@ -40,6 +40,8 @@ def test_a_difference_is_of_pairs():
     assert 0 < found.low < found.mean < found.high < 10 and found.p < 1e-6 and found.pairs == 600
     score = difference(played(better), played(worse), "score")
     assert score.mean == pytest.approx(found.mean / 2)
+    same = difference(played(worse), played(worse), "success")
+    assert (same.low, same.mean, same.high, same.p) == (-0.5, 0, 0.5, 1.0)
     with pytest.raises(ValueError, match="cannot be paired"):
         difference(played(better), played(worse[:1]), "success")
 
