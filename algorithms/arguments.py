@@ -12,11 +12,18 @@ import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from algorithms.cluster import connect, quiet, require
-from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, Precision
+from algorithms.learner import (
+    FROZEN_LAYERS,
+    GATHERED_BATCHES,
+    HEAD_RATE,
+    LAST_UPDATE,
+    PRECISION,
+    Precision,
+    learner_settings,
+)
 from algorithms.rollouts import SEED_STRIDE
-from algorithms.spaces import policy_config
 from algorithms.training import Evaluation, TrainingRun
-from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
+from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_config, read_policy_file
 from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
@@ -55,7 +62,7 @@ class TrainingArguments:
     """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
     head_rate: float = 30.0
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
-    frozen_layers: int = 3
+    frozen_layers: int = 4
     """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
     batch: int = 16
     """Decisions whose gradient is computed at once."""
@@ -72,8 +79,13 @@ class TrainingArguments:
     shorter), to compare runs of equal time."""
 
 
-def configure(config: Config, arguments: TrainingArguments, policy: Path, *, ticks: int) -> Config:
-    """The settings that all algorithms share. ``ticks``: the run's length in what the algorithm's schedules count."""
+def configure(
+    config: Config, arguments: TrainingArguments, policy: Path, *, ticks: int, updates: int | None = None
+) -> Config:
+    """The settings that all algorithms share.
+
+    ``ticks``: the run's length in what the algorithm's schedules count. ``updates``: the most that are made.
+    """
     config.training(policy=str(policy.resolve()), lr=learning_rates(arguments, ticks))
     several = arguments.num_gpus or arguments.num_learners > 1
     config.learners(
@@ -84,11 +96,9 @@ def configure(config: Config, arguments: TrainingArguments, policy: Path, *, tic
             FROZEN_LAYERS: arguments.frozen_layers,
             PRECISION: arguments.precision,
             GATHERED_BATCHES: arguments.gather,
-        },
+        }
+        | ({} if updates is None else {LAST_UPDATE: updates}),
     )
-    if several:
-        # A learner of its own trains parameters that not every loss uses (the value head, in imitation and DPO).
-        config.torch_ddp_kwargs = {"find_unused_parameters": True}
     return config.debugging(seed=arguments.seed, log_level="ERROR")
 
 
@@ -102,7 +112,7 @@ def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
     fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
-    policy_config(config.policy)
+    read_config(config.policy)
     _check(arguments)
     quiet()
     try:
@@ -131,6 +141,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
         evaluation=evaluation,
         snapshot_minutes=arguments.snapshot_minutes,
+        last_update=learner_settings(config)[LAST_UPDATE],
     )
 
 

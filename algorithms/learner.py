@@ -12,8 +12,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
-PRECISION, GATHERED_BATCHES = "precision", "gathered_batches"
-LEARNER_DEFAULTS = {HEAD_RATE: 30.0, FROZEN_LAYERS: 0, PRECISION: "float32", GATHERED_BATCHES: 1}
+PRECISION, GATHERED_BATCHES, LAST_UPDATE = "precision", "gathered_batches", "last_update"
+LEARNER_DEFAULTS = {HEAD_RATE: 30.0, FROZEN_LAYERS: 0, PRECISION: "float32", GATHERED_BATCHES: 1, LAST_UPDATE: None}
 
 
 def learner_settings(config: AlgorithmConfig) -> dict[str, Any]:
@@ -27,7 +27,8 @@ class ChoiceLearner(TorchLearner):
     A fresh head at an encoder's learning rate hardly learns; an encoder at a head's forgets what it was trained for.
     ``learner_config_dict``: ``head_learning_rate_factor``; ``frozen_layers``: how many of the encoder's layers,
     from the embeddings up, stay as they are (0: all are trained); ``precision`` of the forward pass, weights and
-    gradients being float32; ``gathered_batches``: how many batches' gradients make one step.
+    gradients being float32; ``gathered_batches``: how many batches' gradients make one step; ``last_update``: after
+    how many steps nothing is learnt any more (None: no end).
 
     Gradients are clipped as they are: float16's loss scale is taken out before. (RLlib clips what is still scaled, and
     its scaler, stepped once for each of two optimizers, takes the scale out of the second one's gradients twice.) A
@@ -41,6 +42,7 @@ class ChoiceLearner(TorchLearner):
         precision = getattr(torch, settings[PRECISION])
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision is torch.float16)
         self._gather, self._gathered = settings[GATHERED_BATCHES], 0
+        self._updates, self._last_update = 0, settings[LAST_UPDATE]
         for module_id, _ in self.module.items():
             self.module[module_id].unwrapped().precision = precision
 
@@ -64,6 +66,8 @@ class ChoiceLearner(TorchLearner):
 
     def compute_gradients(self, loss_per_module: dict[str, torch.Tensor], **kwargs: Any) -> dict[Any, torch.Tensor]:
         """Add the loss's gradient to what is gathered; returns the mean over batches once they are enough, else {}."""
+        if self._updates == self._last_update:
+            return {}
         if not self._gathered:
             for optimizer in self._optimizer_parameters:
                 optimizer.zero_grad(set_to_none=True)
@@ -87,6 +91,7 @@ class ChoiceLearner(TorchLearner):
             for optimizer in self._optimizer_parameters:
                 self._scaler.step(optimizer)
         self._scaler.update()
+        self._updates += 1
         for module_id, _ in self.module.items():
             once = 1 / max(1, self.config.num_learners)  # every learner counts, and the counts are added up
             self.metrics.log_value((module_id, "updates"), once, reduce="lifetime_sum")
@@ -112,14 +117,16 @@ class ChoiceLearner(TorchLearner):
         return gradients
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's state and the loss scale."""
-        return super().get_state(*args, **kwargs) | {"loss_scaler": self._scaler.state_dict()}
+        """RLlib's state, the loss scale and the updates so far."""
+        kept = {"loss_scaler": self._scaler.state_dict(), "updates": self._updates}
+        return super().get_state(*args, **kwargs) | kept
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
         if state.get("loss_scaler"):
             self._scaler.load_state_dict(state["loss_scaler"])
+        self._updates = state.get("updates", self._updates)
 
 
 def freeze(bert: torch.nn.Module, layers: int) -> None:

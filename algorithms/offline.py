@@ -27,8 +27,8 @@ from ray.tune.result import TRAINING_ITERATION
 from algorithms.configuration import set_given
 from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
 from algorithms.seconds import count_seconds
-from algorithms.spaces import policy_config, space_from_policy, start_from_policy
-from policies.choice_model import ChoiceModel
+from algorithms.spaces import space_from_policy, start_from_policy
+from policies.choice_model import ChoiceModel, read_config
 from policies.choice_module import module_spec
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, read_trajectories
@@ -138,6 +138,7 @@ class OfflineConfig(AlgorithmConfig):
         self.train_batch_size_per_learner = 16
         self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
         self.learner_config_dict = dict(LEARNER_DEFAULTS)
+        self.torch_ddp_kwargs = {"find_unused_parameters": True}  # no loss of these algorithms uses the value head
 
     def training(
         self,
@@ -180,7 +181,7 @@ class OfflineConfig(AlgorithmConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
-        return module_spec(policy_config(self.policy))
+        return module_spec(read_config(self.policy))
 
 
 class OfflineAlgorithm(Algorithm):

@@ -27,9 +27,9 @@ from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
 from algorithms.offline import open_steps
 from algorithms.seconds import count_seconds
-from algorithms.spaces import policy_config, space_from_policy, start_from_policy
+from algorithms.spaces import space_from_policy, start_from_policy
 from envs import CHOICE_ID
-from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_model import ChoiceModel, decision_encoder, read_config
 from policies.choice_module import ChoiceModule, module_spec
 from rl_recsys.errors import UserError
 from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
@@ -288,7 +288,7 @@ class PPOConfig(RLlibPPOConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
-        return module_spec(policy_config(self.policy))
+        return module_spec(read_config(self.policy))
 
     def get_default_learner_class(self) -> type:
         """``PPOLearner``."""

@@ -31,7 +31,7 @@ from rl_recsys.trajectories.record import Trajectory
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
-KEPT_POLICIES = 8  # a worker keeps the last it played; an arm of an experiment comes again and again
+KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment comes again and again
 LOADED = "loaded"  # the policy that a worker was given as weights
 SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
@@ -72,6 +72,8 @@ class _RolloutWorker:
 
     def _policy(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
         found = self._policies.pop(policy, None) or self._read(policy)
+        for model, _ in self._policies.values():
+            model.encoder.forget()  # hundreds of megabytes, of use only while a policy plays
         self._policies[policy] = found
         while len(self._policies) > KEPT_POLICIES:
             del self._policies[next(iter(self._policies))]

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gymnasium import spaces
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from envs.spaces import choice_space
-from policies.choice_model import CONFIG_FILE, ChoiceConfig, ChoiceModel, decision_encoder, read_policy_file
+from policies.choice_model import ChoiceModel, decision_encoder
 from policies.choice_module import module_state
-
-
-def policy_config(folder: str | Path) -> ChoiceConfig:
-    """The architecture of a policy folder."""
-    return ChoiceConfig(**read_policy_file(Path(folder), CONFIG_FILE))
 
 
 def space_from_policy(config: AlgorithmConfig) -> None:

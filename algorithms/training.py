@@ -18,8 +18,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.seconds import parts_of, shares
-from algorithms.spaces import policy_config
-from policies.choice_model import TRAINING_FILE, ChoiceModel, read_policy_file
+from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
 from policies.choice_module import load_module_state
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_text
@@ -82,8 +81,11 @@ class TrainingRun:
         headline: Callable[[dict], str],
         evaluation: Evaluation | None = None,
         snapshot_minutes: Sequence[float] = (),
+        last_update: int | None = None,
     ) -> dict:
-        """Train to ``iterations``, from the last checkpoint where there is one, and write the policy.
+        """Train to ``iterations``, or to the iteration of the ``last_update``, and write the policy.
+
+        A run goes on from its last checkpoint, where there is one.
 
         ``headline`` makes the progress line of a result. After so many minutes of training each, the policy is written
         to snapshots/ as well: the last one, where the run is shorter. Returns the run's summary, which
@@ -102,13 +104,16 @@ class TrainingRun:
                     result = algorithm.train()
                     row = self._log(iteration, result)
                     task.update(iteration, headline(row))
-                    last = iteration == iterations
+                    ended = last_update is not None and row.get("learners/updates", 0) > last_update - 0.5
+                    last = iteration == iterations or ended
                     if evaluation and (iteration % evaluation.every == 0 or last):
                         self._evaluate(algorithm, evaluation, iteration)
                     self._snapshot(algorithm, iteration, snapshot_minutes, last=last)
-                    if iteration % checkpoint_every == 0 and not last:
+                    if last:
+                        break
+                    if iteration % checkpoint_every == 0:
                         self._checkpoint(algorithm, iteration)
-            summary = self._write_policy(algorithm, iterations, self.policy_folder)
+            summary = self._write_policy(algorithm, iteration, self.policy_folder)
         finally:
             algorithm.stop()
         split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
@@ -162,7 +167,9 @@ class TrainingRun:
     def _resume(self, algorithm: Algorithm) -> int:
         done = self.trained
         if not done:
-            (self.folder / PROGRESS).unlink(missing_ok=True)  # iterations before the first checkpoint are done again
+            # Iterations before the first checkpoint are done again.
+            (self.folder / PROGRESS).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / SNAPSHOTS, ignore_errors=True)
             return 0
         algorithm.restore_from_path(str(_checkpoints(self.folder / CHECKPOINTS)[-1].resolve()))
         lines = (self.folder / PROGRESS).read_text().splitlines()
@@ -192,7 +199,7 @@ def snapshot_folder(run: str | Path, minutes: float) -> Path:
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:
     """The learners' policy as a model of its own, in eval mode."""
-    model = ChoiceModel(policy_config(algorithm.config.policy))
+    model = ChoiceModel(read_config(algorithm.config.policy))
     load_module_state(model, algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID])
     return model.eval()
 

@@ -33,7 +33,7 @@ class Arguments(TrainingArguments):
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
     apart_layers: int | None = None
-    """Layers of a fresh policy's encoder that read each segment of a state by itself; by default half of them."""
+    """Layers of a fresh policy's encoder that read each segment of a state by itself; by default two thirds of them."""
     policy: Path | None = None
     """Policy folder to start from, instead of a fresh head on --encoder."""
     minimum_reward: float = 1.0

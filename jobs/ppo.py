@@ -12,8 +12,8 @@ import tyro
 
 from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.ppo import PPOConfig
-from algorithms.spaces import policy_config
 from envs import register_with_ray
+from policies.choice_model import read_config
 from rl_recsys.errors import plain_errors
 
 
@@ -29,6 +29,9 @@ class Arguments(TrainingArguments):
     """Decisions a gradient step."""
     rollout_steps: int = 512
     """Environment steps sampled an iteration, by all workers together."""
+    updates: int | None = None
+    """Gradient steps after which the run ends, in the middle of an iteration if need be; by default only --iterations
+    ends it."""
     environments: int = 8
     """Shop sessions a worker plays at once; their decisions are scored together."""
     epochs: int = 1
@@ -50,14 +53,18 @@ class Arguments(TrainingArguments):
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     register_with_ray()
+    steps = max(1, arguments.rollout_steps // max(1, arguments.num_learners))  # RLlib samples so many for each learner
     policy = str(arguments.policy.resolve())
-    config = configure(PPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * arguments.rollout_steps)
+    config = configure(
+        PPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * steps * arguments.num_learners,
+        updates=arguments.updates,
+    )  # fmt: skip
     config.environment(
         env_config={
             "shop": str(arguments.shop.resolve()),
             "tokenizer": policy,
             "goals": "train",
-            "encoding": policy_config(policy).shape,
+            "encoding": read_config(policy).shape,
         }
     )
     config.env_runners(
@@ -66,7 +73,7 @@ def main(arguments: Arguments) -> None:
         num_cpus_per_env_runner=1,
     )
     config.training(
-        train_batch_size_per_learner=arguments.rollout_steps,
+        train_batch_size_per_learner=steps,
         minibatch_size=arguments.batch,
         num_epochs=arguments.epochs,
         clip_param=arguments.clip,

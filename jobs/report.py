@@ -10,20 +10,24 @@ import json
 import os
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import tyro
 
+from algorithms.training import snapshot_folder
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
 from policies.episodes import RULE, policy_trajectories
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells
+from rl_recsys.evaluation.statistics import wilson_interval
 from rl_recsys.evaluation.study import (
     EQUIVALENT,
     FAILS,
@@ -90,17 +94,19 @@ class Study:
         shop = self._results("evaluation")["title"]
         rule = next(arm for arm in self._arms("evaluation") if arm.arm == RULE)
         n = len(self._settings["seeds"])
+        best, sessions = self._sessions()
         summary = [
             f"Shopping agents on {Path(self._settings['shop']).name}: {shop.partition(' of ')[0]}, {n} "
             f"training{'s' if n > 1 else ''} of each arm, the paper's study (Feng & Feng 2024) with every arm "
             "measured on the same goals.",
             f"The demonstrations are {self._source}"
             + ("." if self._source == "human" else ": no person made them. ")
-            + "All fine-tuned arms start from the imitation policy of their seed and get "
-            f"{self._settings['updates']:,} updates of {self._settings['batch']} pairs or decisions. The rule baseline "
-            f"succeeds on {rule.success:.1%}.",
+            + "PPO and DPO start from the imitation policy of their seed and get "
+            f"{self._settings['updates']:,} updates of {self._settings['batch']} pairs or decisions; what goes on from "
+            "the DPO policy gets as many again, on generated trajectories or, to compare, on the demonstrations. The "
+            f"rule baseline succeeds on {rule.success:.1%}.",
             "A success is a reward of exactly 1; score is 100 x the mean reward. Intervals are 95 %: bootstrapped over "
-            "seeds and goals, or Wilson's with one seed.",
+            "seeds and goals, and Wilson's for a success rate with one seed.",
         ]
         return Report(
             title="DPO, PPO and generated trajectories: the study repeated",
@@ -110,7 +116,8 @@ class Study:
             verdicts=(HOLDS, FAILS, OPEN),
             pictures=list(self._pictures()),
             tables=list(self._tables()),
-            sessions=self._sessions(),
+            sessions=sessions,
+            sessions_of=f"{self._label(best)}, taking its best action; evenly chosen from its wins and its losses.",
             facts=self._facts(),
         )
 
@@ -132,15 +139,30 @@ class Study:
 
     @cached_property
     def _source(self) -> str:
-        first = next(iter(read_trajectories(Path(self._described["demonstrations"]))))
-        return SOURCE_WORDS[first.source]
+        return " and ".join(SOURCE_WORDS[source] for source in self._demonstrated)
+
+    @cached_property
+    def _demonstrated(self) -> Counter[str]:
+        """How many demonstrations were learnt from, by source."""
+        found = read_trajectories(Path(self._described["recorded"]), minimum_reward=1.0)
+        return Counter(one.source for one in islice(found, self._settings["demonstrations"]))
 
     @property
     def _minutes(self) -> list[float]:
         return list(self._settings["minutes"])
 
+    def _own_minutes(self, minutes: float) -> dict[str, list[float]]:
+        """DPO's and PPO's training minutes, of every seed, when their policy of so many minutes was kept."""
+        return {
+            arm: [
+                read_policy_file(snapshot_folder(run, minutes), TRAINING_FILE)["training_seconds"] / 60
+                for run in self._described["arms"][arm]
+            ]
+            for arm in ("dpo", "ppo")
+        }
+
     def _label(self, arm: str) -> str:
-        demonstrations = f"{self._settings['demonstrations']:,} {self._source} demonstrations"
+        demonstrations = f"{self._demonstrated.total():,} {self._source} demonstrations"
         if arm.startswith("dpo-size-"):
             return f"DPO, {arm.removeprefix('dpo-size-')} generated"
         return {
@@ -148,7 +170,8 @@ class Study:
             "ppo": "PPO",
             "dpo": f"DPO, {demonstrations}",
             "dpo-generated": f"DPO, {self._settings['generated']} generated",
-            "dpo-on-top": f"DPO, {self._settings['generated']} generated, on top of DPO, demonstrations",
+            "dpo-on-top": f"DPO on demonstrations, then on {self._settings['generated']} generated",
+            "dpo-again": "DPO on demonstrations, twice",
         }.get(arm, arm)
 
     def _pretty(self, label: str) -> str:
@@ -168,34 +191,43 @@ class Study:
         caption = (
             "gain: success above the imitation policy's, on the same goals from the same seed. training minutes: from "
             "nothing, those of the policy it started from included, evaluations left out"
-            f"; {self._settings['at_once']} trainings ran side by side. updates: of its own training."
+            f"; {self._described['at_once']} stages ran side by side. updates: of its own training."
         )
         return Table("Every arm on the same goals", [*COLUMNS, "updates"], rows, caption)
 
     def _claim_table(self) -> Table:
-        at_minutes = {minutes: read_evaluation(self._folder / f"minutes-{minutes:g}") for minutes in self._minutes}
-        rows = []
+        # Where a run was shorter its last policy was played, and the times are not equal.
+        full = [minutes for minutes in self._minutes if min(sum(self._own_minutes(minutes).values(), [])) >= minutes]
+        at_minutes = {minutes: read_evaluation(self._folder / f"minutes-{minutes:g}") for minutes in full}
+        rows, n = [], len(self._settings["seeds"])
         for claim in claims(self._played, at_minutes, MODES):
             name, separator, rest = claim.text.partition(" is better than the imitation")
             text = f"{self._label(name)} is better than the imitation{rest}" if separator else claim.text
             rows.append([text, claim.where, claim.verdict, claim.numbers])
         caption = (
             "A claim holds, or does not, where the whole 95 % interval of the paired difference is on one side (of "
-            f"{EQUIVALENT:g} points, for 'about as well'). McNemar's exact test pools seeds and goals; goals that "
-            "several seeds play are not independent, so its p is on the small side."
+            f"{-EQUIVALENT:g} points, for 'about as well'). The interval is the widest of a bootstrap over seeds and "
+            "goals, Student's t over the seeds, and the rule of three where no pair speaks for one side. "
+            + ("One training an arm: a verdict is about these trainings, not about the method. " if n == 1 else "")
+            + f"{len(rows)} verdicts at 95 % each: one in twenty would be wrong by chance. McNemar's exact test pools "
+            "seeds and goals, which are not independent: its p is on the small side."
         )
         return Table("The paper's claims", ["claim", "where", "verdict", "difference (95 %)"], rows, caption)
 
     def _tables(self) -> Iterable[Table]:
         if self._minutes:
             rows = [
-                [f"{minutes:g}", self._pretty(result.arm), *cells(result)[1:3], cells(result)[-1]]
+                [f"{minutes:g}", self._pretty(result.arm), *cells(result)[1:3], own, cells(result)[-1]]
                 for minutes in self._minutes
                 for result in self._arms(f"minutes-{minutes:g}")
                 if result.arm != RULE
+                for own in [_span(self._own_minutes(minutes)[result.arm.rpartition(", ")[0]])]
             ]
-            columns = ["minutes", "arm", *COLUMNS[1:3], "training minutes from nothing"]
-            caption = "The policies after so many minutes of their own training; the last, where it was shorter."
+            columns = ["minutes", "arm", *COLUMNS[1:3], "its own minutes", "from nothing"]
+            caption = (
+                "The policies at the end of the first iteration past so many minutes of their own training; the last, "
+                "where it was shorter: its own minutes say so."
+            )
             yield Table("Equal training time", columns, rows, caption)
         columns = ["arm", "episodes with a purchase", "type", "attributes", "options", "price"]
         rows = []
@@ -209,11 +241,13 @@ class Study:
         taken = json.loads((self._folder / DONE).read_text())
         rows = [[name, format_seconds(stage["seconds"])] for name, stage in taken.items()]
         total = format_seconds(sum(stage["seconds"] for stage in taken.values()))
-        caption = f"{total} in all, of which {self._settings['at_once']} ran side by side."
+        caption = (
+            f"{total}, those added up that ran side by side ({self._described['at_once']}); before a kill not counted."
+        )
         yield Table("Where the time went", ["stage", "time"], rows, caption)
 
     def _thompson_table(self) -> Table:
-        found = json.loads((self._folder / "thompson" / "thompson.json").read_text())
+        found = json.loads((Path(self._described["thompson"]) / "thompson.json").read_text())
         rows = []
         for run in found["runs"]:
             for arm, result in run["arms"].items():
@@ -232,7 +266,7 @@ class Study:
     def _pictures(self) -> Iterable[Picture]:
         groups = (
             ("3", "4", ("imitation", "ppo", "dpo", "dpo-generated")),
-            ("5", "6", ("dpo", "dpo-generated", "dpo-on-top")),
+            ("5", "6", ("dpo", "dpo-on-top", "dpo-again")),
         )
         for score, success, arms in groups:
             for number, objective, label in (
@@ -253,7 +287,7 @@ class Study:
 
     def _running(self, objective: str, arms: Sequence[str]) -> dict[tuple[str, int], list[tuple[int, float]]]:
         found: dict[tuple[str, int], list[tuple[int, float]]] = {}
-        with open(self._folder / "thompson" / f"running_{objective}.csv", newline="", encoding="utf-8") as file:
+        with open(Path(self._described["thompson"]) / f"running_{objective}.csv", newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
         for arm in arms:
             for name, run, rollout, mean in rows:
@@ -278,41 +312,24 @@ class Study:
         )
 
     def _sizes(self) -> Picture:
-        points: dict[str, list[tuple[int, float, float, float]]] = {mode: [] for mode in MODES}
-        sized = [
-            (int(result.arm.split("-")[2].split(",")[0]), result)
-            for result in self._arms("sizes")
-            if result.arm != RULE
-        ]
-        by_arm = {result.arm: result for result in self._arms("evaluation")}
-        for size, result in [
-            *sized,
-            *((self._settings["generated"], by_arm[f"dpo-generated, {mode}"]) for mode in MODES),
-        ]:
-            mode = result.arm.rpartition(", ")[2]
-            points[mode].append((size, 100 * result.success, *(100 * bound for bound in result.success_interval)))
-        levels = {}
-        for arm in ("imitation", "dpo"):
-            result = by_arm[f"{arm}, greedy"]
-            levels[f"{self._label(arm)}, greedy"] = tuple(100 * v for v in (result.success, *result.success_interval))
+        """Of the first seed, which alone has all sizes."""
+        played = self._played | read_evaluation(self._folder / "sizes")
+        arms = {size: f"dpo-size-{size}" for size in self._settings["sizes"]}
+        arms = sorted((arms | {self._settings["generated"]: "dpo-generated"}).items())
+        points = {mode: [(size, *_first_seed(played[arm, mode])) for size, arm in arms] for mode in MODES}
+        levels = {f"{self._label(arm)}, greedy": _first_seed(played[arm, "greedy"]) for arm in ("imitation", "dpo")}
         path = self._figures / "generated-trajectories.png"
-        title = "DPO on generated trajectories"
+        title = "DPO on generated trajectories, first seed"
         by_size(points, levels, path, title)
-        _write_csv(
-            path,
-            ("mode", "trajectories", "success", "low", "high"),
-            [(m, *p) for m, line in points.items() for p in line],
-        )
-        return Picture(
-            "Success against the number of generated trajectories",
-            path,
-            f"Sizes other than {self._settings['generated']} are of one seed.",
-        )
+        rows = [(mode, *point) for mode, line in points.items() for point in line]
+        _write_csv(path, ("mode", "trajectories", "success", "low", "high"), rows)
+        caption = "One training a size, of the first seed; Wilson's intervals over the goals."
+        return Picture("Success against the number of generated trajectories", path, caption)
 
     # Sessions
 
-    def _sessions(self) -> list[ExampleSession]:
-        """Wins and losses of the arm that succeeds most often greedily, from its first seed."""
+    def _sessions(self) -> tuple[str, list[ExampleSession]]:
+        """Wins and losses of the arm that succeeds most often greedily, from its first seed, and the arm."""
         trained = [arm for arm, mode in self._played if arm != RULE and mode == "greedy"]
         best = max(trained, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))
         played = self._played[best, "greedy"]
@@ -323,7 +340,7 @@ class Study:
         shop = Shop.open(Path(self._settings["shop"]))
         model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)
         episodes = policy_trajectories(model, encoder, shop, goals, author=best, greedy=True)
-        return [_example(episode) for episode in episodes]
+        return best, [_example(episode) for episode in episodes]
 
     # Settings
 
@@ -332,7 +349,8 @@ class Study:
         facts = {
             name.replace("_", " "): _shown(value) for name, value in self._settings.items() if value not in (None, "")
         }
-        facts["demonstrations from"] = f"{self._described['demonstrations']} ({self._source})"
+        counts = ", ".join(f"{count:,} {SOURCE_WORDS[source]}" for source, count in self._demonstrated.items())
+        facts["demonstrations learnt from"] = f"{counts}, those with a reward of 1 in {self._described['recorded']}"
         facts["shop fingerprint"] = self._results("evaluation")["shop"]
         for folder in folders:
             training = read_policy_file(folder / "policy", TRAINING_FILE)
@@ -368,6 +386,18 @@ def _curve(run: Path) -> list[tuple[float, float]]:
     before = (training["total_training_seconds"] - training["training_seconds"]) / 60
     rows = map(json.loads, (run / "progress.jsonl").read_text().splitlines())
     return [(before + row["minutes"], row["evaluation/success"]) for row in rows if "evaluation/success" in row]
+
+
+def _first_seed(played: Played) -> tuple[float, float, float]:
+    """Success and its interval in %."""
+    success = played.values("success")[0]
+    interval = wilson_interval(int(success.sum()), len(success))
+    return 100 * float(success.mean()), *(100 * bound for bound in interval)
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _spread(items: Sequence[int], count: int) -> list[int]:

@@ -4,9 +4,9 @@
     python jobs/reproduce.py --preset laptop --shop shops/webshop-1k --out runs/laptop
 
 Arms: the rule baseline; imitation of demonstrations; from that policy PPO, DPO on the same demonstrations, and DPO on
-trajectories that it generates itself; and DPO on generated ones on top of the demonstrations'. All get as many updates,
-are measured on the same goals, and meet in Thompson sampling. Every stage is one of the other jobs. Started again, it
-goes on where it stopped; OUT/report.html is the result.
+trajectories that it generates itself; from the DPO policy, DPO on what that generates, and, to compare it with, DPO on
+the demonstrations once more. All get as many updates, are measured on the same goals, and meet in Thompson sampling.
+Every stage is one of the other jobs. Started again, it goes on where it stopped; OUT/report.html is the result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from rl_recsys.files import write_json
 from rl_recsys.stages import Stage, run_stages
 
 JOBS = Path(__file__).parent
-ITERATIONS = 30  # of a fine-tuning run, at most: a point of its progress each
+ITERATIONS = 30  # of a DPO run, at most: a point of its progress each
+SPARE = 1.25  # times the demonstrations: not all of the scripted ones succeed, and only those are learnt from
+PPO_SPARE = 2  # times the steps that so many updates need if all are decisions; the updates end the run
 IMITATION_BATCH, IMITATION_UPDATES = 16, 10  # decisions an update, updates an iteration
 EVALUATIONS = 8  # points of a learning curve, about
 #: Seconds on one core of a laptop, for the time left only.
@@ -97,16 +99,16 @@ class Arguments:
     """Shop folder; by default the preset's. The demo shop is made if it is not there."""
     seeds: tuple[int, ...] | None = None
     """One training of each arm a seed; by default the preset's."""
-    demonstrations: Path | None = None
+    recorded: Path | None = None
     """Trajectories to imitate, e.g. imported human ones; by default scripted ones are recorded."""
     encoder: str = "minilm"
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
-    at_once: int = 2
-    """Trainings that run side by side; they share the cores."""
+    at_once: int | None = None
+    """Stages that run side by side and share the cores; by default 2, or 1 where learners have a GPU."""
     num_workers: int = 2
-    """Rollout processes of everything but the trainings, which share as many."""
+    """Rollout processes of every stage that plays."""
     num_gpus: float | None = None
-    """GPUs of each learner; by default the preset's."""
+    """GPUs of each learner, and of the rollout processes together; by default the preset's."""
 
 
 def main(arguments: Arguments) -> None:
@@ -114,15 +116,16 @@ def main(arguments: Arguments) -> None:
     preset = PRESETS[arguments.preset]
     changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus")}
     preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
-    if arguments.at_once < 1 or arguments.num_workers < 1 or not preset.seeds:
+    at_once = arguments.at_once if arguments.at_once is not None else 1 if preset.num_gpus else 2
+    if at_once < 1 or arguments.num_workers < 1 or not preset.seeds:
         raise UserError("--at-once and --num-workers must be at least 1, and there must be a seed")
     if preset.shop != PRESETS["demo"].shop and not (preset.shop / "manifest.json").is_file():
         raise UserError(f"{preset.shop} is no shop; jobs/prepare.py makes one. This preset needs {preset.needs}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     plan = Plan(arguments, preset)
-    stages = list(plan.stages())
-    write_json(arguments.out / STUDY, json.loads(json.dumps(plan.description(), default=str)))
-    run_stages(stages, arguments.out, at_once=arguments.at_once)
+    described = plan.description() | {"at_once": at_once}
+    write_json(arguments.out / STUDY, json.loads(json.dumps(described, default=str)))
+    run_stages(list(plan.stages()), arguments.out, at_once=at_once)
     print(f"report: {arguments.out / 'report.html'}, {arguments.out / 'report.md'}")
 
 
@@ -133,23 +136,31 @@ class Plan:
         self._arguments, self._preset, self._out = arguments, preset, arguments.out
         self._shop = ("--shop", preset.shop)
         self._prepare = () if (preset.shop / "manifest.json").is_file() else ("prepare",)
-        self._demonstrations = arguments.demonstrations or self._out / "demonstrations"
+        self._demonstrations = arguments.recorded or self._out / "demonstrations"
+        self._gpus = ("--num-gpus", preset.num_gpus) if preset.num_gpus else ()
+        seeds = "-".join(map(str, preset.seeds))
+        self._thompson = self._out / f"thompson-seeds-{seeds}"  # other seeds are another experiment
 
     def description(self) -> dict:
         """What the report must know and no result says."""
-        arms = {arm: [str(self._run(arm, seed)) for seed in seeds] for arm, seeds in self._arms().items()}
-        described = asdict(self._arguments) | asdict(self._preset)
-        return {"demonstrations": str(self._demonstrations), "arms": arms, "settings": described}
+        arms = {arm: [self._run(arm, seed) for seed in seeds] for arm, seeds in self._arms().items()}
+        settings = {"preset": self._arguments.preset, "encoder": self._arguments.encoder} | asdict(self._preset)
+        return {
+            "recorded": self._demonstrations,
+            "thompson": self._thompson,
+            "arms": arms,
+            "settings": settings | {"num_workers": self._arguments.num_workers},
+        }
 
     def stages(self) -> Iterator[Stage]:
         """All stages, those that others need before them."""
         preset, out = self._preset, self._out
         if self._prepare:
             yield self._stage("prepare", "prepare", "--out", preset.shop)
-        if self._arguments.demonstrations is None:
+        if self._arguments.recorded is None:
             yield self._stage(
                 "demonstrations", "demonstrate", *self._shop, "--out", self._demonstrations,
-                "--trajectories", preset.demonstrations, needs=self._prepare,
+                "--trajectories", round(preset.demonstrations * SPARE), needs=self._prepare,
             )  # fmt: skip
         for seed in preset.seeds:
             yield from self._of_seed(seed)
@@ -161,7 +172,7 @@ class Plan:
         for minutes in preset.minutes:
             yield self._at_minutes(minutes)
         yield self._stage(
-            "thompson", "thompson", *self._shop, "--out", out / "thompson", "--policies", *self._policies(main_arms),
+            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", *self._policies(main_arms),
             "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
             "--truth", out / "evaluation" / "results.json", *self._workers(), needs=("evaluation",),
             minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
@@ -172,7 +183,7 @@ class Plan:
     def _of_seed(self, seed: int) -> Iterator[Stage]:
         preset = self._preset
         recorded = ("--trajectories", self._demonstrations, "--maximum-trajectories", preset.demonstrations)
-        after = ("demonstrations",) if self._arguments.demonstrations is None else self._prepare
+        after = ("demonstrations",) if self._arguments.recorded is None else self._prepare
         iterations = max(1, preset.imitation_updates // IMITATION_UPDATES)
         yield self._training(
             "imitation", seed, "imitate", iterations, preset.imitation_updates * IMITATION_BATCH * DECISION_S,
@@ -183,8 +194,9 @@ class Plan:
         kept = ("--snapshot-minutes", *preset.minutes) if preset.minutes else ()
         steps = preset.updates * preset.batch
         yield self._training(
-            "ppo", seed, "ppo", -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
-            "--rollout-steps", preset.rollout_steps, "--batch", preset.batch, needs=(f"imitation-{seed}",),
+            "ppo", seed, "ppo", PPO_SPARE * -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
+            "--updates", preset.updates, "--rollout-steps", preset.rollout_steps, "--batch", preset.batch,
+            "--num-workers", self._arguments.num_workers, needs=(f"imitation-{seed}",),
         )  # fmt: skip
         yield self._dpo("dpo", seed, *start, *recorded, *kept, needs=(f"imitation-{seed}",))
         sizes = preset.sizes if seed == preset.seeds[0] else ()
@@ -201,10 +213,11 @@ class Plan:
             "dpo-on-top", seed, "--policy", self._policy("dpo", seed),
             "--trajectories", self._folder(seed) / "generated-on-top", needs=(f"generated-on-top-{seed}",),
         )  # fmt: skip
+        yield self._dpo("dpo-again", seed, "--policy", self._policy("dpo", seed), *recorded, needs=(f"dpo-{seed}",))
 
     def _dpo(self, name: str, seed: int, *flags: object, needs: tuple[str, ...]) -> Stage:
         preset = self._preset
-        iterations = min(ITERATIONS, preset.updates)
+        iterations = max(count for count in range(1, ITERATIONS + 1) if preset.updates % count == 0)
         return self._training(
             name, seed, "dpo", iterations, preset.updates * preset.batch * PAIR_S, *flags,
             "--batch", preset.batch, "--updates", preset.updates // iterations, needs=needs,
@@ -215,12 +228,10 @@ class Plan:
     ) -> Stage:
         preset = self._preset
         out = self._run(name, seed)
-        gpus = ("--num-gpus", preset.num_gpus) if preset.num_gpus else ()
         return self._stage(
             f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
-            "--evaluate-every", max(1, iterations // EVALUATIONS), *gpus,
-            "--num-workers", max(1, self._arguments.num_workers // self._arguments.at_once),
+            "--evaluate-every", max(1, iterations // EVALUATIONS), *self._gpus,
             needs=needs, minutes=(seconds + START_S) / 60, rows=out / "progress.jsonl", iterations=iterations,
         )  # fmt: skip
 
@@ -254,7 +265,7 @@ class Plan:
     def _arms(self) -> dict[str, tuple[int, ...]]:
         """Every trained arm and its seeds."""
         preset = self._preset
-        arms = dict.fromkeys(("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top"), preset.seeds)
+        arms = dict.fromkeys(("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top", "dpo-again"), preset.seeds)
         return arms | {f"dpo-size-{size}": preset.seeds[:1] for size in preset.sizes}
 
     def _stages_of(self, arms: tuple[str, ...] | list[str]) -> Iterator[str]:
@@ -272,8 +283,8 @@ class Plan:
     def _policy(self, arm: str, seed: int) -> Path:
         return self._run(arm, seed) / "policy"
 
-    def _workers(self) -> tuple[str, int]:
-        return "--num-workers", self._arguments.num_workers
+    def _workers(self) -> tuple[object, ...]:
+        return "--num-workers", self._arguments.num_workers, *self._gpus
 
     def _stage(self, name: str, job: str, *flags: object, **options: object) -> Stage:
         return Stage(name, tuple(map(str, (JOBS / f"{job}.py", *flags))), **options)

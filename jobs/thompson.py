@@ -14,7 +14,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -157,29 +157,32 @@ def _resume(bandit: ThompsonRun, log: Path) -> None:
         write_text(log, "".join(line + "\n" for line in lines[:used]))
 
 
-def _truth(arguments: Arguments, arms: Mapping[str, object]) -> dict[str, float] | None:
-    """Each arm's success, or mean reward, by the evaluation named."""
+def _truth(arguments: Arguments, arms: Mapping[str, Sequence[str]]) -> dict[str, list[float]] | None:
+    """Each arm's success, or mean reward, by the evaluation named: of every seed's policy."""
     if arguments.truth is None:
         return None
     try:
         found = json.loads(arguments.truth.read_text())["arms"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{arguments.truth}: no results of jobs/evaluate.py ({error})") from None
-    by_label = {row["arm"]: row["success"] if arguments.objective == "success" else row["score"] / 100 for row in found}
+    by_label = {
+        row["arm"]: row["seeds"] if arguments.objective == "success" else [one / 100 for one in row["seed_scores"]]
+        for row in found
+    }
     labels = {arm: arm if arm in by_label else f"{arm}, {arguments.mode}" for arm in arms}
-    missing = [label for label in labels.values() if label not in by_label]
+    missing = [label for arm, label in labels.items() if len(by_label.get(label, ())) != len(arms[arm])]
     if missing:
-        raise UserError(f"{arguments.truth} has no arm {', '.join(missing)}; evaluate the same arms in the same mode")
+        raise UserError(
+            f"{arguments.truth} has no arm {', '.join(missing)} with as many seeds; evaluate the same arms in the same "
+            "mode"
+        )
     return {arm: by_label[label] for arm, label in labels.items()}
 
 
 def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[str, float] | None) -> None:
     arms = bandits[0].arms
-    pulls = [pull for bandit in bandits for pull in bandit.pulls]
     value = (lambda pull: pull.success) if arguments.objective == "success" else (lambda pull: pull.reward)
-    by_arm = {arm: [value(pull) for pull in pulls if pull.arm == arm] for arm in arms}
     source = str(arguments.truth) if means else "the mean of all pulls"
-    means = means or {arm: sum(found) / len(found) if found else 0.0 for arm, found in by_arm.items()}
     rows, runs = [], []
     for bandit in bandits:
         best, intervals = bandit.best_probabilities(), bandit.intervals()
@@ -196,7 +199,9 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
                 "best_probability": best[arm],
             }
             rows.append(_cells(bandit.run, arm, found[arm]))
-        runs.append({"run": bandit.run, "regret": regret(bandit.pulls, means), "arms": found})
+        known = means or _pooled(bandits, value)
+        expected = {arm: by_seed[bandit.run % len(by_seed)] for arm, by_seed in known.items()}
+        runs.append({"run": bandit.run, "regret": regret(bandit.pulls, expected), "means": expected, "arms": found})
     lost = ", ".join(f"{run['regret']:.1f}" for run in runs)
     unit = "successes" if arguments.objective == "success" else "episodes' worth of reward"
     title = (
@@ -207,7 +212,7 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
     print_rows(COLUMNS, rows, title)
     print(note)
     write_text(arguments.out / "thompson.md", f"{title}\n\n{markdown_rows(COLUMNS, rows)}\n{note}\n")
-    context = {"command": shlex.join(sys.argv), "title": title, "means": means, "means_from": source}
+    context = {"command": shlex.join(sys.argv), "title": title, "means_from": source}
     write_json(arguments.out / "thompson.json", context | {"runs": runs})
     for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
@@ -218,6 +223,13 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
             table.writerows((arm, run, x, round(y, 4)) for (arm, run), points in curves.items() for x, y in points)
         running_means(curves, arguments.out / f"running_{objective}.png", label, title)
     print(f"pulls, table and pictures: {arguments.out}")
+
+
+def _pooled(bandits: Sequence[ThompsonRun], value: Callable[[Pull], float]) -> dict[str, list[float]]:
+    """Each arm's mean over the pulls of all runs; 0 where there is none."""
+    pulls = [pull for bandit in bandits for pull in bandit.pulls]
+    found = {arm: [value(pull) for pull in pulls if pull.arm == arm] for arm in bandits[0].arms}
+    return {arm: [sum(values) / len(values) if values else 0.0] for arm, values in found.items()}
 
 
 def _cells(run: int, arm: str, found: Mapping) -> list[str]:

@@ -67,12 +67,12 @@ class ChoiceModel(nn.Module):
     ) -> ChoiceModel:
         """A model on a pretrained encoder ("minilm", a folder or a hub name) with a fresh head.
 
-        ``apart_layers`` is by default half of the encoder's layers.
+        ``apart_layers`` is by default two thirds of the encoder's layers.
         """
         folder = encoder_folder(name)
         encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
         if apart_layers is None:
-            apart_layers = encoder.config.num_hidden_layers // 2
+            apart_layers = 2 * encoder.config.num_hidden_layers // 3
         config = ChoiceConfig(encoder.config.to_diff_dict(), apart_layers, texts.begin, texts.end, asdict(shape), width)
         return cls(config, encoder)
 
@@ -116,7 +116,7 @@ class ChoiceModel(nn.Module):
     def from_pretrained(cls, folder: str | Path) -> ChoiceModel:
         """The model of a policy folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file."""
         folder = Path(folder)
-        config = ChoiceConfig(**read_policy_file(folder, CONFIG_FILE))
+        config = read_config(folder)
         path = folder / WEIGHTS_FILE
         try:
             weights = safetensors.torch.load_file(path)
@@ -145,9 +145,21 @@ def read_policy_file(folder: Path, name: str) -> dict:
         raise PolicyError(f"{path}: damaged ({error}); train the policy again or copy it whole") from None
 
 
+def read_config(folder: str | Path) -> ChoiceConfig:
+    """The architecture of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
+    found = read_policy_file(Path(folder), CONFIG_FILE)
+    try:
+        return ChoiceConfig(**found)
+    except TypeError as error:
+        reason = str(error).rpartition(" __init__() ")[2] or str(error)
+        raise PolicyError(
+            f"{Path(folder) / CONFIG_FILE}: not this version's ({reason}); train the policy again"
+        ) from None
+
+
 def decision_encoder(folder: str | Path) -> DecisionEncoder:
     """The encoder of decisions that a policy folder was trained with."""
-    shape = EncodingShape(**read_policy_file(Path(folder), CONFIG_FILE)["shape"])
+    shape = EncodingShape(**read_config(folder).shape)
     return DecisionEncoder(folder, shape)
 
 

@@ -163,7 +163,7 @@ class _Kept:
 
     def __init__(self, parameters: Callable[[], Iterator[nn.Parameter]]):
         self._parameters = parameters
-        self._versions, self._digest = -1, b""
+        self._versions, self._digest, self._lowered = -1, b"", False
         self._tensors: dict[bytes, Tensor] = {}
         self._tokens = 0
 
@@ -187,11 +187,16 @@ class _Kept:
 
     def _drop_if_changed(self) -> None:
         """Versions count writes: weights that are loaded again, as rollout workers do, may be what they were."""
+        lowered = any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
+        if lowered != self._lowered:  # what a lower precision gave is not what is asked for without it
+            self.clear()
+            self._lowered = lowered
         versions = sum(parameter._version for parameter in self._parameters())
         if versions == self._versions:
             return
         digest = hashlib.blake2b(digest_size=16)
         for parameter in self._parameters():
+            digest.update(str(parameter.device).encode())
             digest.update(parameter.detach().cpu().contiguous().numpy())
         if digest.digest() != self._digest:
             self.clear()
@@ -218,7 +223,7 @@ def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
 def _pad(rows: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:
     """Rows of numbers as (long [N, L] padded with 0, mask [N, L] of 1 and 0)."""
     lengths = np.array([len(row) for row in rows])
-    mask = np.arange(max(1, lengths.max())) < lengths[:, None]
+    mask = np.arange(lengths.max()) < lengths[:, None]
     padded = np.zeros(mask.shape, np.int64)
     padded[mask] = np.concatenate(rows)
     return torch.as_tensor(padded, device=device), torch.as_tensor(mask, device=device).long()

@@ -57,7 +57,7 @@ def run_stages(stages: Sequence[Stage], folder: Path, *, at_once: int, cores: in
     Every stage's output is in logs/NAME.log. Those that run side by side share the ``cores``. Where one fails the
     others are stopped (they go on when the study is started again) and ``UserError`` shows the end of its log.
     """
-    cores = cores or len(os.sched_getaffinity(0))
+    cores = cores or os.cpu_count() or 1
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     done = _done(folder, stages)
     running: dict[str, _Running] = {}
@@ -127,14 +127,13 @@ def _stop(running: Mapping[str, _Running]) -> None:
 
 
 def _done(folder: Path, stages: Sequence[Stage]) -> dict[str, float]:
-    """Seconds of the stages that were run before, with the same command."""
+    """Seconds of the stages that were run before, with the same command and on what the same commands made."""
     path = folder / DONE
     found = json.loads(path.read_text()) if path.is_file() else {}
-    return {
-        stage.name: found[stage.name]["seconds"]
-        for stage in stages
-        if stage.name in found and found[stage.name]["command"] == list(stage.command)
-    }
+    same = {stage.name for stage in stages if found.get(stage.name, {}).get("command") == list(stage.command)}
+    while stale := {stage.name for stage in stages if stage.name in same and not same.issuperset(stage.needs)}:
+        same -= stale
+    return {stage.name: found[stage.name]["seconds"] for stage in stages if stage.name in same}
 
 
 def _write(folder: Path, stages: Sequence[Stage], done: Mapping[str, float]) -> None:

@@ -17,6 +17,7 @@ from scipy import stats
 from rl_recsys.evaluation.statistics import CONFIDENCE
 
 Objective = Literal["success", "score"]
+_GOALS, _ROLLOUT, _BEST = 1, 2, 3  # what a generator is for: each has a stream of its own
 BEST_DRAWS = 20_000  # of which the probability of being the best arm is estimated
 
 
@@ -156,7 +157,8 @@ class ThompsonRun:
         self.arms, self.run, self.pulls = tuple(arms), run, []
         self._rollouts, self._batch, self._seed = rollouts, batch, seed
         self._posterior: Posterior = POSTERIORS[objective](len(arms))
-        self._goals = np.random.default_rng((seed, run)).permutation(np.asarray(goals))
+        self._goals = np.random.default_rng((_GOALS, seed, run)).permutation(np.asarray(goals))
+        self._passes = -(-rollouts // len(self._goals))  # through the goals
 
     @property
     def finished(self) -> bool:
@@ -169,10 +171,12 @@ class ThompsonRun:
         return [self._plan(rollout) for rollout in range(start, min(start + self._batch, self._rollouts))]
 
     def _plan(self, rollout: int) -> Planned:
-        drawn = self._posterior.draw(np.random.default_rng((self._seed, self.run, rollout)))
+        drawn = self._posterior.draw(np.random.default_rng((_ROLLOUT, self._seed, self.run, rollout)))
         arm = int(np.argmax(drawn))
         goal = int(self._goals[rollout % len(self._goals)])
-        return Planned(rollout, self.arms[arm], float(drawn[arm]), goal, rollout // len(self._goals))
+        # Draw 0 is the equal evaluation's; no two runs may play the same episode.
+        draw = 1 + self.run * self._passes + rollout // len(self._goals)
+        return Planned(rollout, self.arms[arm], float(drawn[arm]), goal, draw)
 
     def observe(self, batch: Sequence[Planned], rewards: Sequence[float], steps: Sequence[int]) -> list[Pull]:
         """Count a whole batch's rewards, in [0, 1]; returns its pulls."""
@@ -217,7 +221,7 @@ class ThompsonRun:
 
     def best_probabilities(self) -> dict[str, float]:
         """Each arm's probability to be the best, by what was observed."""
-        drawn = self._posterior.draw(np.random.default_rng((self._seed, self.run)), BEST_DRAWS)
+        drawn = self._posterior.draw(np.random.default_rng((_BEST, self._seed, self.run)), BEST_DRAWS)
         share = np.bincount(drawn.argmax(1), minlength=len(self.arms)) / BEST_DRAWS
         return dict(zip(self.arms, share.tolist(), strict=True))
 

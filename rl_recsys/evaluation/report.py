@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rl_recsys.evaluation.statistics import bootstrap_interval, wilson_interval
+from rl_recsys.evaluation.statistics import bootstrap_interval, difference_interval, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class ArmResult:
 
     With one seed and one episode a goal the success interval is Wilson's; with more seeds it is a bootstrap over
     seeds and goals. ``seeds`` holds each seed's success. ``gain`` is the success above that of the arm it is compared
-    with and ``gain_interval`` its bootstrap interval, pair by pair: the same goal, the policy of the same seed.
+    with and ``gain_interval`` its interval, pair by pair: the same goal, the policy of the same seed. ``seed_scores``
+    are the seeds' scores.
     """
 
     arm: str
@@ -30,6 +31,7 @@ class ArmResult:
     episodes: int
     training_minutes: float
     seeds: tuple[float, ...]
+    seed_scores: tuple[float, ...] = ()
     gain: float | None = None
     gain_interval: tuple[float, float] | None = None
 
@@ -57,7 +59,7 @@ def arm_result(
         other = (np.asarray(against, float) == 1.0).astype(float)
         if other.shape != success.shape:
             raise ValueError(f"{arm}: rewards {success.shape} cannot be paired with {other.shape}")
-        gained = {"gain": float((success - other).mean()), "gain_interval": bootstrap_interval(success - other)}
+        gained = {"gain": float((success - other).mean()), "gain_interval": difference_interval(success - other, 1.0)}
     interval = wilson_interval(int(success.sum()), success.size) if one else bootstrap_interval(success)
     return ArmResult(
         arm=arm,
@@ -69,6 +71,7 @@ def arm_result(
         episodes=table.size,
         training_minutes=float(np.mean(training_minutes)) if len(training_minutes) else 0.0,
         seeds=tuple(float(row.mean()) for row in success),
+        seed_scores=tuple(100 * float(row.mean()) for row in table),
         **gained,
     )
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.statistics import bootstrap_interval, mcnemar
+from rl_recsys.evaluation.statistics import difference_interval, mcnemar
 
 Measure = Literal["success", "score"]
 #: WebShop's parts of the reward, each in [0, 1]: the product's type, its attributes, the options chosen, the price.
@@ -67,7 +67,7 @@ def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One arm less another, goal by goal and seed by seed: mean, 95 % bootstrap interval, McNemar's p for success."""
+    """One arm less another, goal by goal and seed by seed: mean, 95 % interval, McNemar's p for success."""
 
     mean: float
     low: float
@@ -82,9 +82,7 @@ def difference(one: Played, other: Played, measure: Measure) -> Difference:
         raise ValueError(f"{one.rewards.shape} and {other.rewards.shape} episodes cannot be paired")
     scale = 100 if measure == "success" else 1
     apart = scale * (one.values(measure) - other.values(measure))
-    low, high = bootstrap_interval(apart)
-    if not apart.any():  # nothing to draw again from: the rule of three bounds how often they may differ
-        low, high = -300 / apart.size, 300 / apart.size
+    low, high = difference_interval(apart, 100.0)
     p = mcnemar(one.rewards == 1.0, other.rewards == 1.0)
     return Difference(float(apart.mean()), low, high, p, apart.size)
 
@@ -141,10 +139,11 @@ def claims(
                 apart = difference(arms["dpo-generated"], arms["dpo"], measure)
                 text = f"Few generated trajectories do about as well (at most {EQUIVALENT:g} points less)"
                 found.append(Claim(text, f"equal updates, {mode}", not_below(apart, EQUIVALENT), apart, unit))
-            if {"dpo", "dpo-on-top"} <= arms.keys():
-                apart = difference(arms["dpo-on-top"], arms["dpo"], measure)
-                text = "Generated preferences on top of the demonstrations' raise it"
-                found.append(Claim(text, f"on top, {mode}", above(apart), apart, unit))
+            for other, where in (("dpo", "beside DPO, half the updates"), ("dpo-again", "beside as many updates")):
+                if {other, "dpo-on-top"} <= arms.keys():
+                    apart = difference(arms["dpo-on-top"], arms[other], measure)
+                    text = "Generated preferences on top of the demonstrations' raise it"
+                    found.append(Claim(text, f"{where}, {mode}", above(apart), apart, unit))
             for arm in ("ppo", "dpo", "dpo-generated"):
                 if {"imitation", arm} <= arms.keys():
                     apart = difference(arms[arm], arms["imitation"], measure)

@@ -70,6 +70,7 @@ class Report:
     pictures: Sequence[Picture]
     tables: Sequence[Table]
     sessions: Sequence[ExampleSession]
+    sessions_of: str
     facts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -53,13 +53,13 @@ def test_regret_is_reckoned_from_an_evaluation_of_the_same_arms(flags, tmp_path,
     thompson = main_of("thompson", capsys)
     rows = [("rule", 0.1), ("tiny, sampled", 0.5), ("twin, sampled", 0.3)]
     truth = tmp_path / "results.json"
-    truth.write_text(json.dumps({"arms": [{"arm": arm, "success": mean, "score": 50.0} for arm, mean in rows]}))
+    truth.write_text(json.dumps({"arms": [{"arm": arm, "success": mean, "seeds": [mean]} for arm, mean in rows]}))
     thompson(*flags, "--out", tmp_path / "run", "--truth", truth)
     found = json.loads((tmp_path / "run" / "thompson.json").read_text())
     for run in found["runs"]:
         expected = 0.4 * run["arms"]["rule"]["pulls"] + 0.2 * run["arms"]["twin"]["pulls"]
         assert run["regret"] == pytest.approx(expected)
-    truth.write_text(json.dumps({"arms": [{"arm": "rule", "success": 0.1, "score": 50.0}]}))
+    truth.write_text(json.dumps({"arms": [{"arm": "rule", "success": 0.1, "seeds": [0.1]}]}))
     with pytest.raises(UserError, match=r"has no arm tiny, sampled, twin, sampled"):
         thompson(*flags, "--out", tmp_path / "run", "--truth", truth)
 

@@ -83,7 +83,9 @@ def test_a_batch_is_drawn_from_one_posterior_and_stays_until_it_is_observed():
 
 def test_goals_come_again_with_another_draw():
     pulls = play(start(goals=range(30), rollouts=70)).pulls
-    assert [pull.draw for pull in pulls] == [0] * 30 + [1] * 30 + [2] * 10
+    assert [pull.draw for pull in pulls] == [1] * 30 + [2] * 30 + [3] * 10
+    other = play(start(goals=range(30), rollouts=70, run=1)).pulls
+    assert not {pull.draw for pull in pulls} & {pull.draw for pull in other}
     assert [pull.goal for pull in pulls[:30]] == [pull.goal for pull in pulls[30:60]]
 
 

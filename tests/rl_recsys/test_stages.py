@@ -36,9 +36,9 @@ def test_stages_wait_for_what_they_need_and_are_run_once(tmp_path):
     assert set(took) == {"first", "left", "right", "last"}
     run_stages(stages, tmp_path / "study", at_once=2)
     assert log.read_text().split() == words
-    stages[0] = stage("last", append(log, "changed"), "left", "right")
+    stages[1] = stage("left", append(log, "changed"), "first")
     run_stages(stages, tmp_path / "study", at_once=2)
-    assert log.read_text().split() == [*words, "changed"]
+    assert log.read_text().split() == [*words, "changed", "last"]
 
 
 def test_at_most_so_many_run_side_by_side_and_share_the_cores(tmp_path):

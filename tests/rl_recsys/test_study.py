@@ -27,7 +27,7 @@ def played(success: np.ndarray) -> Played:
     return Played(tuple(range(rewards.shape[1])), rewards, np.full(rewards.shape, 4), episodes)
 
 
-def by_chance(share: float, seed: int, shape=(2, 400)) -> Played:
+def by_chance(share: float, seed: int, shape=(5, 400)) -> Played:
     return played(np.random.default_rng(seed).random(shape) < share)
 
 
@@ -37,11 +37,13 @@ def test_a_difference_is_of_pairs():
     better[:, :30] = True
     found = difference(played(better), played(worse), "success")
     assert found.mean == pytest.approx(100 * (better.astype(float) - worse).mean())
-    assert 0 < found.low < found.mean < found.high < 10 and found.p < 1e-6 and found.pairs == 600
+    assert found.low < found.mean < found.high and found.p < 1e-6 and found.pairs == 600
+    one = difference(played(better[:1]), played(worse[:1]), "success")
+    assert 0 < one.low < one.mean < one.high < 12
     score = difference(played(better), played(worse), "score")
     assert score.mean == pytest.approx(found.mean / 2)
     same = difference(played(worse), played(worse), "success")
-    assert (same.low, same.mean, same.high, same.p) == (-0.5, 0, 0.5, 1.0)
+    assert (same.low, same.mean, same.high, same.p) == (-1, 0, 1, 1.0)  # three of 300 goals
     with pytest.raises(ValueError, match="cannot be paired"):
         difference(played(better), played(worse[:1]), "success")
 
