@@ -6,11 +6,14 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import ray
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from rl_recsys.errors import UserError
+
+if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes seconds
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 #: What Ray and RLlib print on every run that no user can act on.
 _NOISE = re.compile(

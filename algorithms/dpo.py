@@ -32,7 +32,7 @@ from algorithms.preferences import (
 from algorithms.rollouts import RolloutPool
 from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder
-from policies.choice_module import load_module_state, module_state
+from policies.module_state import load_module_state, module_state
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.preferences import lasting_steps
 

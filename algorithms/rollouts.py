@@ -15,7 +15,6 @@ import torch
 
 from algorithms.cluster import require_resources
 from policies.choice_model import ChoiceModel, decision_encoder
-from policies.choice_module import load_module_state
 from policies.episodes import (
     RULE,
     SESSIONS_AT_ONCE,
@@ -24,6 +23,7 @@ from policies.episodes import (
     policy_trajectories,
     rule_episodes,
 )
+from policies.module_state import load_module_state
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop

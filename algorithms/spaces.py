@@ -9,7 +9,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from envs.spaces import choice_space
 from policies.choice_model import ChoiceModel, decision_encoder
-from policies.choice_module import module_state
+from policies.module_state import module_state
 
 
 def space_from_policy(config: AlgorithmConfig) -> None:

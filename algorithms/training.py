@@ -19,7 +19,7 @@ from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.seconds import parts_of, shares
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
-from policies.choice_module import load_module_state
+from policies.module_state import load_module_state
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_text
 from rl_recsys.progress import format_seconds, progress

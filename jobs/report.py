@@ -56,6 +56,7 @@ SESSIONS = 5  # examples of a win, and as many of a loss
 MODES = ("greedy", "sampled")
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
+TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 PAGE_WIDTH = 200  # characters of a page's words in an example
 
 
@@ -91,8 +92,8 @@ class Study:
     def report(self) -> Report:
         """Everything the page shows."""
         self._figures.mkdir(exist_ok=True)
-        shop = self._results("evaluation")["title"]
-        rule = next(arm for arm in self._arms("evaluation") if arm.arm == RULE)
+        shop = self._evaluation["title"]
+        rule = next(arm for arm in self._results if arm.arm == RULE)
         n = len(self._settings["seeds"])
         best, sessions = self._sessions()
         summary = [
@@ -123,15 +124,18 @@ class Study:
 
     # What was measured
 
-    def _results(self, name: str) -> dict:
-        path = self._folder / name / "results.json"
+    @cached_property
+    def _evaluation(self) -> dict:
+        path = self._folder / "evaluation" / "results.json"
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}); the study is not finished: jobs/reproduce.py") from None
 
-    def _arms(self, name: str) -> list[ArmResult]:
-        return [ArmResult(**row) for row in self._results(name)["arms"]]
+    @cached_property
+    def _results(self) -> list[ArmResult]:
+        """Of every arm, size and time; labelled "arm, mode"."""
+        return [ArmResult(**row) for row in self._evaluation["arms"]]
 
     @cached_property
     def _played(self) -> dict[tuple[str, str], Played]:
@@ -158,7 +162,7 @@ class Study:
                 read_policy_file(snapshot_folder(run, minutes), TRAINING_FILE)["training_seconds"] / 60
                 for run in self._described["arms"][arm]
             ]
-            for arm in ("dpo", "ppo")
+            for arm in TIMED
         }
 
     def _label(self, arm: str) -> str:
@@ -182,9 +186,11 @@ class Study:
 
     def _arm_table(self) -> Table:
         rows = []
-        for result in self._arms("evaluation"):
+        for result in self._results:
             name, *others = cells(result)
             arm = name.rpartition(", ")[0]
+            if name != RULE and arm not in self._described["arms"]:
+                continue  # sizes and times have a place of their own
             updates = [self._last(run, "learners/updates") for run in self._described["arms"].get(arm, ())]
             made = f"{sum(updates) / len(updates):,.0f}" if updates else "-"
             rows.append([self._pretty(name), *others, made])
@@ -198,7 +204,10 @@ class Study:
     def _claim_table(self) -> Table:
         # Where a run was shorter its last policy was played, and the times are not equal.
         full = [minutes for minutes in self._minutes if min(sum(self._own_minutes(minutes).values(), [])) >= minutes]
-        at_minutes = {minutes: read_evaluation(self._folder / f"minutes-{minutes:g}") for minutes in full}
+        timed = [(arm, mode) for arm in TIMED for mode in MODES]
+        at_minutes = {
+            minutes: {(arm, mode): self._played[_timed(arm, minutes), mode] for arm, mode in timed} for minutes in full
+        }
         rows, n = [], len(self._settings["seeds"])
         for claim in claims(self._played, at_minutes, MODES):
             name, separator, rest = claim.text.partition(" is better than the imitation")
@@ -216,12 +225,14 @@ class Study:
 
     def _tables(self) -> Iterable[Table]:
         if self._minutes:
+            by_label = {result.arm: cells(result) for result in self._results}
             rows = [
-                [f"{minutes:g}", self._pretty(result.arm), *cells(result)[1:3], own, cells(result)[-1]]
+                [f"{minutes:g}", self._pretty(f"{arm}, {mode}"), *found[1:3], _span(own[arm]), found[-1]]
                 for minutes in self._minutes
-                for result in self._arms(f"minutes-{minutes:g}")
-                if result.arm != RULE
-                for own in [_span(self._own_minutes(minutes)[result.arm.rpartition(", ")[0]])]
+                for own in [self._own_minutes(minutes)]
+                for arm in TIMED
+                for mode in MODES
+                for found in [by_label[f"{_timed(arm, minutes)}, {mode}"]]
             ]
             columns = ["minutes", "arm", *COLUMNS[1:3], "its own minutes", "from nothing"]
             caption = (
@@ -231,7 +242,8 @@ class Study:
             yield Table("Equal training time", columns, rows, caption)
         columns = ["arm", "episodes with a purchase", "type", "attributes", "options", "price"]
         rows = []
-        for (arm, mode), played in sorted(self._played.items(), key=self._order):
+        shown = {key: played for key, played in self._played.items() if key[0] in (RULE, *self._described["arms"])}
+        for (arm, mode), played in sorted(shown.items(), key=self._order):
             parts = played.parts()
             label = arm if arm == RULE else self._pretty(f"{arm}, {mode}")
             rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in PARTS)])
@@ -242,7 +254,7 @@ class Study:
         rows = [[name, format_seconds(stage["seconds"])] for name, stage in taken.items()]
         total = format_seconds(sum(stage["seconds"] for stage in taken.values()))
         caption = (
-            f"{total}, those added up that ran side by side ({self._described['at_once']}); before a kill not counted."
+            f"{total} added up; {self._described['at_once']} ran side by side. What a kill cut off is not counted."
         )
         yield Table("Where the time went", ["stage", "time"], rows, caption)
 
@@ -297,11 +309,9 @@ class Study:
 
     def _curves(self) -> Picture:
         curves = {
-            self._label(arm): [_curve(Path(run)) for run in runs]
-            for arm, runs in self._described["arms"].items()
-            if not arm.startswith("dpo-size-")
+            self._label(arm): [_curve(Path(run)) for run in runs] for arm, runs in self._described["arms"].items()
         }
-        rule = next(arm for arm in self._arms("evaluation") if arm.arm == RULE)
+        rule = next(arm for arm in self._results if arm.arm == RULE)
         path = self._figures / "training-minutes.png"
         title = f"Greedy success on {self._settings['evaluation_goals']} training goals while training"
         learning_curves(curves, {"rule (test goals)": rule.success}, path, title)
@@ -313,7 +323,7 @@ class Study:
 
     def _sizes(self) -> Picture:
         """Of the first seed, which alone has all sizes."""
-        played = self._played | read_evaluation(self._folder / "sizes")
+        played = self._played
         arms = {size: f"dpo-size-{size}" for size in self._settings["sizes"]}
         arms = sorted((arms | {self._settings["generated"]: "dpo-generated"}).items())
         points = {mode: [(size, *_first_seed(played[arm, mode])) for size, arm in arms] for mode in MODES}
@@ -330,8 +340,8 @@ class Study:
 
     def _sessions(self) -> tuple[str, list[ExampleSession]]:
         """Wins and losses of the arm that succeeds most often greedily, from its first seed, and the arm."""
-        trained = [arm for arm, mode in self._played if arm != RULE and mode == "greedy"]
-        best = max(trained, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))
+        arms = self._described["arms"]
+        best = max(arms, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))
         played = self._played[best, "greedy"]
         won = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward == 1.0]
         lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward < 1.0]
@@ -351,7 +361,7 @@ class Study:
         }
         counts = ", ".join(f"{count:,} {SOURCE_WORDS[source]}" for source, count in self._demonstrated.items())
         facts["demonstrations learnt from"] = f"{counts}, those with a reward of 1 in {self._described['recorded']}"
-        facts["shop fingerprint"] = self._results("evaluation")["shop"]
+        facts["shop fingerprint"] = self._evaluation["shop"]
         for folder in folders:
             training = read_policy_file(folder / "policy", TRAINING_FILE)
             kept = {
@@ -386,6 +396,11 @@ def _curve(run: Path) -> list[tuple[float, float]]:
     before = (training["total_training_seconds"] - training["training_seconds"]) / 60
     rows = map(json.loads, (run / "progress.jsonl").read_text().splitlines())
     return [(before + row["minutes"], row["evaluation/success"]) for row in rows if "evaluation/success" in row]
+
+
+def _timed(arm: str, minutes: float) -> str:
+    """An arm as it was after so many minutes, as jobs/reproduce.py names it."""
+    return f"{arm}-minutes-{minutes:g}"
 
 
 def _first_seed(played: Played) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ Every stage is one of the other jobs. Started again, it goes on where it stopped
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -164,21 +164,14 @@ class Plan:
             )  # fmt: skip
         for seed in preset.seeds:
             yield from self._of_seed(seed)
-        main_arms = [arm for arm in self._arms() if not arm.startswith("dpo-size-")]
-        yield self._evaluation("evaluation", main_arms, ("greedy", "sampled"))
-        sizes = [arm for arm in self._arms() if arm.startswith("dpo-size-")]
-        if sizes:
-            yield self._evaluation("sizes", sizes, ("greedy", "sampled"))
-        for minutes in preset.minutes:
-            yield self._at_minutes(minutes)
+        yield self._evaluation()
         yield self._stage(
-            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", *self._policies(main_arms),
+            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", *self._policies(self._arms()),
             "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
             "--truth", out / "evaluation" / "results.json", *self._workers(), needs=("evaluation",),
             minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
         )  # fmt: skip
-        measured = ["thompson", *(["sizes"] if sizes else []), *(f"minutes-{one:g}" for one in preset.minutes)]
-        yield self._stage("report", "report", "--study", out, needs=tuple(measured))
+        yield self._stage("report", "report", "--study", out, needs=("thompson",))
 
     def _of_seed(self, seed: int) -> Iterator[Stage]:
         preset = self._preset
@@ -242,37 +235,35 @@ class Plan:
             needs=(f"{arm}-{seed}",), minutes=(2 * count * EPISODE_S + START_S) / 60,
         )  # fmt: skip
 
-    def _evaluation(self, name: str, arms: list[str], modes: tuple[str, ...]) -> Stage:
-        policies = self._policies(arms)
-        return self._stage(
-            name, "evaluate", *self._shop, "--out", self._out / name, "--goals", self._preset.goals, "--modes", *modes,
-            "--policies", *policies, *self._workers(), needs=tuple(self._stages_of(arms)),
-            minutes=len(policies) * len(modes) * self._preset.goals * EPISODE_S / 60,
-        )  # fmt: skip
-
-    def _at_minutes(self, minutes: float) -> Stage:
-        arms = ("dpo", "ppo")
-        policies = [
-            f"{arm}={snapshot_folder(self._run(arm, seed), minutes)}" for arm in arms for seed in self._preset.seeds
+    def _evaluation(self) -> Stage:
+        """The arms, the other sizes, and DPO and PPO as they were after given minutes."""
+        preset = self._preset
+        policies = [*self._policies(self._arms()), *self._policies(self._sizes())]
+        policies += [
+            f"{arm}-minutes-{minutes:g}={snapshot_folder(self._run(arm, seed), minutes)}"
+            for minutes in preset.minutes
+            for arm in ("dpo", "ppo")
+            for seed in preset.seeds
         ]
-        name = f"minutes-{minutes:g}"
+        trained = {**self._arms(), **self._sizes()}
         return self._stage(
-            name, "evaluate", *self._shop, "--out", self._out / name, "--goals", self._preset.goals,
-            "--policies", *policies, *self._workers(), needs=tuple(self._stages_of(arms)),
-            minutes=2 * len(policies) * self._preset.goals * EPISODE_S / 60,
+            "evaluation", "evaluate", *self._shop, "--out", self._out / "evaluation", "--goals", preset.goals,
+            "--policies", *policies, *self._workers(),
+            needs=tuple(f"{arm}-{seed}" for arm, seeds in trained.items() for seed in seeds),
+            minutes=2 * len(policies) * preset.goals * EPISODE_S / 60,
         )  # fmt: skip
 
     def _arms(self) -> dict[str, tuple[int, ...]]:
         """Every trained arm and its seeds."""
-        preset = self._preset
-        arms = dict.fromkeys(("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top", "dpo-again"), preset.seeds)
-        return arms | {f"dpo-size-{size}": preset.seeds[:1] for size in preset.sizes}
+        names = ("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top", "dpo-again")
+        return dict.fromkeys(names, self._preset.seeds)
 
-    def _stages_of(self, arms: tuple[str, ...] | list[str]) -> Iterator[str]:
-        return (f"{arm}-{seed}" for arm in arms for seed in self._arms()[arm])
+    def _sizes(self) -> dict[str, tuple[int, ...]]:
+        """DPO on other numbers of generated trajectories."""
+        return {f"dpo-size-{size}": self._preset.seeds[:1] for size in self._preset.sizes}
 
-    def _policies(self, arms: list[str]) -> list[str]:
-        return [f"{arm}={self._policy(arm, seed)}" for arm in arms for seed in self._arms()[arm]]
+    def _policies(self, arms: Mapping[str, Sequence[int]]) -> list[str]:
+        return [f"{arm}={self._policy(arm, seed)}" for arm, seeds in arms.items() for seed in seeds]
 
     def _folder(self, seed: int) -> Path:
         return self._out / f"seed-{seed}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, ValueFunctionAPI
@@ -14,8 +13,9 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from policies.choice_model import MASKED, ChoiceConfig, ChoiceModel
+from policies.module_state import VALUE_HEAD
 
-ARCHITECTURE, VALUE_HEAD = "architecture", "value_head"
+ARCHITECTURE = "architecture"
 VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a whole train batch
 
 
@@ -90,17 +90,3 @@ def module_spec(config: ChoiceConfig) -> RLModuleSpec:
     """The RLModuleSpec of a choice model's architecture."""
     # A key of its own: RLlib mixes defaults of its own models into the mapping.
     return RLModuleSpec(module_class=ChoiceModule, model_config={ARCHITECTURE: asdict(config)})
-
-
-def module_state(model: ChoiceModel) -> dict[str, np.ndarray]:
-    """A ``ChoiceModule``'s state with this model's weights."""
-    return {_module_name(name): tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-
-
-def load_module_state(model: ChoiceModel, state: dict[str, np.ndarray | Tensor]) -> None:
-    """The inverse of ``module_state``: copy a ``ChoiceModule``'s state into ``model``."""
-    model.load_state_dict({name: torch.tensor(np.asarray(state[_module_name(name)])) for name in model.state_dict()})
-
-
-def _module_name(name: str) -> str:
-    return name if name.startswith(f"{VALUE_HEAD}.") else f"model.{name}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,10 @@ def test_ray_meets_the_environments_and_policies_only_where_it_must():
         if "ray" in imported(path)
     }
     assert users == {"envs/__init__.py", "policies/choice_module.py"}
+
+
+def test_what_every_ray_worker_imports_is_light():
+    """Ray starts idle workers by the number of cores, and each runs the setup hook: RLlib and torch take seconds."""
+    code = "import sys, algorithms.cluster; print({'torch', 'transformers', 'ray.rllib'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"

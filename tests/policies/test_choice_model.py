@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from policies.choice_model import MASKED, ChoiceModel, PolicyError, decision_encoder
-from policies.choice_module import load_module_state, module_spec, module_state
+from policies.choice_module import module_spec
 from policies.encoders import BUNDLED, EncoderError, encoder_folder
+from policies.module_state import load_module_state, module_state
 from rl_recsys.decision import ChoiceSession
 
 
