@@ -52,7 +52,6 @@ from rl_recsys.shop import Shop
 from rl_recsys.stages import DONE
 from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
 
-SESSIONS = 5  # examples of a win, and as many of a loss
 MODES = ("greedy", "sampled")
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
@@ -66,32 +65,36 @@ class Arguments:
 
     study: Path
     """Folder of a finished study (--out of jobs/reproduce.py)."""
+    out: Path | None = None
+    """Folder of the report and its figures; by default the study's."""
+    sessions: int = 5
+    """Episodes to show of those that succeeded, and as many of those that did not."""
 
 
 def main(arguments: Arguments) -> None:
     """Read the study, play the examples, write the report."""
-    report = Study(arguments.study).report()
-    write_report(report, arguments.study)
+    out = arguments.out or arguments.study
+    report = Study(arguments.study, out / "figures", arguments.sessions).report()
+    write_report(report, out)
     for row in report.claims.rows:
         print(" | ".join(row))
-    print(f"report: {arguments.study / 'report.html'}")
+    print(f"report: {out / 'report.html'}")
 
 
 class Study:
     """What a study left in its folder."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
+    def __init__(self, folder: Path, figures: Path, sessions: int):
+        self._folder, self._figures, self._shown_sessions = folder, figures, sessions
         try:
             self._described = json.loads((folder / STUDY).read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"{folder / STUDY}: cannot be read ({error}); jobs/reproduce.py writes it") from None
         self._settings = self._described["settings"]
-        self._figures = folder / "figures"
 
     def report(self) -> Report:
         """Everything the page shows."""
-        self._figures.mkdir(exist_ok=True)
+        self._figures.mkdir(parents=True, exist_ok=True)
         shop = self._evaluation["title"]
         rule = next(arm for arm in self._results if arm.arm == RULE)
         n = len(self._settings["seeds"])
@@ -345,7 +348,7 @@ class Study:
         played = self._played[best, "greedy"]
         won = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward == 1.0]
         lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward < 1.0]
-        goals = [*_spread(won, SESSIONS), *_spread(lost, SESSIONS)]
+        goals = [*_spread(won, self._shown_sessions), *_spread(lost, self._shown_sessions)]
         policy = Path(self._described["arms"][best][0]) / "policy"
         shop = Shop.open(Path(self._settings["shop"]))
         model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)

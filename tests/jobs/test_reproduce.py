@@ -65,6 +65,11 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     with open(out / "figures" / "generated-trajectories.csv", newline="") as file:
         assert {row["trajectories"] for row in csv.DictReader(file)} == {"2", "3"}
 
+    elsewhere = tmp_path / "elsewhere"
+    main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1)
+    assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures"}
+    assert (elsewhere / "report.html").read_text().count("<details") == 1 < page.count("<details")  # none succeeds
+
     again = job("reproduce", *flags)  # the command itself: everything is done
     assert f"report: {out / 'report.html'}" in again.stdout and not again.stderr.strip()
     assert not list((out / "logs").iterdir())
