@@ -25,7 +25,7 @@ from algorithms.rollouts import SEED_STRIDE
 from algorithms.training import Evaluation, TrainingRun
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_config, read_policy_file
 from policies.episodes import policy_episodes
-from rl_recsys.errors import UserError
+from rl_recsys.errors import UserError, require_positive
 from rl_recsys.shop import shared_shop
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
@@ -96,8 +96,8 @@ def configure(
             FROZEN_LAYERS: arguments.frozen_layers,
             PRECISION: arguments.precision,
             GATHERED_BATCHES: arguments.gather,
-        }
-        | ({} if updates is None else {LAST_UPDATE: updates}),
+            LAST_UPDATE: updates,
+        },
     )
     return config.debugging(seed=arguments.seed, log_level="ERROR")
 
@@ -147,9 +147,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
 
 def _check(arguments: TrainingArguments) -> None:
     """Raise ``UserError`` for flags that no run can have."""
-    for name in ("iterations", "batch", "gather", "num_learners", "checkpoint_every"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}, it must be at least 1")
+    require_positive(arguments, "iterations", "batch", "gather", "num_learners", "checkpoint_every")
     if not 0 <= arguments.warmup < 1:
         raise UserError(f"--warmup is {arguments.warmup}, it must be in [0, 1)")
     if arguments.final_rate < 0:

@@ -20,7 +20,7 @@ import tyro
 from algorithms.cluster import connect
 from algorithms.rollouts import SEED_STRIDE, RolloutPool
 from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.errors import UserError, plain_errors, require_positive
 from rl_recsys.files import write_json
 from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
@@ -58,9 +58,7 @@ def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
     shop = Shop.open(arguments.shop)
     training = shop.split("train")
-    for name in ("trajectories", "group"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} is {getattr(arguments, name)}, it must be at least 1")
+    require_positive(arguments, "trajectories", "group")
     read_policy_file(arguments.policy, CONFIG_FILE)
     trained = read_policy_file(arguments.policy, TRAINING_FILE)
     begun = bool(list(arguments.out.glob("part-*.arrows")))

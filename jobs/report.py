@@ -35,9 +35,11 @@ from rl_recsys.evaluation.study import (
     OPEN,
     PARTS,
     STUDY,
+    TIMED,
     Played,
     claims,
     read_evaluation,
+    timed_arm,
 )
 from rl_recsys.evaluation.study_report import (
     ExampleSession,
@@ -55,7 +57,6 @@ from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
 MODES = ("greedy", "sampled")
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
-TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 PAGE_WIDTH = 200  # characters of a page's words in an example
 
 
@@ -209,7 +210,8 @@ class Study:
         full = [minutes for minutes in self._minutes if min(sum(self._own_minutes(minutes).values(), [])) >= minutes]
         timed = [(arm, mode) for arm in TIMED for mode in MODES]
         at_minutes = {
-            minutes: {(arm, mode): self._played[_timed(arm, minutes), mode] for arm, mode in timed} for minutes in full
+            minutes: {(arm, mode): self._played[timed_arm(arm, minutes), mode] for arm, mode in timed}
+            for minutes in full
         }
         rows, n = [], len(self._settings["seeds"])
         for claim in claims(self._played, at_minutes, MODES):
@@ -235,7 +237,7 @@ class Study:
                 for own in [self._own_minutes(minutes)]
                 for arm in TIMED
                 for mode in MODES
-                for found in [by_label[f"{_timed(arm, minutes)}, {mode}"]]
+                for found in [by_label[f"{timed_arm(arm, minutes)}, {mode}"]]
             ]
             columns = ["minutes", "arm", *COLUMNS[1:3], "its own minutes", "from nothing"]
             caption = (
@@ -399,11 +401,6 @@ def _curve(run: Path) -> list[tuple[float, float]]:
     before = (training["total_training_seconds"] - training["training_seconds"]) / 60
     rows = map(json.loads, (run / "progress.jsonl").read_text().splitlines())
     return [(before + row["minutes"], row["evaluation/success"]) for row in rows if "evaluation/success" in row]
-
-
-def _timed(arm: str, minutes: float) -> str:
-    """An arm as it was after so many minutes, as jobs/reproduce.py names it."""
-    return f"{arm}-minutes-{minutes:g}"
 
 
 def _first_seed(played: Played) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ import tyro
 
 from algorithms.training import snapshot_folder
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.evaluation.study import STUDY
+from rl_recsys.evaluation.study import STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
 from rl_recsys.stages import Stage, run_stages
 
@@ -240,9 +240,9 @@ class Plan:
         preset = self._preset
         policies = [*self._policies(self._arms()), *self._policies(self._sizes())]
         policies += [
-            f"{arm}-minutes-{minutes:g}={snapshot_folder(self._run(arm, seed), minutes)}"
+            f"{timed_arm(arm, minutes)}={snapshot_folder(self._run(arm, seed), minutes)}"
             for minutes in preset.minutes
-            for arm in ("dpo", "ppo")
+            for arm in TIMED
             for seed in preset.seeds
         ]
         trained = {**self._arms(), **self._sizes()}

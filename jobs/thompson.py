@@ -24,7 +24,7 @@ import tyro
 from algorithms.arms import arms_of, training_of
 from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.errors import UserError, plain_errors, require_positive
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.figures import running_means
 from rl_recsys.evaluation.report import markdown_rows, print_rows
@@ -71,9 +71,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Play all runs, and write what came of them."""
-    for name in ("runs", "rollouts", "batch", "goals"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} is {getattr(arguments, name)}, it must be at least 1")
+    require_positive(arguments, "runs", "rollouts", "batch", "goals")
     shop = Shop.open(arguments.shop)
     goals = list(shop.split("test"))[: arguments.goals]
     arms = arms_of(arguments.policies)

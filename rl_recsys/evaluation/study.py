@@ -17,6 +17,7 @@ Measure = Literal["success", "score"]
 #: WebShop's parts of the reward, each in [0, 1]: the product's type, its attributes, the options chosen, the price.
 PARTS = ("r_type", "r_att", "r_option", "r_price")
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
+TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
 
 
@@ -113,6 +114,11 @@ class Claim:
         one = self.found
         shown = f"{one.mean:+.1f} {self.unit} ({one.low:+.1f} to {one.high:+.1f}), {one.pairs} pairs"
         return shown + (f", McNemar p = {one.p:.2g}" if self.unit == "points of success" else "")
+
+
+def timed_arm(arm: str, minutes: float) -> str:
+    """The name of an arm as it was after so many minutes of training."""
+    return f"{arm}-minutes-{minutes:g}"
 
 
 EQUIVALENT = 2.0  # points: "about as well" is at most so much worse
