@@ -21,8 +21,7 @@ from algorithms.learner import (
     Precision,
     learner_settings,
 )
-from algorithms.rollouts import SEED_STRIDE
-from algorithms.training import Evaluation, TrainingRun
+from algorithms.training import Evaluation, Schedule, TrainingRun
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_config, read_policy_file
 from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError, require_positive
@@ -68,7 +67,7 @@ class TrainingArguments:
     """Decisions whose gradient is computed at once."""
     gather: int = 1
     """Batches a gradient step, where a large one does not fit in memory."""
-    checkpoint_every: int = 5
+    checkpoint_every: int = 1
     """Iterations between checkpoints; a kill loses at most this many."""
     evaluate_every: int = 5
     """Iterations between evaluations for the learning curve; 0 for none."""
@@ -125,24 +124,21 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     if training.finished:
         print(f"{training.policy_folder}: this run is finished")
         return read_policy_file(training.policy_folder, TRAINING_FILE)
-    if config.is_online:
-        # RLlib seeds the environments at their first reset only: a run that goes on would meet its first goals again.
-        config.debugging(seed=arguments.seed + SEED_STRIDE * training.trained)
     torch.manual_seed(arguments.seed)
     connect(num_cpus=arguments.num_workers + 1)
     require(config)
     evaluation = None
     if arguments.evaluate_every:
         evaluation = Evaluation(_evaluation(arguments, config.policy), arguments.evaluate_every)
-    return training.train(
-        config,
+    schedule = Schedule(
         arguments.iterations,
-        checkpoint_every=arguments.checkpoint_every,
+        arguments.checkpoint_every,
         headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
         evaluation=evaluation,
         snapshot_minutes=arguments.snapshot_minutes,
         last_update=learner_settings(config)[LAST_UPDATE],
     )
+    return training.train(config, schedule)
 
 
 def _check(arguments: TrainingArguments) -> None:

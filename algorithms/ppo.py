@@ -28,6 +28,7 @@ from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
 from algorithms.offline import open_steps
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
+from algorithms.watchdog import HANG_S, exit_on_hang
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder, read_config
 from policies.choice_module import ChoiceModule, module_spec
@@ -166,9 +167,24 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
 
 
 class ShopEnvRunner(SingleAgentEnvRunner):
-    """A rollout worker that keeps the traceback of what went wrong. RLlib's own exits and takes it along."""
+    """A rollout worker that keeps the traceback of what went wrong. RLlib's own exits and takes it along.
+
+    One whose environments take more than the config's ``hang_s`` for a step ends its process: another takes its place.
+    """
 
     _failure: str | None = None
+
+    def make_env(self) -> None:
+        """RLlib's environments, with a watch on each step of theirs."""
+        super().make_env()
+        if self.env is not None and self.worker_index:  # the driver must not end with an environment of its own
+            step, hang_s = self.env.step, self.config.hang_s
+
+            def watched(actions: Any) -> Any:
+                with exit_on_hang(hang_s):
+                    return step(actions)
+
+            self.env.step = watched
 
     def apply(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Call ``func`` on this worker; an exception is remembered and raised, and the process stays."""
@@ -248,6 +264,7 @@ class PPOConfig(RLlibPPOConfig):
         self.num_envs_per_env_runner = 8
         self.sample_timeout_s = 3600.0  # RLlib drops later samples in silence, and its default is a minute
         self.restart_failed_env_runners = True
+        self.hang_s = HANG_S
         self.learner_config_dict = LEARNER_DEFAULTS | {HEAD_RATE: 10.0}
         self.callbacks(FailFast, on_episode_end=log_success)
 
@@ -259,9 +276,12 @@ class PPOConfig(RLlibPPOConfig):
         imitation_weight: float = NotProvided,
         trajectories: str | None = NotProvided,
         minimum_reward: float = NotProvided,
+        hang_s: float = NotProvided,
         **kwargs: Any,
     ) -> PPOConfig:
         """``policy``: folder of the policy to start from; the rest as RLlib's.
+
+        ``hang_s``: seconds for a step of its environments after which a rollout worker is replaced.
 
         ``kl_weight`` >= 0 of the divergence from that policy. ``imitation_weight`` >= 0 of the imitation loss on
         ``trajectories`` with at least ``minimum_reward``.
@@ -274,6 +294,7 @@ class PPOConfig(RLlibPPOConfig):
             imitation_weight=imitation_weight,
             trajectories=trajectories,
             minimum_reward=minimum_reward,
+            hang_s=hang_s,
         )
 
     def validate(self) -> None:
@@ -319,6 +340,11 @@ class PPO(RLlibPPO):
     def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
         """RLlib's restore, then a sync that is sure to arrive: RLlib drops one while another is under way."""
         super().restore_from_path(path, *args, **kwargs)
+        self._sync()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """RLlib's, then a sync that is sure to arrive."""
+        super().set_state(state)
         self._sync()
 
     def _sync(self) -> None:

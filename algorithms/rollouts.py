@@ -7,13 +7,16 @@ import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import ray
 import torch
 
 from algorithms.cluster import require_resources
+from algorithms.watchdog import HANG_S, exit_on_hang
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import (
     RULE,
@@ -32,51 +35,82 @@ from rl_recsys.trajectories.record import Trajectory
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
 KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment comes again and again
-LOADED = "loaded"  # the policy that a worker was given as weights
+TASK_RETRIES = 3  # for tasks whose worker is lost; a goal that always hangs must come to light
 SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
+Episode = TypeVar("Episode", Outcome, Trajectory)
 
-@ray.remote
+
+@dataclass(frozen=True)
+class Weights:
+    """A learner's weights for a policy: a reference to a ``ChoiceModule``'s state, and which of them it is."""
+
+    state: ray.ObjectRef
+    version: int
+
+
+@ray.remote(max_restarts=-1, max_task_retries=TASK_RETRIES)
 class _RolloutWorker:
-    """Plays goals with one policy after another; hosts its own shop and Java."""
+    """Plays goals with one policy after another; hosts its own shop and Java.
 
-    def __init__(self, shop: str, device: str):
+    A task says all that it needs, so a worker that is started again plays it as the lost one would have.
+    """
+
+    def __init__(self, shop: str, device: str, hang_s: float):
         torch.set_num_threads(1)
-        self._shop, self._device = shared_shop(shop), device
+        self._shop, self._device, self._hang_s = shared_shop(shop), device, hang_s
         self._policies: dict[str, tuple[ChoiceModel, DecisionEncoder]] = {}  # those played last at the end
+        self._versions: dict[str, int] = {}  # of the weights that a policy was given
 
     def outcomes(
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
     ) -> list[Outcome]:
         """The outcomes of these goals, in their order."""
         if policy == RULE:
-            return list(rule_episodes(self._shop, goals))
+            return self._watched(rule_episodes(self._shop, goals))
         model, encoder = self._policy(policy)
-        return list(policy_episodes(model, encoder, self._shop, goals, draws=draws, greedy=greedy, seed=seed))
+        return self._watched(policy_episodes(model, encoder, self._shop, goals, draws=draws, greedy=greedy, seed=seed))
 
     def trajectories(
-        self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
+        self,
+        policy: str,
+        goals: Sequence[int],
+        draws: Sequence[int],
+        greedy: bool,
+        seed: int,
+        weights: Weights | None = None,
     ) -> list[Trajectory]:
-        """The episodes of these goals, in their order."""
-        model, encoder = self._policy(policy)
-        played = policy_trajectories(
-            model, encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed
+        """The episodes of these goals, in their order; with ``weights`` of ``policy``'s architecture, if given."""
+        model, encoder = self._policy(policy, weights)
+        return self._watched(
+            policy_trajectories(model, encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed)
         )
-        return list(played)
 
-    def load(self, policy: str, state: dict[str, np.ndarray]) -> None:
-        """Play ``policy``'s architecture with these weights, a ``ChoiceModule``'s state, as the policy ``LOADED``."""
-        if LOADED not in self._policies:
-            self._policies[LOADED] = self._read(policy)
-        load_module_state(self._policies[LOADED][0], state)
+    def _watched(self, episodes: Iterator[Episode]) -> list[Episode]:
+        """All of them, each within the time that a worker may take for one."""
+        found = []
+        while True:
+            with exit_on_hang(self._hang_s):
+                episode = next(episodes, None)
+            if episode is None:
+                return found
+            found.append(episode)
 
-    def _policy(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
-        found = self._policies.pop(policy, None) or self._read(policy)
+    def _policy(self, policy: str, weights: Weights | None = None) -> tuple[ChoiceModel, DecisionEncoder]:
+        found = self._policies.pop(policy, None)
+        if found is None or (weights is None and policy in self._versions):  # what it was given is not the folder's
+            found = self._read(policy)
+            self._versions.pop(policy, None)
+        if weights is not None and self._versions.get(policy) != weights.version:
+            load_module_state(found[0], ray.get(weights.state))
+            self._versions[policy] = weights.version
         for model, _ in self._policies.values():
             model.encoder.forget()  # hundreds of megabytes, of use only while a policy plays
         self._policies[policy] = found
         while len(self._policies) > KEPT_POLICIES:
-            del self._policies[next(iter(self._policies))]
+            dropped = next(iter(self._policies))
+            del self._policies[dropped]
+            self._versions.pop(dropped, None)
         return found
 
     def _read(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
@@ -95,6 +129,7 @@ class RolloutGroups:
         self._goals = self._shuffled(list(goals))
         self._pending: deque = deque()
         self._asked, self.waited = 0, 0.0  # seconds for which groups were waited for
+        self._weights: Weights | None = None
 
     def _shuffled(self, goals: list[int]) -> Iterator[tuple[int, int]]:
         for epoch in itertools.count():
@@ -107,9 +142,7 @@ class RolloutGroups:
 
     def publish(self, state: dict[str, np.ndarray]) -> None:
         """Tasks that are begun from now on are played with these weights."""
-        shared = ray.put(state)
-        for worker in self._workers:
-            worker.load.remote(self._policy, shared)
+        self._weights = Weights(ray.put(state), self._weights.version + 1 if self._weights else 0)
 
     def __next__(self) -> list[Trajectory]:
         while len(self._pending) < TASKS_AHEAD * len(self._workers):
@@ -125,7 +158,8 @@ class RolloutGroups:
         worker = self._workers[self._asked % len(self._workers)]
         # Another pass over the goals draws anew.
         seed = self._seed + epoch * SEED_STRIDE
-        task = worker.trajectories.remote(LOADED, [goal] * self._size, range(self._size), False, seed)
+        goals, draws = [goal] * self._size, range(self._size)
+        task = worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
         self._pending.append(task)
         self._asked += 1
 
@@ -133,15 +167,18 @@ class RolloutGroups:
 class RolloutPool:
     """Ray actors that play goals in parallel; start it once for many policies, and ``close`` it.
 
+    A worker that is lost, or that needs more than ``hang_s`` seconds for an episode, is started again, and so is its
+    task: the episodes are the same.
+
     Raises ``UserError`` for fewer than one worker, and ``ClusterError`` where the cluster cannot hold them.
     """
 
-    def __init__(self, shop: str | Path, *, num_workers: int = 2, num_gpus: float = 0.0):
+    def __init__(self, shop: str | Path, *, num_workers: int = 2, num_gpus: float = 0.0, hang_s: float = HANG_S):
         if num_workers < 1:
             raise UserError(f"{num_workers} rollout workers: at least one is needed")
         require_resources({"CPU": num_workers, "GPU": num_gpus})
         options = {"num_cpus": 1, "num_gpus": num_gpus / num_workers}
-        arguments = str(Path(shop).resolve()), "cuda" if num_gpus else "cpu"
+        arguments = str(Path(shop).resolve()), "cuda" if num_gpus else "cpu", hang_s
         self._workers = [_RolloutWorker.options(**options).remote(*arguments) for _ in range(num_workers)]
 
     def play(

@@ -6,27 +6,33 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from ray.exceptions import ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import TIMERS
 
+from algorithms.checkpoints import Checkpoints
+from algorithms.cluster import ClusterError, require
+from algorithms.rollouts import SEED_STRIDE
 from algorithms.seconds import parts_of, shares
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
 from policies.module_state import load_module_state
 from rl_recsys.errors import UserError
-from rl_recsys.files import write_text
-from rl_recsys.progress import format_seconds, progress
+from rl_recsys.files import full_disk_named, write_text
+from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
 
 POLICY, CHECKPOINTS, PROGRESS, SNAPSHOTS = "policy", "checkpoints", "progress.jsonl", "snapshots"
-KEPT_CHECKPOINTS = 2
+LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
+PATIENCE_S, LOOK_EVERY_S = 1800.0, 5.0  # for a node that comes back
 
 
 class RunError(UserError):
@@ -41,6 +47,23 @@ class Evaluation:
     every: int
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run trains and what it does meanwhile.
+
+    ``iterations`` at most; it ends with the iteration of the ``last_update``, if one is named. ``headline`` makes the
+    progress line of a result. After each of ``snapshot_minutes`` of training the policy is written to snapshots/ as
+    well: the last one, where the run is shorter.
+    """
+
+    iterations: int
+    checkpoint_every: int
+    headline: Callable[[dict], str]
+    evaluation: Evaluation | None = None
+    snapshot_minutes: Sequence[float] = ()
+    last_update: int | None = None
+
+
 class TrainingRun:
     """One run folder: settings.json, progress.jsonl (a line an iteration), checkpoints/, and at the end policy/.
 
@@ -51,6 +74,8 @@ class TrainingRun:
         self.folder = Path(folder)
         self.settings = json.loads(json.dumps(dict(settings), default=str))
         self.rows: list[dict] = []
+        self._checkpoints = Checkpoints(self.folder / CHECKPOINTS)
+        self._logged = 0
 
     @property
     def policy_folder(self) -> Path:
@@ -65,61 +90,76 @@ class TrainingRun:
     @property
     def trained(self) -> int:
         """Iterations in the last checkpoint; 0 where there is none."""
-        found = _checkpoints(self.folder / CHECKPOINTS)
-        return int(found[-1].name.rpartition("-")[2]) if found else 0
+        return self._checkpoints.iteration
 
     def open(self) -> None:
         """Make the folder, or check that what was begun there had the same settings (``SettingsError`` otherwise)."""
         claim(self.folder, self.settings, begun=self.finished or self.trained > 0)
 
-    def train(
-        self,
-        config: AlgorithmConfig,
-        iterations: int,
-        *,
-        checkpoint_every: int,
-        headline: Callable[[dict], str],
-        evaluation: Evaluation | None = None,
-        snapshot_minutes: Sequence[float] = (),
-        last_update: int | None = None,
-    ) -> dict:
-        """Train to ``iterations``, or to the iteration of the ``last_update``, and write the policy.
+    def train(self, config: AlgorithmConfig, schedule: Schedule) -> dict:
+        """Train and write the policy; a run goes on from its last checkpoint, where there is one.
 
-        A run goes on from its last checkpoint, where there is one.
-
-        ``headline`` makes the progress line of a result. After so many minutes of training each, the policy is written
-        to snapshots/ as well: the last one, where the run is shorter. Returns the run's summary, which
-        policy/training.json holds.
+        One whose learner is lost with its process or its node goes on by itself. Returns the run's summary, which
+        policy/training.json holds. Raises ``RunError`` where it is lost again and again, ``DiskFullError`` where there
+        is no room.
         """
+        losses = 0
+        with progress(config.algo_class.__name__, schedule.iterations) as task:
+            while True:
+                before = self._logged
+                try:
+                    return self._train(config, schedule, task)
+                except (RayActorError, ObjectLostError) as error:
+                    losses = losses + 1 if self._logged == before else 1
+                    if losses == LOSSES_IN_A_ROW:
+                        raise RunError(f"{self.folder}: a process was lost {losses} times in a row: {error}") from error
+                    print(f"{self.folder}: a process was lost ({_first_line(error)})", flush=True)
+                    _wait_for_room(config)
+
+    def _train(self, config: AlgorithmConfig, schedule: Schedule, task: Task) -> dict:
+        algorithm = self._build(config)
+        try:
+            done = self._resume(algorithm)
+            if schedule.evaluation and not self.rows:
+                self._evaluate(algorithm, schedule.evaluation, 0)
+            task.resume(done)
+            with full_disk_named(self.folder, "the same command goes on from the last checkpoint"):
+                for iteration in range(done + 1, schedule.iterations + 1):
+                    if self._iterate(algorithm, iteration, schedule, task):
+                        break
+                summary = self._write_policy(algorithm, iteration, self.policy_folder)
+        finally:
+            with suppress(RayActorError):  # what is lost need not be ended
+                algorithm.stop()
+        split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
+        print(f"{self.folder}: {format_seconds(self.seconds)} of training: {split}", flush=True)
+        self._checkpoints.remove()
+        return summary
+
+    def _build(self, config: AlgorithmConfig) -> Algorithm:
+        config = config.copy(copy_frozen=False)
+        if config.is_online:
+            # RLlib seeds the environments at their first reset only: without another seed a run that goes on would meet
+            # its first goals again.
+            config.debugging(seed=(config.seed or 0) + SEED_STRIDE * self.trained)
         algorithm = config.build_algo()
         with suppress(OSError):
             os.rmdir(algorithm.logdir)  # Ray makes an empty folder in the user's home; this run has its own
-        try:
-            done = self._resume(algorithm)
-            if evaluation and not self.rows:
-                self._evaluate(algorithm, evaluation, 0)
-            with progress(f"{type(algorithm).__name__}", iterations) as task:
-                task.resume(done)
-                for iteration in range(done + 1, iterations + 1):
-                    result = algorithm.train()
-                    row = self._log(iteration, result)
-                    task.update(iteration, headline(row))
-                    ended = last_update is not None and row.get("learners/updates", 0) > last_update - 0.5
-                    last = iteration == iterations or ended
-                    if evaluation and (iteration % evaluation.every == 0 or last):
-                        self._evaluate(algorithm, evaluation, iteration)
-                    self._snapshot(algorithm, iteration, snapshot_minutes, last=last)
-                    if last:
-                        break
-                    if iteration % checkpoint_every == 0:
-                        self._checkpoint(algorithm, iteration)
-            summary = self._write_policy(algorithm, iteration, self.policy_folder)
-        finally:
-            algorithm.stop()
-        split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
-        print(f"{self.folder}: {format_seconds(self.seconds)} of training: {split}", flush=True)
-        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the policy is written; 300 MB each
-        return summary
+        return algorithm
+
+    def _iterate(self, algorithm: Algorithm, iteration: int, schedule: Schedule, task: Task) -> bool:
+        """One iteration; returns whether it was the last."""
+        row = self._log(iteration, algorithm.train())
+        task.update(iteration, schedule.headline(row))
+        end = schedule.last_update
+        last = iteration == schedule.iterations or end is not None and row.get("learners/updates", 0) > end - 0.5
+        evaluation = schedule.evaluation
+        if evaluation and (iteration % evaluation.every == 0 or last):
+            self._evaluate(algorithm, evaluation, iteration)
+        self._snapshot(algorithm, iteration, schedule.snapshot_minutes, last=last)
+        if not last and iteration % schedule.checkpoint_every == 0:
+            self._checkpoints.save(algorithm, iteration)
+        return last
 
     @property
     def seconds(self) -> float:
@@ -134,6 +174,7 @@ class TrainingRun:
         self.rows.append(row)
         row["minutes"] = self.seconds / 60
         self._append(row)
+        self._logged += 1
         return row
 
     def _evaluate(self, algorithm: Algorithm, evaluation: Evaluation, iteration: int) -> None:
@@ -154,24 +195,14 @@ class TrainingRun:
         with open(self.folder / PROGRESS, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    def _checkpoint(self, algorithm: Algorithm, iteration: int) -> None:
-        """Written aside and renamed: a checkpoint that has its name is whole."""
-        root = self.folder / CHECKPOINTS
-        aside = root / "unfinished"
-        shutil.rmtree(aside, ignore_errors=True)
-        algorithm.save_to_path(str(aside.resolve()))
-        os.rename(aside, root / f"iteration-{iteration:06d}")
-        for old in _checkpoints(root)[:-KEPT_CHECKPOINTS]:
-            shutil.rmtree(old)
-
     def _resume(self, algorithm: Algorithm) -> int:
-        done = self.trained
+        done = self._checkpoints.restore(algorithm)
         if not done:
             # Iterations before the first checkpoint are done again.
             (self.folder / PROGRESS).unlink(missing_ok=True)
             shutil.rmtree(self.folder / SNAPSHOTS, ignore_errors=True)
+            self.rows = []
             return 0
-        algorithm.restore_from_path(str(_checkpoints(self.folder / CHECKPOINTS)[-1].resolve()))
         lines = (self.folder / PROGRESS).read_text().splitlines()
         self.rows = [row for row in map(_parse, lines) if row and row["iteration"] <= done]
         write_text(self.folder / PROGRESS, "".join(json.dumps(row) + "\n" for row in self.rows))
@@ -217,8 +248,21 @@ def flatten(result: Mapping) -> dict[str, float]:
     return kept
 
 
-def _checkpoints(root: Path) -> list[Path]:
-    return sorted(root.glob("iteration-*"))
+def _wait_for_room(config: AlgorithmConfig) -> None:
+    """Wait until the cluster can hold the run again. Raises ``ClusterError`` where it cannot for long."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return require(config)
+        except ClusterError as error:
+            if time.monotonic() > deadline:
+                raise
+            print(f"waiting for a node: {error}", flush=True)
+        time.sleep(LOOK_EVERY_S)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _parse(line: str) -> dict | None:

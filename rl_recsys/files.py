@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -11,6 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from rl_recsys.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFullError(UserError):
+    """There is no room for a file; the message names it and what is safe."""
 
 
 def write_json(path: Path, value: object) -> None:
@@ -23,6 +32,28 @@ def write_text(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.part")
     aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)
+
+
+def read_json(path: Path) -> object | None:
+    """What a JSON file holds; None where there is none, or a damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def full_disk_named(folder: Path, safe: str) -> Iterator[None]:
+    """Raise ``DiskFullError`` where a block cannot write for want of room; ``safe`` says what is not lost."""
+    try:
+        yield
+    except Exception as error:
+        # Libraries that write files of their own (safetensors) have errors of their own.
+        full = error.errno in _FULL if isinstance(error, OSError) else os.strerror(errno.ENOSPC) in str(error)
+        if not full:
+            raise
+        where = getattr(error, "filename", None) or folder
+        raise DiskFullError(f"{where}: no room to write it ({error}). Free some space; {safe}") from error
 
 
 @contextmanager

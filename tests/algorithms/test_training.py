@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from algorithms.benchmark import measure_updates
+from algorithms.checkpoints import Checkpoints
 from algorithms.cluster import ClusterError, require
 from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
@@ -27,7 +28,7 @@ from algorithms.preferences import (
     Reference,
 )
 from algorithms.rollouts import RolloutPool
-from algorithms.training import Evaluation, TrainingRun, current_model, snapshot_folder
+from algorithms.training import Evaluation, Schedule, TrainingRun, current_model, snapshot_folder
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
@@ -36,6 +37,7 @@ from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from tests.algorithms.test_checkpoints import Stateful
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -90,7 +92,7 @@ def weights(model) -> torch.Tensor:
 def train(folder, config, iterations, every=1, **options) -> TrainingRun:
     run = TrainingRun(folder, {"kind": type(config).__name__})
     run.open()
-    run.train(config, iterations, checkpoint_every=every, headline=str, **options)
+    run.train(config, Schedule(iterations, every, headline=str, **options))
     return run
 
 
@@ -112,7 +114,7 @@ def interrupt(folder, config, after, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "_log", logged)
         with pytest.raises(Killed):
-            run.train(config, 10, checkpoint_every=2, headline=str)
+            run.train(config, Schedule(10, 2, headline=str))
 
 
 def dpo_of_outcomes(policy, trajectories):
@@ -443,7 +445,7 @@ def test_a_run_folder_of_other_settings_is_refused(policy_folder, trajectories, 
     TrainingRun(tmp_path, {"lr": 1}).open()
     TrainingRun(tmp_path, {"lr": 1}).open()
     TrainingRun(tmp_path, {"lr": 3}).open()  # nothing was trained yet, so nothing is lost
-    (tmp_path / "checkpoints" / "iteration-000001").mkdir(parents=True)
+    Checkpoints(tmp_path / "checkpoints").save(Stateful(), 1)
     TrainingRun(tmp_path, {"lr": 3}).open()
     with pytest.raises(SettingsError, match="lr: 3 before, 2 now"):
         TrainingRun(tmp_path, {"lr": 2}).open()
