@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from algorithms.cluster import connect, quiet, require
+from algorithms.cluster import accelerator_resource, connect, quiet, require
 from algorithms.learner import (
     FROZEN_LAYERS,
     GATHERED_BATCHES,
@@ -28,7 +28,9 @@ from rl_recsys.errors import UserError, require_positive
 from rl_recsys.shop import shared_shop
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
-INCIDENTAL = ("num_gpus", "checkpoint_every", "evaluate_every", "evaluation_goals", "snapshot_minutes")
+INCIDENTAL = ("num_gpus", "learner", "checkpoint_every", "evaluate_every", "evaluation_goals", "snapshot_minutes")
+
+ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 
@@ -47,8 +49,10 @@ class TrainingArguments:
     """Rollout processes, each with a shop and a core of its own."""
     num_learners: int = 1
     """Learner processes, each with a batch of its own; one without a GPU learns in the driver."""
-    num_gpus: float = 0
-    """GPUs of each learner; 0 trains on the CPU."""
+    num_gpus: float | None = None
+    """GPUs of each learner; by default 1 with --learner, else 0, which trains on the CPU."""
+    learner: str | None = None
+    """Accelerator of the nodes that the learners must be on, as t4 or a100: each gets a process of its own there."""
     precision: Precision = "float32"
     """Of the forward pass: float16 (with loss scaling) suits a T4, bfloat16 newer GPUs; weights stay float32."""
     iterations: int = 10
@@ -86,10 +90,13 @@ def configure(
     ``ticks``: the run's length in what the algorithm's schedules count. ``updates``: the most that are made.
     """
     config.training(policy=str(policy.resolve()), lr=learning_rates(arguments, ticks))
-    several = arguments.num_gpus or arguments.num_learners > 1
+    gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
+    apart = gpus or arguments.learner or arguments.num_learners > 1
+    place = {accelerator_resource(arguments.learner): ACCELERATOR_SHARE} if arguments.learner else {}
     config.learners(
-        num_learners=arguments.num_learners if several else 0,  # else it learns in the driver
-        num_gpus_per_learner=arguments.num_gpus,
+        num_learners=arguments.num_learners if apart else 0,  # else it learns in the driver
+        num_gpus_per_learner=gpus,
+        custom_resources_per_learner=place,
         learner_config_dict={
             HEAD_RATE: arguments.head_rate,
             FROZEN_LAYERS: arguments.frozen_layers,

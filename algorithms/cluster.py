@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ray
+from ray.util import accelerators
 
 from rl_recsys.errors import UserError
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes sec
 _NOISE = re.compile(
     "new API stack|RLModuleConfig|RLModule\\(config=|Install gputil|Trainable.setup took|Overriding environment"
 )
+
+
+ACCELERATOR = "accelerator_type:"  # Ray's prefix; such a node has 1 of it, whatever it is used for
+SLACK = 1e-6
 
 
 class ClusterError(UserError):
@@ -68,19 +74,73 @@ def connect(*, num_cpus: int | None = None) -> None:
 
 
 def require(config: AlgorithmConfig) -> None:
-    """``require_resources`` for what the algorithm of ``config`` asks for."""
-    require_resources(config.algo_class.default_resource_request(config).required_resources)
+    """Raise ``ClusterError`` where the cluster cannot hold the algorithm of ``config``."""
+    require_resources(bundles_of(config))
 
 
-def require_resources(need: Mapping[str, float]) -> None:
-    """Raise ``ClusterError`` where the cluster cannot meet ``need``; Ray itself would wait for ever."""
-    have = ray.cluster_resources()
-    short = [
-        f"{name}: {amount:g} needed, {have.get(name, 0):g} there"
-        for name, amount in need.items()
-        if amount > have.get(name, 0)
-    ]
+def bundles_of(config: AlgorithmConfig) -> list[dict[str, float]]:
+    """What each process of the algorithm of ``config`` asks for."""
+    return config.algo_class.default_resource_request(config).bundles
+
+
+def require_resources(bundles: Sequence[Mapping[str, float]]) -> None:
+    """Raise ``ClusterError`` where the cluster cannot hold ``bundles``, each on one node; Ray would wait for ever.
+
+    Says so where it can, but not now.
+    """
+    short = shortage(bundles)
     if short:
         raise ClusterError(
-            f"the cluster is too small ({'; '.join(short)}); lower --num-workers or --num-gpus, or add nodes"
+            f"the cluster is too small ({short}); "
+            "lower --num-workers, --num-gpus or --num-learners, name another --learner, or add nodes"
         )
+    if busy := occupied(bundles):
+        print(f"the cluster is busy ({busy}): this job waits for others to end", flush=True)
+
+
+def shortage(bundles: Sequence[Mapping[str, float]]) -> str:
+    """What the nodes lack to hold ``bundles``, each on one of them; "" where they lack nothing."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    have = _sum(nodes)
+    short = _short(_sum(bundles), have)
+    if any(name.startswith(ACCELERATOR) for name in short):
+        there = sorted(name.removeprefix(ACCELERATOR) for name in have if name.startswith(ACCELERATOR))
+        return f"{_listed(short)}; its accelerators: {', '.join(there) or 'none'}"
+    if short:
+        return _listed(short)
+    for bundle in bundles:
+        if all(_short(bundle, node) for node in nodes):
+            return (
+                f"no node has {', '.join(f'{name}: {amount:g}' for name, amount in bundle.items() if amount)} together"
+            )
+    return ""
+
+
+def occupied(bundles: Sequence[Mapping[str, float]]) -> str:
+    """What of ``bundles`` is not free now; "" where all is."""
+    return _listed(_short(_sum(bundles), ray.available_resources()), "free")
+
+
+def accelerator_resource(name: str) -> str:
+    """What Ray calls the resource of nodes with this accelerator: "t4" gives "accelerator_type:T4"."""
+    known = {value.lower(): value for value in vars(accelerators).values() if isinstance(value, str)}
+    return ACCELERATOR + known.get(name.lower(), name)
+
+
+def _sum(bundles: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = defaultdict(float)
+    for bundle in bundles:
+        for name, amount in bundle.items():
+            total[name] += amount
+    return dict(total)
+
+
+def _short(need: Mapping[str, float], have: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Name -> (needed, there) of what is not enough."""
+    return {
+        name: (amount, have.get(name, 0.0)) for name, amount in need.items() if amount > have.get(name, 0.0) + SLACK
+    }
+
+
+def _listed(short: Mapping[str, tuple[float, float]], there: str = "there") -> str:
+    return "; ".join(f"{name}: {needed:g} needed, {have:g} {there}" for name, (needed, have) in short.items())

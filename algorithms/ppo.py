@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from typing import Any
 
@@ -33,11 +34,12 @@ from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder, read_config
 from policies.choice_module import ChoiceModule, module_spec
 from rl_recsys.errors import UserError
+from rl_recsys.progress import format_seconds
 from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
 
 REFERENCE_LOGITS = "reference_logits"
 REFERENCE_ROWS = 64  # rows that the reference scores at once
-EMPTY_ITERATIONS = 3  # iterations without a sample before the run is given up
+PATIENCE_S = 1800.0  # without a sample, before the run is given up: a node may take minutes to be replaced
 FAILURE_PATIENCE_S = 10.0  # how long a worker that was marked unhealthy is asked why
 
 
@@ -208,7 +210,7 @@ class FailFast(RLlibCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sampled, self._empty = 0.0, 0
+        self._sampled, self._last = 0.0, time.monotonic()
 
     def on_train_result(self, *, algorithm: Any, metrics_logger: Any = None, result: dict, **kwargs: Any) -> None:
         """Ask each unhealthy worker why."""
@@ -223,12 +225,12 @@ class FailFast(RLlibCallback):
             if failure:
                 raise WorkerFailure(f"rollout worker {index} failed:\n{failure}")
         sampled = result.get("env_runners", {}).get("num_env_steps_sampled_lifetime", 0.0)
-        self._empty = 0 if sampled > self._sampled else self._empty + 1
-        self._sampled = max(sampled, self._sampled)
-        if self._empty >= EMPTY_ITERATIONS:
+        if sampled > self._sampled:
+            self._sampled, self._last = sampled, time.monotonic()
+        elif time.monotonic() - self._last > PATIENCE_S:
             raise WorkerFailure(
-                f"no environment step was sampled in {self._empty} iterations: the rollout workers do not come back; "
-                "was the machine out of memory? Fewer --num-workers or --environments need less"
+                f"no environment step was sampled in {format_seconds(PATIENCE_S)}: the rollout workers do not come "
+                "back; was the machine out of memory? Fewer --num-workers or --environments need less"
             )
 
 

@@ -176,8 +176,8 @@ class RolloutPool:
     def __init__(self, shop: str | Path, *, num_workers: int = 2, num_gpus: float = 0.0, hang_s: float = HANG_S):
         if num_workers < 1:
             raise UserError(f"{num_workers} rollout workers: at least one is needed")
-        require_resources({"CPU": num_workers, "GPU": num_gpus})
         options = {"num_cpus": 1, "num_gpus": num_gpus / num_workers}
+        require_resources([{"CPU": 1, "GPU": options["num_gpus"]}] * num_workers)
         arguments = str(Path(shop).resolve()), "cuda" if num_gpus else "cpu", hang_s
         self._workers = [_RolloutWorker.options(**options).remote(*arguments) for _ in range(num_workers)]
 

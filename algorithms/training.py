@@ -20,7 +20,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.checkpoints import Checkpoints
-from algorithms.cluster import ClusterError, require
+from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
 from algorithms.rollouts import SEED_STRIDE
 from algorithms.seconds import parts_of, shares
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
@@ -32,7 +32,7 @@ from rl_recsys.settings import claim
 
 POLICY, CHECKPOINTS, PROGRESS, SNAPSHOTS = "policy", "checkpoints", "progress.jsonl", "snapshots"
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
-PATIENCE_S, LOOK_EVERY_S = 1800.0, 5.0  # for a node that comes back
+PATIENCE_S, LOOK_EVERY_S = 1800.0, 2.0  # for a node that comes back
 
 
 class RunError(UserError):
@@ -149,7 +149,12 @@ class TrainingRun:
 
     def _iterate(self, algorithm: Algorithm, iteration: int, schedule: Schedule, task: Task) -> bool:
         """One iteration; returns whether it was the last."""
-        row = self._log(iteration, algorithm.train())
+        result = algorithm.train()
+        while algorithm.config.is_online and not result["env_runners"].get("num_env_steps_sampled", 0) > 0:
+            # All workers are lost and started again: nothing was sampled, and RLlib reports nan for what was learnt.
+            time.sleep(LOOK_EVERY_S)
+            result = algorithm.train()
+        row = self._log(iteration, result)
         task.update(iteration, schedule.headline(row))
         end = schedule.last_update
         last = iteration == schedule.iterations or end is not None and row.get("learners/updates", 0) > end - 0.5
@@ -249,15 +254,15 @@ def flatten(result: Mapping) -> dict[str, float]:
 
 
 def _wait_for_room(config: AlgorithmConfig) -> None:
-    """Wait until the cluster can hold the run again. Raises ``ClusterError`` where it cannot for long."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return require(config)
-        except ClusterError as error:
-            if time.monotonic() > deadline:
-                raise
-            print(f"waiting for a node: {error}", flush=True)
+    """Wait until the cluster has room for the run again. Raises ``ClusterError`` where it has none for long."""
+    bundles, deadline, said = bundles_of(config), time.monotonic() + PATIENCE_S, ""
+    # A node that is gone is known to be some seconds later: what is free tells more than what there is.
+    while missing := shortage(bundles) or occupied(bundles):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"no room for the run in {format_seconds(PATIENCE_S)}: {missing}")
+        if missing != said:
+            print(f"waiting for room: {missing}", flush=True)
+            said = missing
         time.sleep(LOOK_EVERY_S)
 
 

@@ -134,15 +134,11 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", ["dpo", "ppo"])
-def test_a_killed_job_resumes_with_the_same_command(name, tmp_path, shop_folder, policy_folder, demonstrations):
+def test_a_killed_job_resumes_with_the_same_command(tmp_path, shop_folder, policy_folder, demonstrations):
     out = tmp_path / "run"
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", out, "--iterations", 6, *FAST]
-    if name == "dpo":
-        flags += ["--trajectories", demonstrations, "--updates", 40]
-    else:
-        flags += ["--rollout-steps", 48, "--environments", 2]
-    command = [sys.executable, ROOT / "jobs" / f"{name}.py", *flags]
+    flags += ["--trajectories", demonstrations, "--updates", 40]
+    command = [sys.executable, ROOT / "jobs" / "dpo.py", *flags]
     with subprocess.Popen(
         list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -150,13 +146,13 @@ def test_a_killed_job_resumes_with_the_same_command(name, tmp_path, shop_folder,
         os.killpg(process.pid, signal.SIGKILL)
     assert not (out / "policy").exists()
     saved = max(int(path.name[-6:]) for path in out.glob("checkpoints/iteration-*"))
-    said = job(name, *flags).stdout
+    said = job("dpo", *flags).stdout
     resumed = int(said.split("goes on after iteration ")[1].split()[0])
     assert resumed >= saved >= 1
     rows = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert (out / "policy" / "model.safetensors").is_file()
-    assert "this run is finished" in job(name, *flags).stdout
+    assert "this run is finished" in job("dpo", *flags).stdout
 
 
 def free_port() -> int:
@@ -204,18 +200,12 @@ def cluster(tmp_path_factory):
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-@pytest.mark.parametrize("name", ["dpo", "ppo"])
-def test_a_submitted_job_trains_and_shows_in_the_dashboard(
-    name, cluster, tmp_path, shop_folder, policy_folder, demonstrations
-):
+def test_a_submitted_job_trains_and_shows_in_the_dashboard(cluster, tmp_path, shop_folder, policy_folder):
     import urllib.request
 
     ray, address, environment = cluster
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path / "run", "--iterations", 1, *FAST]
-    if name == "dpo":
-        flags += ["--trajectories", demonstrations, "--updates", 2]
-    else:
-        flags += ["--rollout-steps", 32, "--environments", 2]
+    flags += ["--rollout-steps", 32, "--environments", 2]
     submit = [
         ray,
         "job",
@@ -226,7 +216,7 @@ def test_a_submitted_job_trains_and_shows_in_the_dashboard(
         ".",
         "--",
         "python",
-        f"jobs/{name}.py",
+        "jobs/ppo.py",
         *flags,
     ]
     run = subprocess.run(
@@ -236,7 +226,7 @@ def test_a_submitted_job_trains_and_shows_in_the_dashboard(
     assert (tmp_path / "run" / "policy" / "model.safetensors").is_file()
     with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
         jobs = json.load(answer)
-    assert any(f"jobs/{name}.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
+    assert any("jobs/ppo.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
 
 
 def test_generated_trajectories_are_collected_and_gone_on_with(
