@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -26,9 +25,18 @@ from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, 
 from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.shop import shared_shop
+from rl_recsys.storage import Place, absolute
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
-INCIDENTAL = ("num_gpus", "learner", "checkpoint_every", "evaluate_every", "evaluation_goals", "snapshot_minutes")
+INCIDENTAL = (
+    "out",
+    "num_gpus",
+    "learner",
+    "checkpoint_every",
+    "evaluate_every",
+    "evaluation_goals",
+    "snapshot_minutes",
+)
 
 ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
 
@@ -39,9 +47,9 @@ Config = TypeVar("Config", bound=AlgorithmConfig)
 class TrainingArguments:
     """What every training job is told."""
 
-    shop: Path
+    shop: Place
     """Shop folder made by jobs/prepare.py."""
-    out: Path
+    out: Place
     """Run folder. Started again with the same flags, a run goes on from its last checkpoint."""
     seed: int = 0
     """Decides the order of data, goals and draws."""
@@ -83,13 +91,13 @@ class TrainingArguments:
 
 
 def configure(
-    config: Config, arguments: TrainingArguments, policy: Path, *, ticks: int, updates: int | None = None
+    config: Config, arguments: TrainingArguments, policy: Place, *, ticks: int, updates: int | None = None
 ) -> Config:
     """The settings that all algorithms share.
 
     ``ticks``: the run's length in what the algorithm's schedules count. ``updates``: the most that are made.
     """
-    config.training(policy=str(policy.resolve()), lr=learning_rates(arguments, ticks))
+    config.training(policy=absolute(policy), lr=learning_rates(arguments, ticks))
     gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
     apart = gpus or arguments.learner or arguments.num_learners > 1
     place = {accelerator_resource(arguments.learner): ACCELERATOR_SHARE} if arguments.learner else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from policies.choice_model import TRAINING_FILE, read_policy_file
 from policies.episodes import RULE
@@ -24,11 +23,11 @@ def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
         elif not (separator and name and folder) or name == RULE:
             raise UserError(f"--policies {policy!r}: expected NAME=FOLDER, or {RULE} for the rule baseline")
         else:
-            read_policy_file(Path(folder), TRAINING_FILE)
+            read_policy_file(folder, TRAINING_FILE)
         arms[name].append(folder)
     return dict(arms)
 
 
 def training_of(folder: str) -> dict:
     """How an arm's policy was trained; of the rule baseline {}."""
-    return {} if folder == RULE else read_policy_file(Path(folder), TRAINING_FILE)
+    return {} if folder == RULE else read_policy_file(folder, TRAINING_FILE)

@@ -30,6 +30,7 @@ from policies.module_state import load_module_state
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
+from rl_recsys.storage import absolute
 from rl_recsys.trajectories.record import Trajectory
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
@@ -178,7 +179,7 @@ class RolloutPool:
             raise UserError(f"{num_workers} rollout workers: at least one is needed")
         options = {"num_cpus": 1, "num_gpus": num_gpus / num_workers}
         require_resources([{"CPU": 1, "GPU": options["num_gpus"]}] * num_workers)
-        arguments = str(Path(shop).resolve()), "cuda" if num_gpus else "cpu", hang_s
+        arguments = absolute(shop), "cuda" if num_gpus else "cpu", hang_s
         self._workers = [_RolloutWorker.options(**options).remote(*arguments) for _ in range(num_workers)]
 
     def play(
@@ -270,7 +271,7 @@ class RolloutPool:
 
     def groups(self, policy: str | Path, goals: Sequence[int], *, size: int, seed: int = 0) -> RolloutGroups:
         """Endless groups of ``size`` sampled episodes, each of one of ``goals``; ``publish`` weights before."""
-        return RolloutGroups(self._workers, str(Path(policy).resolve()), goals, size, seed)
+        return RolloutGroups(self._workers, absolute(policy), goals, size, seed)
 
     def close(self) -> None:
         """End the workers."""
@@ -286,7 +287,7 @@ class RolloutPool:
 
 def _name(policy: str | Path) -> str:
     """A policy as workers know it, whatever directory they run in."""
-    return RULE if str(policy) == RULE else str(Path(policy).resolve())
+    return RULE if str(policy) == RULE else absolute(policy)
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:

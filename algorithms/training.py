@@ -215,7 +215,7 @@ class TrainingRun:
         return done
 
     def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
-        before = read_policy_file(Path(algorithm.config.policy), TRAINING_FILE).get("total_training_seconds", 0.0)
+        before = read_policy_file(algorithm.config.policy, TRAINING_FILE).get("total_training_seconds", 0.0)
         summary = {
             "algorithm": type(algorithm).__name__,
             "iterations": iterations,

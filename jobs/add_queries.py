@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
@@ -21,6 +20,7 @@ from rl_recsys.files import write_json
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import typed, without_price_clause
+from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 AT_ONCE = 64
 RECALLS = (10, 50)
@@ -30,11 +30,11 @@ RECALLS = (10, 50)
 class Arguments:
     """Add search candidates to a shop."""
 
-    shop: Path
+    shop: Place
     """Shop folder made by jobs/prepare.py; it stays as it is."""
-    model: Path
+    model: Place
     """Query model made by jobs/train_queries.py."""
-    out: Path
+    out: Place
     """Shop folder to write, and recall.json in it."""
     count: int = 3
     """Queries an instruction, besides the instruction itself."""
@@ -42,10 +42,11 @@ class Arguments:
     """Test goals that recall is measured on."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Predict for every goal, write the shop, and print the recall."""
     shop = Shop.open(arguments.shop)
-    if arguments.out.resolve() == arguments.shop.resolve():
+    if absolute(arguments.out) == absolute(arguments.shop):
         raise UserError(f"{arguments.out} is the shop itself; name another folder")
     trained = read_policy_file(arguments.model, TRAINING_FILE)
     model = load_query_model(arguments.model)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
@@ -15,6 +14,7 @@ from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
 
@@ -23,9 +23,9 @@ from rl_recsys.trajectories.shoppers import ScriptedShopper, play
 class Arguments:
     """Record demonstrations."""
 
-    shop: Path
+    shop: Place
     """Shop folder made by jobs/prepare.py."""
-    out: Path
+    out: Place
     """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
     trajectories: int = 1200
     """Episodes in all, each of another training goal (the paper has 1,200)."""
@@ -33,6 +33,7 @@ class Arguments:
     """Decides which goals are played, and how."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Play, and print how it went."""
     shop = Shop.open(arguments.shop)

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
@@ -17,13 +16,14 @@ from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.dpo import DPOConfig, Preferences
 from algorithms.preferences import Pairing, Ties
 from rl_recsys.errors import plain_errors
+from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 
 @dataclass(kw_only=True)
 class Arguments(TrainingArguments):
     """DPO."""
 
-    policy: Path
+    policy: Place
     """Policy folder to start from; it is also the frozen reference."""
     learning_rate: float = 1e-5
     """Adam's rate for the encoder."""
@@ -31,7 +31,7 @@ class Arguments(TrainingArguments):
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
     iterations: int = 8
     """Iterations in all; an iteration is one line of progress.jsonl."""
-    trajectories: Path | None = None
+    trajectories: Place | None = None
     """Folder of the recorded trajectories; not needed for --preferences rollouts."""
     preferences: Preferences = "recorded"
     """recorded: the recorded action against another that the policy draws at first (the paper). rollouts: of several
@@ -58,16 +58,17 @@ class Arguments(TrainingArguments):
     """Weight of the imitation loss of the preferred actions; with 0 only the two actions of a pair are encoded."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     config = configure(
         DPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * arguments.updates
     ).training(
-        trajectories=str(arguments.trajectories.resolve()) if arguments.trajectories else None,
+        trajectories=absolute(arguments.trajectories) if arguments.trajectories else None,
         preferences=arguments.preferences,
         pairing=arguments.pairing,
         ties=arguments.ties,
-        shop=str(arguments.shop.resolve()),
+        shop=absolute(arguments.shop),
         group_size=arguments.group_size,
         rollout_workers=arguments.num_workers,
         refresh_reference_every=arguments.refresh_reference_every,

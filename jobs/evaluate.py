@@ -11,7 +11,6 @@ import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -25,6 +24,7 @@ from rl_recsys.evaluation.report import arm_result, markdown_table, print_table,
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import read_trajectories
 
 MODES = ("greedy", "sampled")
@@ -34,16 +34,16 @@ MODES = ("greedy", "sampled")
 class Arguments:
     """Evaluate arms on equal goals."""
 
-    shop: Path
+    shop: Place
     """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...] = ()
     """Arms as NAME=FOLDER, FOLDER being a policy folder; the rule baseline is always there. The others are compared
     with the first, pair by pair, where they have as many seeds."""
-    out: Path
+    out: Place
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: int = 500
     """How many test goals to play: the first ones of the goal order."""
-    unseen_by: Path | None = None
+    unseen_by: Place | None = None
     """Play training goals that no trajectory of this folder is about, instead of test goals: to choose settings on."""
     modes: tuple[Literal["greedy", "sampled"], ...] = MODES
     """greedy takes the best action, sampled draws from the policy."""
@@ -55,6 +55,7 @@ class Arguments:
     """GPUs shared by the rollout processes."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
     shop = Shop.open(arguments.shop)

@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import tyro
 
@@ -25,6 +24,7 @@ from rl_recsys.files import write_json
 from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.preferences import without_loops
 from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter, read_trajectories
 
@@ -36,11 +36,11 @@ PASSES = 20  # times the training goals are gone through before the policy is gi
 class Arguments:
     """Generate trajectories."""
 
-    shop: Path
+    shop: Place
     """Shop folder made by jobs/prepare.py."""
-    policy: Path
+    policy: Place
     """Policy folder that plays; its actions are sampled."""
-    out: Path
+    out: Place
     """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
     trajectories: int = 100
     """Successful episodes to collect (the paper has 100)."""
@@ -54,6 +54,7 @@ class Arguments:
     """GPUs shared by the rollout processes."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
     shop = Shop.open(arguments.shop)

@@ -6,7 +6,6 @@ python jobs/imitate.py --shop shops/demo --trajectories runs/demo/demonstrations
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import tyro
@@ -16,13 +15,14 @@ from algorithms.imitation import ImitationConfig
 from policies.choice_model import ChoiceModel
 from policies.encoders import BUNDLED, encoder_folder
 from rl_recsys.errors import plain_errors
+from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 
 @dataclass(kw_only=True)
 class Arguments(TrainingArguments):
     """Imitation."""
 
-    trajectories: Path
+    trajectories: Place
     """Folder of the trajectories to imitate."""
     iterations: int = 30
     """Iterations in all; an iteration is one line of progress.jsonl."""
@@ -34,7 +34,7 @@ class Arguments(TrainingArguments):
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
     apart_layers: int | None = None
     """Layers of a fresh policy's encoder that read each segment of a state by itself; by default two thirds of them."""
-    policy: Path | None = None
+    policy: Place | None = None
     """Policy folder to start from, instead of a fresh head on --encoder."""
     minimum_reward: float = 1.0
     """Imitate only episodes with at least this reward, in [0, 1]."""
@@ -44,6 +44,7 @@ class Arguments(TrainingArguments):
     """Gradient steps an iteration."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     start = arguments.policy
@@ -53,7 +54,7 @@ def main(arguments: Arguments) -> None:
         model = ChoiceModel.from_encoder(arguments.encoder, apart_layers=arguments.apart_layers)
         model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
     config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
-        trajectories=str(arguments.trajectories.resolve()),
+        trajectories=absolute(arguments.trajectories),
         minimum_reward=arguments.minimum_reward,
         maximum_trajectories=arguments.maximum_trajectories,
         updates_per_iteration=arguments.updates,

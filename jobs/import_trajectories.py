@@ -20,9 +20,10 @@ from typing import Annotated, Literal
 import tyro
 
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.files import whole_folder
+from rl_recsys.files import require_new, whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.imports import (
     ImportedSessionError,
     imitation_trajectory,
@@ -38,9 +39,9 @@ class Arguments:
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files of JSON lines."""
-    out: Path
+    out: Place
     """Folder of trajectories to write, whole or not at all; jobs/trajectories.py puts folders together."""
-    shop: Path | None = None
+    shop: Place | None = None
     """Shop folder with the products of the sessions; for the imitation file it only tells which goal is whose."""
     source: Literal["human", "scripted", "policy"] = "human"
     """Who acted."""
@@ -48,12 +49,12 @@ class Arguments:
     """Reward to write for sessions of the imitation file, which has none; its episodes were chosen for being good."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Import, and print what was made and what could not be."""
     shop = Shop.open(arguments.shop) if arguments.shop else None
     made, successes, steps, refused = 0, 0, 0, []
-    if arguments.out.exists():
-        raise UserError(f"{arguments.out} is there already; name a folder that is not")
+    require_new(arguments.out)
     with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer, progress("import") as task:
         for where, make in _sessions(arguments, shop):
             try:

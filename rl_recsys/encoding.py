@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from rl_recsys.decision import MAX_CHOICES, Decision
 from rl_recsys.errors import UserError
+from rl_recsys.storage import Place, local_folder
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -36,8 +36,8 @@ class DecisionEncoder:
     Text can never forge a marker: "[SEP]" written in a product's title is encoded as plain characters.
     """
 
-    def __init__(self, tokenizer_folder: str | Path, shape: EncodingShape = EncodingShape()):
-        path = Path(tokenizer_folder) / TOKENIZER_FILE
+    def __init__(self, tokenizer_folder: Place, shape: EncodingShape = EncodingShape()):
+        path = local_folder(tokenizer_folder) / TOKENIZER_FILE
         if not path.is_file():
             raise EncodingError(f"{path}: no tokenizer here; expected a policy or encoder folder with {TOKENIZER_FILE}")
         self.shape = shape

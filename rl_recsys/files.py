@@ -34,6 +34,12 @@ def write_text(path: Path, text: str) -> None:
     os.replace(aside, path)
 
 
+def require_new(folder: Path) -> None:
+    """Raise ``UserError`` for a folder that has something in it: what a job makes at once it makes anew."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already; name a folder that is not")
+
+
 def read_json(path: Path) -> object | None:
     """What a JSON file holds; None where there is none, or a damaged one."""
     try:
@@ -65,10 +71,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as building:
-        with _locked(target.parent):
+        with locked(target.parent):
             _remove_abandoned(target)
             aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            building.enter_context(_locked(aside))  # says that somebody builds it; a kill takes the lock away
+            building.enter_context(locked(aside))  # says that somebody builds it; a kill takes the lock away
         try:
             yield aside
             os.chmod(aside, 0o755)
@@ -79,7 +85,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def _swap(aside: Path, target: Path) -> None:
-    with _locked(target.parent):
+    with locked(target.parent):
         if not target.exists():
             os.rename(aside, target)
             return
@@ -92,14 +98,14 @@ def _swap(aside: Path, target: Path) -> None:
 def _remove_abandoned(target: Path) -> None:
     for folder in target.parent.glob(f".{target.name}-*"):
         try:
-            with _locked(folder, wait=False):
+            with locked(folder, wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:  # somebody is building it
             continue
 
 
 @contextmanager
-def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on a folder. Raises OSError where another has it and ``wait`` is False."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

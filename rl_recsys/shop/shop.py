@@ -23,6 +23,7 @@ from rl_recsys.shop.search import Searcher, make_searches_start_faster
 from rl_recsys.shop.session import Session
 from rl_recsys.shop.splits import split_goals, split_names
 from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
+from rl_recsys.storage import Place, absolute, local_folder
 
 FORMAT_VERSION = 3
 MANIFEST, PRODUCTS, GOALS, INDEX = "manifest.json", "products.arrow", "goals.arrow", "index"
@@ -52,14 +53,16 @@ class Shop:
         self.ranked = lru_cache(maxsize=CACHED_QUERIES)(self._ranked)
 
     @classmethod
-    def open(cls, folder: str | Path, *, verify: bool = False, **rules: object) -> Shop:
-        """Open a folder made by ``prepare``. ``verify`` also recomputes every file's checksum (slow for a large shop).
+    def open(cls, folder: Place, *, verify: bool = False, **rules: object) -> Shop:
+        """Open a folder made by ``prepare``; of one at a URI, this node's copy.
+
+        ``verify`` also recomputes every file's checksum (slow for a large shop).
 
         ``rules``: fields of ``ShopRules`` that differ from those the shop was prepared with, as ``reward="corrected"``.
         Raises ``ShopError`` for a missing, half-written or damaged folder, or one of another format version, and
         ``RulesError`` for rules that there are not.
         """
-        folder = Path(folder)
+        folder = local_folder(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
         except FileNotFoundError:
@@ -228,8 +231,8 @@ class Shop:
 
 
 @lru_cache(maxsize=4)
-def _shared(folder: Path, rules: str) -> Shop:
-    return Shop.open(folder, **json.loads(rules))
+def _shared(place: str, rules: str) -> Shop:
+    return Shop.open(place, **json.loads(rules))
 
 
 def shared_shop(shop: Shop | str | Path, rules: Mapping[str, object] | None = None) -> Shop:
@@ -241,4 +244,4 @@ def shared_shop(shop: Shop | str | Path, rules: Mapping[str, object] | None = No
         if rules and shop.rules.changed(rules) != shop.rules:
             raise RulesError(f"{shop.folder} is open with {shop.rules}; give its folder to have {dict(rules)}")
         return shop
-    return _shared(Path(shop).resolve(), json.dumps(rules or {}, sort_keys=True))
+    return _shared(absolute(shop), json.dumps(rules or {}, sort_keys=True))

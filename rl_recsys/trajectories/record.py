@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from rl_recsys.decision import ChoiceSession
 from rl_recsys.errors import UserError
+from rl_recsys.storage import Place, local_folder
 
 SOURCES = ("human", "scripted", "policy")
 
@@ -165,7 +166,7 @@ class TrajectoryWriter:
 
 
 def read_trajectories(
-    folder: str | Path,
+    folder: Place,
     *,
     sources: Iterable[str] | None = None,
     minimum_reward: float = 0.0,
@@ -177,7 +178,7 @@ def read_trajectories(
 
     Raises ``TrajectoryError`` where there is no part, or a part is no Arrow stream at all.
     """
-    parts = sorted(Path(folder).glob("part-*.arrows"))
+    parts = sorted(local_folder(folder).glob("part-*.arrows"))
     if not parts:
         raise TrajectoryError(f"{folder}: no trajectories here (part-*.arrows); make some with jobs/demonstrate.py")
     wanted = set(sources) if sources is not None else set(SOURCES)

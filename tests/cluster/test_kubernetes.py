@@ -16,8 +16,8 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from tests.jobs.test_jobs import job_module
 from tests.cluster.kuberay_schema import KUBERAY, SCHEMAS
+from tests.jobs.test_jobs import job_module
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "docs" / "cluster"

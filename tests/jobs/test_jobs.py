@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 import tyro
 
+from policies.choice_model import ChoiceModel, read_config
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
+from rl_recsys.storage import working_folder
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +157,19 @@ def test_a_killed_job_resumes_with_the_same_command(tmp_path, shop_folder, polic
     assert "this run is finished" in job("dpo", *flags).stdout
 
 
+def test_a_run_in_a_bucket_is_gone_on_with(shop_folder, policy_folder, demonstrations, ray_session, capsys):
+    with working_folder("memory://trajectories") as folder:
+        shutil.copytree(demonstrations, folder, dirs_exist_ok=True)
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--trajectories", "memory://trajectories", *FAST]
+    flags += ["--out", "memory://runs/dpo", "--updates", 2, "--iterations"]
+    dpo = main_of("dpo", capsys)
+    assert "memory://runs/dpo: all is there" in dpo(*flags, 2)
+    assert "this run is finished" in dpo(*flags, 2)
+    assert ChoiceModel.from_pretrained("memory://runs/dpo/policy").config == read_config(policy_folder)
+    with pytest.raises(UserError, match="iterations: 2 before, 3 now"):
+        dpo(*flags, 3)
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -200,11 +215,13 @@ def cluster(tmp_path_factory):
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-def test_a_submitted_job_trains_and_shows_in_the_dashboard(cluster, tmp_path, shop_folder, policy_folder):
+def test_a_submitted_job_trains_from_a_bucket_and_shows_in_the_dashboard(cluster, tmp_path, shop_folder, policy_folder):
     import urllib.request
 
     ray, address, environment = cluster
-    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path / "run", "--iterations", 1, *FAST]
+    environment = environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    flags = ["--shop", f"file://{shop_folder}", "--policy", f"file://{policy_folder}"]
+    flags += ["--out", f"file://{tmp_path}/run", "--iterations", 1, *FAST]
     flags += ["--rollout-steps", 32, "--environments", 2]
     submit = [
         ray,
@@ -224,6 +241,7 @@ def test_a_submitted_job_trains_and_shows_in_the_dashboard(cluster, tmp_path, sh
     )
     assert run.returncode == 0 and "succeeded" in run.stdout, run.stdout + run.stderr
     assert (tmp_path / "run" / "policy" / "model.safetensors").is_file()
+    assert "all is there" in run.stdout
     with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
         jobs = json.load(answer)
     assert any("jobs/ppo.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)

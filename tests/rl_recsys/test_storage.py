@@ -1,0 +1,198 @@
+"""Folders in buckets: read through one copy a node, written through a working folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from rl_recsys import storage
+from rl_recsys.shop import Shop, ShopError
+from rl_recsys.storage import StorageError, absolute, inside, local_folder, working_folder, writes_to_its_out
+from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(storage, "_looked", {})
+    monkeypatch.setattr(storage, "LOOK_EVERY_S", -1.0)  # ask every time
+
+
+@pytest.fixture(params=["memory", "file"])
+def bucket(request, tmp_path) -> str:
+    """The URI of an empty place: fsspec's storage in memory, and Arrow's own of files."""
+    yield f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}/bucket"
+    fsspec.filesystem("memory").store.clear()
+
+
+def put(uri: str, **files: str) -> None:
+    for name, text in files.items():
+        with fsspec.open(f"{uri}/{name}.txt", "w", auto_mkdir=True) as file:
+            file.write(text)
+
+
+def listed(uri: str) -> set[str]:
+    files, root = fsspec.core.url_to_fs(uri)
+    return {path.removeprefix(root).strip("/") for path in files.find(root)}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_path_is_itself(tmp_path):
+    assert local_folder(tmp_path) == local_folder(str(tmp_path)) == tmp_path
+    with working_folder(str(tmp_path / "run")) as folder:
+        assert folder == tmp_path / "run"
+    assert absolute("shops/a") == str(Path.cwd() / "shops" / "a")
+    assert absolute("s3://b/shops/a") == "s3://b/shops/a"
+    assert inside("s3://b/run/", "policy") == "s3://b/run/policy"
+    assert inside("run", "policy") == Path("run/policy")
+
+
+def test_a_node_keeps_one_copy_and_fetches_only_what_changed(bucket, monkeypatch):
+    fetched = []
+    download = storage._download
+    monkeypatch.setattr(storage, "_download", lambda *one: (fetched.append(one[2].name), download(*one)))
+    put(bucket, a="1", b="2")
+    folder = local_folder(bucket)
+    assert contents(folder) == {"a.txt": "1", "b.txt": "2"}
+    assert local_folder(f"{bucket}/") == folder and sorted(fetched) == ["a.txt", "b.txt"]
+    held = open(folder / "b.txt")  # noqa: SIM115  as a process that has it mapped
+    put(bucket, b="22", c="3")
+    assert contents(local_folder(bucket)) == {"a.txt": "1", "b.txt": "22", "c.txt": "3"}
+    assert held.read() == "2" and sorted(fetched[2:]) == ["b.txt", "c.txt"]
+    held.close()
+    monkeypatch.setattr(storage, "LOOK_EVERY_S", 1000.0)
+    put(bucket, b="222")
+    assert contents(local_folder(bucket))["b.txt"] == "22"  # a process does not ask all the time
+
+
+def test_what_is_not_there_is_named(bucket):
+    with pytest.raises(StorageError, match="nothing is there"):
+        local_folder(f"{bucket}/none")
+    with pytest.raises(StorageError, match="nowhere://x: cannot be read"):
+        local_folder("nowhere://x")
+    with pytest.raises(StorageError, match="nowhere://x: cannot be written"), working_folder("nowhere://x"):
+        pass
+
+
+def test_a_working_folder_ends_up_in_its_place(bucket, capsys):
+    with working_folder(bucket) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "log").write_text("one\n")
+        (folder / ".unfinished").write_text("half")
+    assert listed(bucket) == {"deep/log", ".index.json"}
+    assert not folder.exists() and f"{bucket}: all is there" in capsys.readouterr().out
+    with pytest.raises(RuntimeError), working_folder(bucket) as folder:
+        assert contents(folder) == {"deep/log": "one\n"}
+        (folder / "deep" / "log").unlink()
+        (folder / "failed").write_text("why")
+        raise RuntimeError
+    assert listed(bucket) == {"failed", ".index.json"}
+
+
+def test_it_is_copied_meanwhile(bucket, monkeypatch):
+    monkeypatch.setattr(storage, "COPY_EVERY_S", 0.01)
+    with working_folder(bucket) as folder:
+        (folder / "checkpoint").write_text("1")
+        while "checkpoint" not in listed(bucket):
+            pass
+
+
+def test_a_copy_that_was_cut_short_is_not_begun_with(bucket, monkeypatch):
+    with working_folder(bucket) as folder:
+        (folder / "checkpoint-1").mkdir()
+        (folder / "checkpoint-1" / "state").write_text("1")
+    upload = storage._upload
+
+    def killed(source, *rest):
+        if source.name == "list":
+            raise KeyboardInterrupt
+        return upload(source, *rest)
+
+    monkeypatch.setattr(storage, "_upload", killed)
+    with pytest.raises(KeyboardInterrupt), working_folder(bucket) as folder:
+        (folder / "checkpoint-1" / "state").unlink()
+        (folder / "checkpoint-2").mkdir()
+        (folder / "checkpoint-2" / "a").write_text("2")
+        (folder / "checkpoint-2" / "list").write_text("a")
+    assert "checkpoint-2/a" in listed(bucket)
+    monkeypatch.setattr(storage, "_upload", upload)
+    with working_folder(bucket) as folder:
+        assert contents(folder) == {"checkpoint-1/state": "1"}
+        (folder / "checkpoint-2").mkdir()
+        (folder / "checkpoint-2" / "a").write_text("3")
+    with working_folder(bucket) as folder:
+        assert contents(folder) == {"checkpoint-1/state": "1", "checkpoint-2/a": "3"}
+
+
+def test_a_storage_that_fails_is_tried_again_and_what_was_written_is_kept(bucket, monkeypatch, capsys):
+    monkeypatch.setattr(storage, "COPY_EVERY_S", 0.01)
+    failed = []
+
+    def fails(*_):
+        failed.append(1)
+        raise OSError("no network")
+
+    monkeypatch.setattr(storage, "_upload", fails)
+    with pytest.raises(StorageError, match="cannot be written .no network"), working_folder(bucket) as folder:
+        (folder / "a").write_text("1")
+        while len(failed) < 2:
+            pass
+    assert (folder / "a").read_text() == "1"
+    assert "no network); it is tried again" in capsys.readouterr().out
+
+
+def test_a_shop_is_opened_and_trajectories_are_read_where_they_lie(shop, shop_folder, bucket):
+    with working_folder(bucket) as folder:
+        for path in shop_folder.rglob("*"):
+            if path.is_file():
+                (folder / path.relative_to(shop_folder)).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path.relative_to(shop_folder)).write_bytes(path.read_bytes())
+    with_copy = Shop.open(bucket)
+    assert with_copy.fingerprint == shop.fingerprint and with_copy.search("red shirt") == shop.search("red shirt")
+    with_copy.close()
+    put(f"{bucket}-other", a="1")
+    with pytest.raises(ShopError, match="no shop here"):
+        Shop.open(f"{bucket}-other")
+    with pytest.raises(TrajectoryError, match="no trajectories here"):
+        next(read_trajectories(f"{bucket}-other"))
+
+
+@dataclass
+class Arguments:
+    out: str | Path | None = None
+
+
+def test_a_job_gets_the_working_folder(bucket):
+    @writes_to_its_out
+    def main(arguments):
+        if arguments.out is not None:
+            (arguments.out / "a").write_text("1")
+        return arguments.out
+
+    assert main(Arguments()) is None
+    assert not main(Arguments(bucket)).exists()
+    assert listed(bucket) == {"a", ".index.json"}
+
+
+def test_processes_of_a_node_share_one_copy(tmp_path):
+    (tmp_path / "bucket").mkdir()
+    (tmp_path / "bucket" / "a.txt").write_text("1")
+    code = "import sys; from rl_recsys.storage import local_folder; print(local_folder(sys.argv[1]))"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, f"file://{tmp_path}/bucket"], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    folders = {process.communicate()[0].strip() for process in processes}
+    assert all(process.returncode == 0 for process in processes) and len(folders) == 1
+    known = json.loads((Path(f"{folders.pop()}.lock") / "entries.json").read_text())
+    assert list(known) == ["a.txt"] and os.environ["XDG_CACHE_HOME"] == str(tmp_path / "cache")
