@@ -21,6 +21,7 @@ from algorithms.learner import (
     learner_settings,
 )
 from algorithms.training import Evaluation, Schedule, TrainingRun
+from algorithms.watching import Tracker, tracker
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_config, read_policy_file
 from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError, require_positive
@@ -36,6 +37,7 @@ INCIDENTAL = (
     "evaluate_every",
     "evaluation_goals",
     "snapshot_minutes",
+    "log_to",
 )
 
 ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
@@ -64,7 +66,7 @@ class TrainingArguments:
     precision: Precision = "float32"
     """Of the forward pass: float16 (with loss scaling) suits a T4, bfloat16 newer GPUs; weights stay float32."""
     iterations: int = 10
-    """Iterations in all; an iteration is one line of progress.jsonl."""
+    """Iterations in all; an iteration is one line of result.json."""
     learning_rate: float = 1e-5
     """Adam's rate for the encoder."""
     warmup: float = 0.0
@@ -85,6 +87,8 @@ class TrainingArguments:
     """Iterations between evaluations for the learning curve; 0 for none."""
     evaluation_goals: int = 50
     """Training goals played greedily in each of them."""
+    log_to: tuple[Tracker, ...] = ()
+    """Experiment trackers that are told of every iteration: wandb, mlflow (to be installed beside this project)."""
     snapshot_minutes: tuple[float, ...] = ()
     """Minutes of training after which the policy is written to snapshots/ as well (the last one, where the run is
     shorter), to compare runs of equal time."""
@@ -152,6 +156,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         evaluation=evaluation,
         snapshot_minutes=arguments.snapshot_minutes,
         last_update=learner_settings(config)[LAST_UPDATE],
+        trackers=arguments.log_to,
     )
     return training.train(config, schedule)
 
@@ -161,6 +166,8 @@ def _check(arguments: TrainingArguments) -> None:
     require_positive(arguments, "iterations", "batch", "gather", "num_learners", "checkpoint_every")
     if not 0 <= arguments.warmup < 1:
         raise UserError(f"--warmup is {arguments.warmup}, it must be in [0, 1)")
+    for name in arguments.log_to:
+        tracker(name)
     if arguments.final_rate < 0:
         raise UserError(f"--final-rate is {arguments.final_rate}, it must not be negative")
 

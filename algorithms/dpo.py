@@ -11,6 +11,7 @@ from ray.rllib.utils.metrics import TIMERS
 from torch import Tensor
 
 from algorithms.configuration import refuse_negative, set_given
+from algorithms.figures import log_rollouts
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss, imitation_loss
 from algorithms.offline import OfflineAlgorithm, OfflineConfig, open_steps
@@ -230,6 +231,7 @@ class DPO(OfflineAlgorithm):
         super().training_step()
         if self._groups is not None:
             self.metrics.log_value((TIMERS, ROLLOUT_WAIT_TIMER), self._groups.waited - waited, reduce="sum")
+            log_rollouts(self.metrics, self._groups.taken())
         self._publish()
         every = self.config.refresh_reference_every
         if every and (self.iteration + 1) % every == 0:
@@ -255,4 +257,5 @@ class DPO(OfflineAlgorithm):
         """End the workers."""
         super().cleanup()
         if self._pool is not None:
+            self._groups.close()
             self._pool.close()

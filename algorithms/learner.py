@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -63,6 +64,14 @@ class ChoiceLearner(TorchLearner):
                     params=parameters,
                     lr_or_lr_schedule=_scaled(config.lr, rate),
                 )
+
+    def compute_losses(self, *, fwd_out: dict[str, Any], batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Each module's loss; the tokens of what it read are counted."""
+        for module_id in fwd_out:
+            observation = batch[module_id][Columns.OBS]
+            tokens = sum(float((observation[name] != 0).sum()) for name in ("state", "actions"))
+            self.metrics.log_value((module_id, "tokens"), tokens, reduce="sum")
+        return super().compute_losses(fwd_out=fwd_out, batch=batch)
 
     def compute_gradients(self, loss_per_module: dict[str, torch.Tensor], **kwargs: Any) -> dict[Any, torch.Tensor]:
         """Add the loss's gradient to what is gathered; returns the mean over batches once they are enough, else {}."""

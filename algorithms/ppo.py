@@ -23,6 +23,7 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
 from algorithms.configuration import refuse_negative, set_given
+from algorithms.figures import log_episode
 from algorithms.imitation import Demonstrations
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
@@ -235,10 +236,8 @@ class FailFast(RLlibCallback):
 
 
 def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
-    """Episode callback: the share of successes (reward exactly 1) and the mean score (100 x reward)."""
-    reward = episode.get_return()
-    metrics_logger.log_value("success", float(reward == 1.0), window=200)
-    metrics_logger.log_value("score", 100.0 * reward, window=200)
+    """Episode callback: what ``log_episode`` logs."""
+    log_episode(metrics_logger, (), episode.get_return(), episode.get_infos(-1).get("reward_parts", {}))
 
 
 class PPOConfig(RLlibPPOConfig):

@@ -7,7 +7,6 @@ import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ import torch
 
 from algorithms.cluster import require_resources
 from algorithms.watchdog import HANG_S, exit_on_hang
+from algorithms.weights import Weights
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import (
     RULE,
@@ -36,18 +36,11 @@ from rl_recsys.trajectories.record import Trajectory
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
 KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment comes again and again
+CALL_OFF_S = 30.0  # for tasks that nobody waits for any more to end
 TASK_RETRIES = 3  # for tasks whose worker is lost; a goal that always hangs must come to light
 SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
 Episode = TypeVar("Episode", Outcome, Trajectory)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A learner's weights for a policy: a reference to a ``ChoiceModule``'s state, and which of them it is."""
-
-    state: ray.ObjectRef
-    version: int
 
 
 @ray.remote(max_restarts=-1, max_task_retries=TASK_RETRIES)
@@ -131,6 +124,7 @@ class RolloutGroups:
         self._pending: deque = deque()
         self._asked, self.waited = 0, 0.0  # seconds for which groups were waited for
         self._weights: Weights | None = None
+        self._taken: list[Trajectory] = []
 
     def _shuffled(self, goals: list[int]) -> Iterator[tuple[int, int]]:
         for epoch in itertools.count():
@@ -152,7 +146,17 @@ class RolloutGroups:
         group = ray.get(self._pending.popleft())
         self.waited += time.monotonic() - start
         self._ask()
+        self._taken += group
         return group
+
+    def taken(self) -> list[Trajectory]:
+        """The episodes that were taken since this was last asked."""
+        taken, self._taken = self._taken, []
+        return taken
+
+    def close(self) -> None:
+        """Call off what nobody waits for any more; a task that is under way is played to its end."""
+        _call_off(self._pending)
 
     def _ask(self) -> None:
         goal, epoch = next(self._goals)
@@ -250,24 +254,27 @@ class RolloutPool:
         idle, pending = list(self._workers), {}
         done: dict[int, list] = {}
         started = wanted = 0
-        while True:
-            while idle and (task := next(rest, None)) is not None:
-                worker = idle.pop()
-                name, pairs = task
-                some, draws = zip(*pairs, strict=True)
-                pending[getattr(worker, method).remote(name, some, draws, greedy, seed)] = started, worker
-                started += 1
-            if not pending:
-                return
-            ready, _ = ray.wait(list(pending))
-            for reference in ready:
-                number, worker = pending.pop(reference)
-                idle.append(worker)
-                done[number] = ray.get(reference)
-                progress(len(done[number]))
-            while wanted in done:
-                yield done.pop(wanted)
-                wanted += 1
+        try:
+            while True:
+                while idle and (task := next(rest, None)) is not None:
+                    worker = idle.pop()
+                    name, pairs = task
+                    some, draws = zip(*pairs, strict=True)
+                    pending[getattr(worker, method).remote(name, some, draws, greedy, seed)] = started, worker
+                    started += 1
+                if not pending:
+                    return
+                ready, _ = ray.wait(list(pending))
+                for reference in ready:
+                    number, worker = pending.pop(reference)
+                    idle.append(worker)
+                    done[number] = ray.get(reference)
+                    progress(len(done[number]))
+                while wanted in done:
+                    yield done.pop(wanted)
+                    wanted += 1
+        finally:
+            _call_off(pending)
 
     def groups(self, policy: str | Path, goals: Sequence[int], *, size: int, seed: int = 0) -> RolloutGroups:
         """Endless groups of ``size`` sampled episodes, each of one of ``goals``; ``publish`` weights before."""
@@ -283,6 +290,15 @@ class RolloutPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _call_off(tasks: Iterable[ray.ObjectRef]) -> None:
+    """Cancel tasks. Of those of a worker that is killed Ray would say that it plays them again."""
+    tasks = list(tasks)
+    for task in tasks:
+        ray.cancel(task)
+    if tasks:
+        ray.wait(tasks, num_returns=len(tasks), timeout=CALL_OFF_S)
 
 
 def _name(policy: str | Path) -> str:

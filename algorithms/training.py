@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from ray.exceptions import ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
@@ -23,6 +24,7 @@ from algorithms.checkpoints import Checkpoints
 from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
 from algorithms.rollouts import SEED_STRIDE
 from algorithms.seconds import parts_of, shares
+from algorithms.watching import Tracker, Watching
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
 from policies.module_state import load_module_state
 from rl_recsys.errors import UserError
@@ -30,7 +32,7 @@ from rl_recsys.files import full_disk_named, write_text
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
 
-POLICY, CHECKPOINTS, PROGRESS, SNAPSHOTS = "policy", "checkpoints", "progress.jsonl", "snapshots"
+POLICY, CHECKPOINTS, RESULTS, SNAPSHOTS = "policy", "checkpoints", "result.json", "snapshots"
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
 PATIENCE_S, LOOK_EVERY_S = 1800.0, 2.0  # for a node that comes back
 
@@ -52,8 +54,8 @@ class Schedule:
     """How long a run trains and what it does meanwhile.
 
     ``iterations`` at most; it ends with the iteration of the ``last_update``, if one is named. ``headline`` makes the
-    progress line of a result. After each of ``snapshot_minutes`` of training the policy is written to snapshots/ as
-    well: the last one, where the run is shorter.
+    progress line of a result; ``trackers`` are told of every row. After each of ``snapshot_minutes`` of training the
+    policy is written to snapshots/ as well: the last one, where the run is shorter.
     """
 
     iterations: int
@@ -62,10 +64,11 @@ class Schedule:
     evaluation: Evaluation | None = None
     snapshot_minutes: Sequence[float] = ()
     last_update: int | None = None
+    trackers: Sequence[Tracker] = ()
 
 
 class TrainingRun:
-    """One run folder: settings.json, progress.jsonl (a line an iteration), checkpoints/, and at the end policy/.
+    """One run folder: settings.json, result.json (a line an iteration), tensorboard/, checkpoints/, at the end policy/.
 
     Starting it again with the same settings goes on from the last checkpoint; a finished run is left alone.
     """
@@ -120,10 +123,14 @@ class TrainingRun:
         algorithm = self._build(config)
         try:
             done = self._resume(algorithm)
-            if schedule.evaluation and not self.rows:
-                self._evaluate(algorithm, schedule.evaluation, 0)
-            task.resume(done)
-            with full_disk_named(self.folder, "the same command goes on from the last checkpoint"):
+            watching = Watching(
+                self.folder, type(algorithm).__name__, self.settings, trackers=schedule.trackers, done=done
+            )
+            with watching, full_disk_named(self.folder, "the same command goes on from the last checkpoint"):
+                self._watching = watching
+                task.resume(done)
+                if schedule.evaluation and not self.rows:
+                    self._evaluate(algorithm, schedule.evaluation, 0)
                 for iteration in range(done + 1, schedule.iterations + 1):
                     if self._iterate(algorithm, iteration, schedule, task):
                         break
@@ -173,6 +180,7 @@ class TrainingRun:
 
     def _log(self, iteration: int, result: dict) -> dict:
         row = {"iteration": iteration, "seconds": result["time_this_iter_s"], **flatten(result)}
+        row |= _rates(row)
         bad = [name for name, value in row.items() if name.endswith("_loss") and not math.isfinite(value)]
         if bad:
             raise RunError(f"iteration {iteration}: {', '.join(bad)} is not a number; lower the learning rate")
@@ -197,20 +205,21 @@ class TrainingRun:
                 self._write_policy(algorithm, iteration, folder)
 
     def _append(self, row: dict) -> None:
-        with open(self.folder / PROGRESS, "a", encoding="utf-8") as file:
+        with open(self.folder / RESULTS, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        self._watching.log(row)
 
     def _resume(self, algorithm: Algorithm) -> int:
         done = self._checkpoints.restore(algorithm)
         if not done:
             # Iterations before the first checkpoint are done again.
-            (self.folder / PROGRESS).unlink(missing_ok=True)
+            (self.folder / RESULTS).unlink(missing_ok=True)
             shutil.rmtree(self.folder / SNAPSHOTS, ignore_errors=True)
             self.rows = []
             return 0
-        lines = (self.folder / PROGRESS).read_text().splitlines()
+        lines = (self.folder / RESULTS).read_text().splitlines()
         self.rows = [row for row in map(_parse, lines) if row and row["iteration"] <= done]
-        write_text(self.folder / PROGRESS, "".join(json.dumps(row) + "\n" for row in self.rows))
+        write_text(self.folder / RESULTS, "".join(json.dumps(row) + "\n" for row in self.rows))
         print(f"{self.folder}: goes on after iteration {done} ({format_seconds(self.seconds)} of training)", flush=True)
         return done
 
@@ -247,10 +256,20 @@ def flatten(result: Mapping) -> dict[str, float]:
         values = result.get(section, {})
         values = values.get(DEFAULT_MODULE_ID, {}) if section == "learners" else values
         for name, value in values.items():
-            single = isinstance(value, (int, float)) or (torch.is_tensor(value) and value.numel() == 1)
+            single = isinstance(value, (int, float, np.number)) or (torch.is_tensor(value) and value.numel() == 1)
             if single and (math.isfinite(value) or name.endswith("_loss")):  # RLlib has nan for counts it does not know
                 kept[f"{prefix}/{name}"] = float(value)
     return kept
+
+
+def _rates(row: Mapping[str, float]) -> dict[str, float]:
+    """What was done in a second of the iteration."""
+    counts = {"learners/tokens": "learners/tokens", "rollouts/num_env_steps_sampled": "rollouts/steps"}
+    return {
+        f"{rate}_per_second": row[count] / row["seconds"]
+        for count, rate in counts.items()
+        if row["seconds"] and count in row
+    }
 
 
 def _wait_for_room(config: AlgorithmConfig) -> None:

@@ -30,7 +30,7 @@ class Arguments(TrainingArguments):
     head_rate: float = 10.0
     """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
     iterations: int = 8
-    """Iterations in all; an iteration is one line of progress.jsonl."""
+    """Iterations in all; an iteration is one line of result.json."""
     trajectories: Place | None = None
     """Folder of the recorded trajectories; not needed for --preferences rollouts."""
     preferences: Preferences = "recorded"

@@ -25,7 +25,7 @@ class Arguments(TrainingArguments):
     trajectories: Place
     """Folder of the trajectories to imitate."""
     iterations: int = 30
-    """Iterations in all; an iteration is one line of progress.jsonl."""
+    """Iterations in all; an iteration is one line of result.json."""
     learning_rate: float = 3e-5
     """Adam's rate for the encoder."""
     final_rate: float = 0.1

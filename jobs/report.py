@@ -391,7 +391,7 @@ class Study:
 
     @staticmethod
     def _last(run: str, name: str) -> float:
-        rows = map(json.loads, (Path(run) / "progress.jsonl").read_text().splitlines())
+        rows = map(json.loads, (Path(run) / "result.json").read_text().splitlines())
         return next((row[name] for row in reversed(list(rows)) if name in row), 0.0)
 
 
@@ -399,7 +399,7 @@ def _curve(run: Path) -> list[tuple[float, float]]:
     """(minutes from nothing, success) of a run's evaluations."""
     training = read_policy_file(run / "policy", TRAINING_FILE)
     before = (training["total_training_seconds"] - training["training_seconds"]) / 60
-    rows = map(json.loads, (run / "progress.jsonl").read_text().splitlines())
+    rows = map(json.loads, (run / "result.json").read_text().splitlines())
     return [(before + row["minutes"], row["evaluation/success"]) for row in rows if "evaluation/success" in row]
 
 

@@ -225,7 +225,7 @@ class Plan:
             f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
             "--evaluate-every", max(1, iterations // EVALUATIONS), *self._gpus,
-            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "progress.jsonl", iterations=iterations,
+            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=iterations,
         )  # fmt: skip
 
     def _generation(self, name: str, seed: int, arm: str, count: int) -> Stage:

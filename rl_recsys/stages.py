@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 class Stage:
     """One command: what python runs, the names of the stages it needs, and the minutes it is expected to take.
 
-    ``rows``: a progress.jsonl whose last "iteration", of ``iterations``, says how far it is.
+    ``rows``: a result.json whose last "iteration", of ``iterations``, says how far it is.
     """
 
     name: str

@@ -67,7 +67,7 @@ class Run:
 
     @property
     def iterations(self) -> list[int]:
-        path = self._out / "progress.jsonl"
+        path = self._out / "result.json"
         lines = path.read_text().splitlines() if path.is_file() else []
         return [json.loads(line)["iteration"] for line in lines if line.endswith("}")]
 

@@ -151,7 +151,7 @@ def test_a_killed_job_resumes_with_the_same_command(tmp_path, shop_folder, polic
     said = job("dpo", *flags).stdout
     resumed = int(said.split("goes on after iteration ")[1].split()[0])
     assert resumed >= saved >= 1
-    rows = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "result.json").read_text().splitlines()]
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert (out / "policy" / "model.safetensors").is_file()
     assert "this run is finished" in job("dpo", *flags).stdout

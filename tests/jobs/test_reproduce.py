@@ -49,7 +49,7 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     for name, arm in arms.items():
         assert arm["episodes"] == 12 and (arm["training_minutes"] > 0) == (name != "rule")
     for arm in ARMS[1:]:
-        rows = (out / "seed-0" / arm / "progress.jsonl").read_text().splitlines()
+        rows = (out / "seed-0" / arm / "result.json").read_text().splitlines()
         updates = [json.loads(row)["learners/updates"] for row in rows if "learners/updates" in row]
         assert updates[-1] == 8  # PPO's too, whatever its steps were
     page, text = (out / "report.html").read_text(), (out / "report.md").read_text()

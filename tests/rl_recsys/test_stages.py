@@ -103,7 +103,7 @@ def _state(pid: str) -> str:
 
 
 def test_progress_of_a_stage_is_its_last_iteration(tmp_path):
-    rows = tmp_path / "progress.jsonl"
+    rows = tmp_path / "result.json"
     one = stage("one", "", rows=rows, iterations=8)
     assert one.share == 0.0
     rows.write_text('{"iteration": 1}\n{"iteration": 2}\n{"iter')

@@ -1,0 +1,18 @@
+"""Weights on their way from a learner to the workers that play with them.
+
+A file of its own: a worker imports what its tasks' arguments are made of, and not every worker needs torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ray
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A learner's weights for a policy: a reference to a ``ChoiceModule``'s state, and which of them it is."""
+
+    state: ray.ObjectRef
+    version: int
