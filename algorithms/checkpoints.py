@@ -6,10 +6,12 @@ import os
 import pickle
 import shutil
 from pathlib import Path
-
-from ray.rllib.algorithms.algorithm import Algorithm
+from typing import TYPE_CHECKING
 
 from rl_recsys.files import checksum, full_disk_named, read_json, write_json
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm import Algorithm
 
 STATE, COMPLETE = "state.pkl", "complete.json"
 KEPT = 2

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import resource
+import signal
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from algorithms.checkpoints import COMPLETE, STATE, Checkpoints
 from rl_recsys.files import DiskFullError
+
+ROOT = Path(__file__).parents[2]
 
 
 class Stateful:
@@ -70,6 +76,26 @@ def test_a_checkpoint_that_was_copied_by_halves_is_not_used(tmp_path, harm):
     assert restored(checkpoints) == (1, 1)
     checkpoints.save(Stateful("again"), 2)
     assert restored(checkpoints) == (2, "again")
+
+
+def test_a_kill_while_one_is_written_leaves_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(Stateful(1), 1)
+    for moment in ("os.fsync", "algorithms.checkpoints.write_json", "os.rename"):  # half written, not listed, unnamed
+        code = f"""
+import os, signal, sys
+from pathlib import Path
+import algorithms.checkpoints
+{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+class Stateful:
+    get_state = staticmethod(lambda: dict(value=2))
+algorithms.checkpoints.Checkpoints(Path(sys.argv[1])).save(Stateful(), 2)
+"""
+        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert (tmp_path / ".unfinished").is_dir() and restored(checkpoints) == (1, 1)
+    checkpoints.save(Stateful(2), 2)
+    assert restored(checkpoints) == (2, 2) and not (tmp_path / ".unfinished").exists()
 
 
 def test_a_full_disk_is_named_and_the_last_checkpoint_stays(tmp_path):
