@@ -9,6 +9,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 
+from algorithms.memory import release_memory
+
 Precision = Literal["float32", "bfloat16", "float16"]
 
 #: Keys of ``learner_config_dict``.
@@ -112,6 +114,11 @@ class ChoiceLearner(TorchLearner):
         """Make the step that fewer batches than usual have gathered for, if there are any."""
         if self._gathered:
             self.apply_gradients(self.postprocess_gradients(self._take_gathered()))
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """RLlib's, and free memory goes back to the system."""
+        super().after_gradient_based_update(timesteps=timesteps)
+        release_memory()
 
     def _take_gathered(self) -> dict[Any, torch.Tensor]:
         for optimizer in self._optimizer_parameters:

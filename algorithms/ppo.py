@@ -27,6 +27,7 @@ from algorithms.figures import log_episode
 from algorithms.imitation import Demonstrations
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
+from algorithms.memory import release_memory
 from algorithms.offline import open_steps
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
@@ -188,6 +189,12 @@ class ShopEnvRunner(SingleAgentEnvRunner):
                     return step(actions)
 
             self.env.step = watched
+
+    def sample(self, **kwargs: Any) -> Any:
+        """RLlib's, and free memory goes back to the system."""
+        episodes = super().sample(**kwargs)
+        release_memory()
+        return episodes
 
     def apply(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Call ``func`` on this worker; an exception is remembered and raised, and the process stays."""

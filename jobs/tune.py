@@ -1,0 +1,54 @@
+"""Search for the settings of DPO or PPO with Ray Tune: trials from one policy, compared on held-out training goals.
+
+    python jobs/tune.py --algorithm dpo --shop shops/demo --policy runs/demo/seed-0/imitation/policy \\
+        --trajectories runs/demo/demonstrations --out runs/demo/tune-dpo
+    python jobs/tune.py --algorithm ppo --shop shops/demo --policy runs/demo/seed-0/imitation/policy \\
+        --out runs/demo/tune-ppo
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tyro
+
+from algorithms.search import (
+    SearchArguments,
+    search,
+    space_rows,
+    training_command,
+    trial_columns,
+    trial_rows,
+    write_results,
+)
+from rl_recsys.errors import plain_errors
+from rl_recsys.evaluation.report import print_rows
+from rl_recsys.storage import working_folder
+
+
+@dataclass(kw_only=True)
+class Arguments(SearchArguments):
+    """A search."""
+
+
+def main(arguments: Arguments) -> None:
+    """Search, print the trials best first, and write them down with the command that trains as the best one did."""
+    with working_folder(arguments.out) as folder:
+        results, held_out = search(arguments, folder)
+        title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"
+        write_results(arguments, results, held_out, folder, title)
+    print_rows(trial_columns(arguments), trial_rows(results), title)
+    print(f"train with the best settings: {training_command(arguments, results[0])}")
+
+
+def description() -> str:
+    """What --help says, with the search space."""
+    space = [
+        f"    {algorithm} {flag}: {values} (default {default})" for algorithm, flag, values, default in space_rows()
+    ]
+    return "\n".join([__doc__, "Searched settings:", *space])
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=description()))
