@@ -275,7 +275,7 @@ def test_nodes_with_a_gpu_are_asked_for_where_they_are_needed(name):
 
 def test_the_job_is_one_that_ppo_takes_and_that_its_cluster_can_hold():
     arguments = entrypoint()
-    assert {folder.parts[1] for folder in (arguments.shop, arguments.policy, arguments.out)} == {"data"}
+    assert {Path(folder).parts[1] for folder in (arguments.shop, arguments.policy, arguments.out)} == {"data"}
     spec = spec_of("rayjob.yaml")
     assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     cores, kinds = 0, set()
