@@ -48,9 +48,10 @@ class ChoiceModel(nn.Module):
     """logits(state, actions) and value(state) over one shared BERT.
 
     The form of WebShop's choice model: the action's tokens attend over the state's, and what they find is compared
-    with them and averaged to one logit. Attention is by cosine, and the best cosine of each action token within the
-    instruction and within the rest of the state enters the logit directly, so that a pretrained sentence encoder
-    chooses sensibly after a few hundred examples.
+    with them and averaged to one logit. Attention is by cosine, and the best cosines of each action token within the
+    instruction and within the rest of the state, and of each token of these within the action (how much of what is
+    wanted a title covers), enter the logit directly, so that a pretrained sentence encoder chooses sensibly after a few
+    hundred examples.
     """
 
     def __init__(self, config: ChoiceConfig, encoder: nn.Module | None = None):
@@ -174,7 +175,7 @@ def _regions(state_ids: Tensor, config: ChoiceConfig) -> tuple[Tensor, Tensor]:
 class _Interaction(nn.Module):
     """One logit for each (state, action) pair from their token encodings."""
 
-    SIMILARITIES = 5
+    SIMILARITIES = 7
     TAGS = 16  # features of a position, and of a kind
 
     def __init__(self, hidden: int, config: ChoiceConfig):
@@ -208,7 +209,8 @@ class _Interaction(nn.Module):
         state_units, action_units = F.normalize(states.tokens, dim=-1), F.normalize(actions.tokens, dim=-1)
         state_projected, action_projected = self.project(states.tokens), self.project(actions.tokens)
         index, pair, inside = token_places(actions.starts, actions.lengths)
-        context, best = [], []
+        inner = (inside > 0) & (inside < actions.lengths[pair] - 1)  # the ends are markers
+        context, best, covered = [], [], []
         tokens_of_row = torch.bincount(rows[pair], minlength=len(states.starts)).tolist()
         start = 0
         for row, count in enumerate(tokens_of_row):  # a state at a time: no padding on either side
@@ -219,6 +221,9 @@ class _Interaction(nn.Module):
             attention = (cosine * self.sharpness).softmax(-1)
             context.append(attention @ state_projected[first : first + length])
             best.append(torch.stack([_best(cosine, region[row, :length]) for region in regions], -1))
+            kept, owners = inner[start : start + count], pair[start : start + count]
+            shown = _most(cosine[kept], owners[kept] - owners[0], int(owners[-1] - owners[0]) + 1)
+            covered.append(torch.stack([_mean(shown, region[row, :length]) for region in regions], -1))
             start += count
         found, best = torch.cat(context), torch.cat(best)
         projected = action_projected[index]
@@ -227,7 +232,6 @@ class _Interaction(nn.Module):
         averaged = compared.new_zeros(pairs, compared.shape[-1]).index_add(0, pair, compared)
         averaged = averaged / actions.lengths.unsqueeze(-1)
 
-        inner = (inside > 0) & (inside < actions.lengths[pair] - 1)  # the ends are markers
         owner, best = pair[inner], best[inner]
         mean = best.new_zeros(pairs, 2).index_add(0, owner, best) / (actions.lengths - 2).clamp(min=1).unsqueeze(-1)
         least = best.new_ones(pairs, 2).scatter_reduce(0, owner.unsqueeze(-1).expand(-1, 2), best, "amin")
@@ -241,9 +245,21 @@ class _Interaction(nn.Module):
             self.kind(kinds),
             mean,
             least,
+            torch.cat(covered),
             whole,
         ]
         return self.output(torch.cat(features, -1)).squeeze(-1)
+
+
+def _most(cosine: Tensor, owner: Tensor, count: int) -> Tensor:
+    """The best cosine [count, S] of each state token with a token of each action; cosines are [T, S], owners [T]."""
+    least = cosine.new_full((count, cosine.shape[1]), -1.0)
+    return least.scatter_reduce(0, owner.unsqueeze(-1).expand_as(cosine), cosine, "amax")
+
+
+def _mean(shown: Tensor, region: Tensor) -> Tensor:
+    """The mean [count] of such over a region [S] of the state; -1 where the region is empty."""
+    return shown[:, region].mean(-1) if bool(region.any()) else shown.new_full((len(shown),), -1.0)
 
 
 def _best(cosine: Tensor, region: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.choice_model import MASKED, ChoiceModel, PolicyError, decision_encoder
+from policies.choice_model import MASKED, ChoiceModel, PolicyError, _mean, _most, decision_encoder
 from policies.choice_module import module_spec
 from policies.encoders import BUNDLED, EncoderError, encoder_folder
 from policies.module_state import load_module_state, module_state
@@ -216,3 +216,13 @@ def test_module_state_and_back(model, policy_folder):
     load_module_state(other, module_state(model))
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], tensor)
+
+
+def test_what_an_action_covers_of_a_state_is_the_best_match_of_each_of_its_tokens():
+    torch.manual_seed(0)
+    cosine, owner = torch.rand(7, 5), torch.tensor([0, 0, 0, 2, 2, 2, 2])  # action 1 has no words
+    found = _most(cosine, owner, 3)
+    torch.testing.assert_close(found, torch.stack([cosine[:3].amax(0), torch.full((5,), -1.0), cosine[3:].amax(0)]))
+    region = torch.tensor([True, False, True, False, False])
+    torch.testing.assert_close(_mean(found, region), found[:, [0, 2]].mean(-1))
+    assert _mean(found, torch.zeros(5, dtype=torch.bool)).tolist() == [-1.0] * 3
