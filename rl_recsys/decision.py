@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.shop.catalog import Product
+from rl_recsys.shop.goals import LIMIT_ABOVE_PRICE, price_limit, without_price_clause
 from rl_recsys.shop.page import DESCRIPTION, FEATURES, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
+MAX_MISSING = 12  # words
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _WORD = re.compile(r"[^\W_]+")
 _COMMON_WORDS = frozenset(
     (
         "a an and are as at be by can for from has have i in is it its me my need of on or our that the their "
-        "this to want with you your find looking am would like some please "
+        "this to want with you your find looking am would like some please show could "
     ).split()
 )
 
@@ -70,9 +73,11 @@ class ChoiceSession:
     max_choices: int = MAX_CHOICES
     steps: int = 0
     _read: dict[str, dict[str, str]] = field(default_factory=dict)  # asin -> page -> excerpt
+    _read_words: dict[str, set[str]] = field(default_factory=dict)  # asin -> stems of all that was read
 
     def __post_init__(self) -> None:
         self._wanted = frozenset(words(without_price_clause(self.session.goal.instruction_text)))
+        self._limit = price_limit(self.session.goal.instruction_text)
         self.decision = self._decide()
 
     @property
@@ -100,6 +105,7 @@ class ChoiceSession:
         for page, text in ((DESCRIPTION, product.description), (FEATURES, " . ".join(product.bullets))):
             if f"/{page}/" in session.page.url:
                 self._read.setdefault(product.asin, {})[page] = excerpt(text, self._wanted)
+                self._read_words.setdefault(product.asin, set()).update(map(stem, words(text)))
 
     def _decide(self) -> Decision:
         choices = self._choices()
@@ -115,14 +121,20 @@ class ChoiceSession:
             product = session.product
             chosen = ", ".join(f"{name}: {value}" for name, value in session.options.items()) or "nothing"
             still_open = ", ".join(name for name in product.options if name not in session.options) or "nothing"
+            missing = missing_words(instruction, product, self._read_words.get(product.asin, ()))
             read = [f"{page.lower()}: {found}" for page, found in self._read.get(product.asin, {}).items()]
             return (
                 instruction,
-                f"{session.kind.value} {product.price_text} {product.title}",
+                f"{session.kind.value} {self._offer(product)}",
                 f"chosen {chosen}, open {still_open}",
+                f"missing {' '.join(missing[:MAX_MISSING])}" if missing else "nothing missing",
                 *read,
             )
         return instruction, session.kind.value
+
+    def _offer(self, product: Product) -> str:
+        relation = price_relation(product.price_text, self._limit)
+        return f"{relation}{' ' if relation else ''}{product.price_text} {product.title}"
 
     def _choices(self) -> list[Choice]:
         session = self.session
@@ -136,7 +148,7 @@ class ChoiceSession:
                 continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
             if element.kind is ElementKind.PRODUCT:
                 product = session.shop.product(element.text)
-                text = f"{product.price_text} {product.title}"
+                text = self._offer(product)
                 kind = ChoiceKind.SEEN_PRODUCT if element.clicked else ChoiceKind.PRODUCT
             elif element.kind is ElementKind.OPTION:
                 text = f"{element.group}: {label}"
@@ -149,9 +161,46 @@ class ChoiceSession:
         return choices
 
 
+def price_relation(price_text: str, limit: float | None) -> str:
+    """How a shown price, or range of prices, relates to a limit in dollars, in words; "" where there is none.
+
+    Two numbers in two texts that are read apart are hard to compare for an encoder, and WebShop's limit says much: it
+    is at most ``LIMIT_ABOVE_PRICE`` dollars above what the wanted product costs.
+    """
+    prices = [float(number.replace(",", "")) for number in _NUMBER.findall(price_text)]
+    if limit is None or not prices:
+        return ""
+    if min(prices) > limit:
+        return "too expensive"
+    return "affordable" if max(prices) >= limit - LIMIT_ABOVE_PRICE else "much cheaper"
+
+
 def words(text: str) -> list[str]:
     """The lower-cased words of a text that carry meaning."""
     return [word for word in _WORD.findall(text.lower()) if word not in _COMMON_WORDS]
+
+
+def missing_words(instruction: str, product: Product, read: Collection[str] = ()) -> list[str]:
+    """The words of an instruction, in order, that nothing known of a product has: its title, options, what was read.
+
+    Of the options only values count that the instruction has as a whole: of "multi 6" neither word is offered by
+    "multi 3" and "6 pack". ``read``: the ``stem``s of the words of the pages that were read.
+    """
+    said = without_price_clause(instruction)
+    wanted, said = dict.fromkeys(words(said)), _spaced(said)
+    offered = [value for values in product.options.values() for value in values if _spaced(value) in said]
+    shown = {stem(word) for text in (product.title, *product.options, *offered) for word in words(text)}
+    return [word for word in wanted if stem(word) not in shown and stem(word) not in read]
+
+
+def _spaced(text: str) -> str:
+    """A text's words with a space on either side of each, so that a text is part of another by whole words only."""
+    return f" {' '.join(_WORD.findall(text.lower()))} "
+
+
+def stem(word: str) -> str:
+    """A word without its plural's ending, so that "shirts" and "shirt" are one."""
+    return word[:-1] if word.endswith("s") else word
 
 
 def shorten(choices: Sequence[Choice], wanted: frozenset[str], cap: int) -> tuple[Choice, ...]:

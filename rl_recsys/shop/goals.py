@@ -16,7 +16,8 @@ from rl_recsys.shop.catalog import Product
 ORDER_SEED = 233  # WebShop shuffles the goals with this seed; splits are positions in that order
 NO_PRICE_LIMIT = 1_000_000.0
 PRICE_STEPS = [10.0 * step for step in range(1, 100)]
-PRICE_CLAUSE = re.compile(r",? and price lower than [\d.]+ dollars$")
+LIMIT_ABOVE_PRICE = 40.0  # dollars at most: the limit is one of the next four tens
+PRICE_CLAUSE = re.compile(r",? and price lower than ([\d.]+) dollars$")
 
 GOAL_SCHEMA = pa.schema(
     [
@@ -93,6 +94,12 @@ class Goal:
 def without_price_clause(instruction: str) -> str:
     """An instruction as it is searched for: in lower case, without what it may cost."""
     return typed(PRICE_CLAUSE.sub("", instruction))
+
+
+def price_limit(instruction: str) -> float | None:
+    """The price limit in dollars that an instruction names; None where it names none."""
+    clause = PRICE_CLAUSE.search(instruction)
+    return float(clause.group(1)) if clause else None
 
 
 def typed(query: str) -> str:

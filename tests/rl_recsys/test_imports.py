@@ -29,7 +29,7 @@ from rl_recsys.trajectories.record import Step
 from rl_recsys.trajectories.text_pages import ObservationError, read_text_page
 from tests.conftest import RECORDED, SHARED
 
-PRICE = re.compile(r"^\$[\d.]+( to \$[\d.]+)? ")
+PRICE = re.compile(r"^([a-z ]+)?\$[\d.]+( to \$[\d.]+)? ")
 WORDS = ("shirt", "a red lamp", "tea", "nothing-has-this-word")
 
 
