@@ -6,6 +6,7 @@ python jobs/demonstrate.py --shop shops/demo --out runs/demo/demonstrations
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tyro
@@ -14,9 +15,13 @@ from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
+from rl_recsys.shop.goals import Goal
+from rl_recsys.shop.variations import GoalVariations
 from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+
+WHAT = ("seed", "trajectories", "variations")  # decide what is played
 
 
 @dataclass
@@ -28,7 +33,9 @@ class Arguments:
     out: Place
     """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
     trajectories: int = 1200
-    """Episodes in all, each of another training goal (the paper has 1,200)."""
+    """Episodes of the shop's goals, each of another training goal (the paper has 1,200)."""
+    variations: int = 0
+    """Episodes besides, each of a goal that the shop does not have: some of a product's attributes, in other words."""
     seed: int = 0
     """Decides which goals are played, and how."""
 
@@ -43,25 +50,32 @@ def main(arguments: Arguments) -> None:
             f"{arguments.trajectories} trajectories asked for, {len(training)} training goals there: "
             f"use --trajectories {len(training)} or fewer"
         )
-    goals = random.Random(arguments.seed).sample(training, arguments.trajectories)
+    goals = _goals(arguments, shop, training)
     begun = bool(list(arguments.out.glob("part-*.arrows")))
-    settings = {"shop": shop.fingerprint, "seed": arguments.seed, "trajectories": arguments.trajectories}
+    settings = {"shop": shop.fingerprint} | {name: getattr(arguments, name) for name in WHAT}
     claim(arguments.out, settings, begun=begun)
-    played = set()
-    if begun:
-        played = {trajectory.goal_index for trajectory in read_trajectories(arguments.out)}
+    played = sum(1 for _ in read_trajectories(arguments.out)) if begun else 0
     with TrajectoryWriter(arguments.out) as writer, progress("demonstrate", len(goals)) as task:
-        task.resume(len(played))
-        for goal in goals:
-            if goal in played:
-                continue
-            shopper = ScriptedShopper(random.Random(f"{arguments.seed}:{goal}"))
+        task.resume(played)
+        for number, goal in enumerate(goals[played:], played):
+            shopper = ScriptedShopper(random.Random(f"{arguments.seed}:{number}"))
             writer.append(play(shop, goal, shopper, source="scripted", author="scripted", seed=arguments.seed))
             task.advance()
     recorded = list(read_trajectories(arguments.out))
     successes = sum(trajectory.success for trajectory in recorded)
     steps = sum(len(trajectory.steps) for trajectory in recorded) / len(recorded)
     print(f"{arguments.out}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
+
+
+def _goals(arguments: Arguments, shop: Shop, training: Sequence[int]) -> list[int | Goal]:
+    """What to play, in order: goals of the shop and others, mixed, so that the first ones are of both."""
+    rng = random.Random(arguments.seed)
+    goals: list[int | Goal] = list(rng.sample(training, arguments.trajectories))
+    if arguments.variations:
+        others = GoalVariations(shop, seed=arguments.seed)
+        goals += [others.goal(number) for number in range(arguments.variations)]
+        rng.shuffle(goals)
+    return goals
 
 
 if __name__ == "__main__":

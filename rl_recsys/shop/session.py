@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -171,10 +171,12 @@ class Session:
         self.options = {}
         self.page = self._results_page()
 
+    def score(self, product: Product, options: Iterable[str]) -> Reward:
+        """What buying a product with these option values would bring for this session's goal."""
+        return score_purchase(product, options, self.goal, self._goal_nouns, self.shop.rules.reward)
+
     def _buy(self) -> Reward:
-        reward = score_purchase(
-            self.product, self.options.values(), self.goal, self._goal_nouns, self.shop.rules.reward
-        )
+        reward = self.score(self.product, self.options.values())
         self.kind = PageKind.DONE
         self.done = True
         self.page = self._done_page(reward.total)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from rl_recsys.decision import ChoiceSession
+from rl_recsys.shop.goals import Goal
 from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV, ElementKind, PageKind
 from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
@@ -29,16 +30,18 @@ def rule_shopper(choice_session: ChoiceSession) -> int:
 class Habits:
     """How the scripted shopper behaves: chances in [0, 1], ``detours`` a count an episode."""
 
-    detour: float = 0.35  # opens a similar product that stands before the wanted one
-    detours: int = 2
+    detour: float = 0.35  # opens another product that could be meant
+    detours: int = 3
+    first: int = 3  # results that could be meant whatever they are
     read: float = 0.3  # reads the features or the description before going on
     last_page: int = 5
 
 
 class ScriptedShopper:
-    """Knows the goal and shops plausibly: may open similar products first, read, go back, choose options, buy.
+    """Knows the goal and shops plausibly: may open other products first, read, go back, choose options, buy.
 
-    It sees the goal's product, which no policy does; what it records says ``scripted``. One object plays one episode.
+    It knows the goal's product and what a purchase brings, which no policy does, and buys what earns the whole reward;
+    what it records says ``scripted``. One object plays one episode.
     """
 
     def __init__(self, rng: random.Random, habits: Habits = Habits()):
@@ -61,15 +64,16 @@ class ScriptedShopper:
         session = choice_session.session
         shown = [element.text for element in session.page.of_kind(ElementKind.PRODUCT)]
         target = session.goal.asin
-        before = shown[: shown.index(target)] if target in shown else shown
-        similar = [
+        likely = [
             asin
-            for asin in before
-            if asin not in session.visited and session.shop.product(asin).query == session.goal.query
+            for place, asin in enumerate(shown)
+            if asin != target
+            and asin not in session.visited
+            and (place < self._habits.first or session.shop.product(asin).query == session.goal.query)
         ]
-        if similar and self._detours < self._habits.detours and self._rng.random() < self._habits.detour:
+        if likely and self._detours < self._habits.detours and self._rng.random() < self._habits.detour:
             self._detours += 1
-            return _index(choice_session, self._rng.choice(similar))
+            return _index(choice_session, self._rng.choice(likely))
         if target in shown:
             return _index(choice_session, target)
         if session.page_number < self._habits.last_page:
@@ -82,9 +86,11 @@ class ScriptedShopper:
             self._considered.add(session.product.asin)
             if self._rng.random() < self._habits.read:
                 return _index(choice_session, self._rng.choice((FEATURES, DESCRIPTION)))
-        if session.product.asin != session.goal.asin:
+        wanted = _wanted_options(session.product.options, session.goal.goal_options)
+        fits = session.score(session.product, wanted.values()).total == 1.0
+        if not fits and session.product.asin != session.goal.asin:
             return _index(choice_session, PREV)
-        for group, value in _wanted_options(session.product.options, session.goal.goal_options).items():
+        for group, value in wanted.items():
             if session.options.get(group) != value:
                 return _index(choice_session, value)
         return _index(choice_session, BUY_NOW)
@@ -93,7 +99,7 @@ class ScriptedShopper:
 def _wanted_options(offered: dict[str, tuple[str, ...]], wanted: dict[str, str] | tuple[str, ...]) -> dict[str, str]:
     """Option name -> value to choose, in page order; a human goal gives values without names."""
     if isinstance(wanted, dict):
-        return {group: wanted[group] for group in offered if group in wanted}
+        return {group: wanted[group] for group, values in offered.items() if wanted.get(group) in values}
     values = {value.lower() for value in wanted}
     return {group: value for group, offer in offered.items() for value in offer if value in values}
 
@@ -112,10 +118,10 @@ def full_instruction(instruction: str) -> list[str]:
 
 
 def play(
-    shop: Shop, goal_index: int, shopper: Shopper, *, source: str, author: str, seed: int, **options
+    shop: Shop, goal: int | Goal, shopper: Shopper, *, source: str, author: str, seed: int, **options
 ) -> Trajectory:
-    """One whole episode of a shopper; ``options`` go to ``ChoiceSession``."""
-    choice_session = ChoiceSession(shop.session(goal_index), **options)
+    """One whole episode of a shopper with one of the shop's goals, or another; ``options`` go to ``ChoiceSession``."""
+    choice_session = ChoiceSession(shop.session(goal), **options)
     steps: list[Step] = []
     result = None
     while not (choice_session.session.done or choice_session.truncated):
@@ -124,7 +130,7 @@ def play(
         result = choice_session.choose(chosen)
     return Trajectory(
         goal=asdict(choice_session.session.goal),
-        goal_index=goal_index,
+        goal_index=-1 if isinstance(goal, Goal) else goal,
         source=source,
         author=author,
         seed=seed,

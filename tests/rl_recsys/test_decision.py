@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_recsys.decision import Choice, ChoiceKind, ChoiceSession, excerpt, shorten
+from rl_recsys.decision import (
+    Choice,
+    ChoiceKind,
+    ChoiceSession,
+    excerpt,
+    missing_words,
+    price_relation,
+    shorten,
+    stem,
+)
 from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
-from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.shop.goals import price_clause, price_limit, without_price_clause
 from rl_recsys.shop.page import PageKind
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play, rule_shopper
+from rl_recsys.trajectories.preferences import lasting_steps
+from rl_recsys.trajectories.shoppers import Habits, ScriptedShopper, play, rule_shopper
 
 SHAPE = EncodingShape(64, 24, 16)
 
@@ -34,9 +47,11 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     choices.choose(0)
     while f"click[{target.asin.lower()}]" not in [choice.action for choice in choices.decision.choices]:
         choose(choices, "click[next >]")
-    assert f"{target.price_text} {target.title}" in [choice.text for choice in choices.decision.choices]
+    offer = f"{price_relation(target.price_text, price_limit(instruction))} {target.price_text} {target.title}"
+    assert offer in [choice.text for choice in choices.decision.choices]
     choose(choices, f"click[{target.asin.lower()}]")
     first, second = list(target.options)[:2]
+    assert choices.decision.state[1] == f"item {offer}"
     assert choices.decision.state[2].startswith("chosen nothing, open " + first)
     choose(choices, f"click[{target.options[first][0]}]")
     assert choices.decision.state[2].startswith(f"chosen {first}: {target.options[first][0]}, open {second}")
@@ -48,12 +63,73 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     choose(choices, "click[features]")
     assert choices.session.kind is PageKind.DETAIL
     choose(choices, "click[< prev]")
-    assert choices.decision.state[3].startswith("features: ")
+    assert choices.decision.state[4].startswith("features: ")
     choose(choices, "click[< prev]")
     kinds = {choice.text: choice.kind for choice in choices.decision.choices}
-    assert kinds.pop(f"{target.price_text} {target.title}") is ChoiceKind.SEEN_PRODUCT
+    assert kinds.pop(offer) is ChoiceKind.SEEN_PRODUCT
     assert ChoiceKind.SEEN_PRODUCT not in kinds.values() and ChoiceKind.PRODUCT in kinds.values()
     assert choices.decision.state[1].endswith("1 seen")
+
+
+@pytest.mark.parametrize(
+    ("price", "limit", "relation"),
+    [
+        ("$34.99", 40.0, "affordable"),
+        ("$40.0", 40.0, "affordable"),
+        ("$40.01", 40.0, "too expensive"),
+        ("$1,200.5", 1210.0, "affordable"),
+        ("$59.99", 100.0, "much cheaper"),
+        ("$14.99 to $61.0", 100.0, "affordable"),  # the dearest of them may be meant
+        ("$14.99 to $61.0", 20.0, "affordable"),
+        ("$34.99", None, ""),
+        ("", 40.0, ""),
+    ],
+)
+def test_a_price_is_related_to_the_limit_in_words(price, limit, relation):
+    assert price_relation(price, limit) == relation
+
+
+@given(st.floats(0.01, 900), st.integers())
+def test_what_is_wanted_is_always_affordable(price, seed):
+    price = round(price, 2)
+    limit, clause = price_clause(price, random.Random(seed))
+    assert price_limit(f"Find me shirts{clause}") == limit
+    assert price_relation(f"${price}", limit) == "affordable"
+
+
+def test_what_is_wanted_and_not_seen_of_a_product(shop):
+    shirt = replace(
+        shop.product(shop.goal(0).asin),
+        title="Slim-Fit Shirt",
+        options={"color": ("multi 3", "6 pack"), "size": ("x-large", "small")},
+    )
+    text = "Find me slim fit, soft shirts for work with color: multi 6, and size: small"
+    text += ", and price lower than 30.00 dollars"
+    assert missing_words(text, shirt) == ["soft", "work", "multi", "6"]
+    assert missing_words(text, shirt, {"soft", stem("works")}) == ["multi", "6"]
+    shirt = replace(shirt, options={"color": ("multi 6",), "size": ("small",)})
+    assert missing_words(text, shirt) == ["soft", "work"]
+    assert missing_words("Find me shirts with size: xx-large", shirt) == ["xx", "large"]
+
+
+def test_what_is_missing_is_found_by_reading(shop):
+    found = 0
+    for goal in range(20):
+        choices = ChoiceSession(shop.session(goal))
+        product = shop.product(shop.goal(goal).asin)
+        choices.act("search[" + product.title.lower() + "]")
+        choices.act(f"click[{product.asin.lower()}]")
+        if choices.session.kind is not PageKind.ITEM:
+            continue
+        before = choices.decision.state[3]
+        choices.act("click[features]")
+        after = choices.decision.state[3]
+        assert before.startswith(("missing ", "nothing missing"))
+        gone = set(before.split()[1:]) - set(after.split()[1:])
+        text = " ".join(product.bullets).lower()
+        assert all(stem(word) in text for word in gone - {"missing"})
+        found += after != before
+    assert found > 5
 
 
 def test_an_episode_is_truncated_and_an_index_past_the_end_is_a_step(shop):
@@ -143,8 +219,6 @@ def test_every_listed_choice_can_be_taken(shop, goal, rng):
 
 
 def test_the_shoppers(shop):
-    import random
-
     rule = [play(shop, goal, rule_shopper, source="scripted", author="rule", seed=0) for goal in range(30)]
     assert {len(episode.steps) for episode in rule} == {3}
     scripted = [
@@ -156,3 +230,23 @@ def test_the_shoppers(shop):
     actions = [step.actions[step.chosen] for episode in scripted for step in episode.steps]
     for behaviour in ("click[features]", "click[description]", "click[< prev]", "click[buy now]"):
         assert behaviour in actions
+    bought = [
+        episode
+        for episode in scripted
+        if episode.done and episode.goal["asin"].lower() not in episode.steps[-1].url.lower()
+    ]
+    assert bought and all(episode.success for episode in bought)  # another product only where it earns as much
+
+
+def test_a_wrong_turn_is_no_lasting_step_and_the_way_back_is(shop):
+    wrong = back = 0
+    for goal in range(60):
+        shopper = ScriptedShopper(random.Random(goal), Habits(detour=1.0, read=0.0))
+        episode = play(shop, goal, shopper, source="scripted", author="s", seed=0)
+        lasting = lasting_steps(episode.steps)
+        left = [step for step in episode.steps if step.actions[step.chosen] == "click[< prev]"]
+        opened = [step for step in episode.steps if step.kinds[step.chosen] == ChoiceKind.PRODUCT]
+        wrong += len(opened) - sum(step in lasting for step in opened)
+        back += sum(step in lasting for step in left)
+        assert sum(step in lasting for step in opened) <= 1
+    assert wrong > 30 and back > 30

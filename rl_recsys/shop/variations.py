@@ -1,0 +1,115 @@
+"""Goals that a shop does not have, made of its products: more to train on.
+
+All of WebShop's synthetic goals of one product say the same but for options and price, so a policy can learn which
+title belongs to which instruction instead of what is wanted. A variation wants some of the attributes, in a new order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+from rl_recsys.errors import UserError
+from rl_recsys.shop.catalog import Product
+from rl_recsys.shop.goals import Goal, price_clause
+from rl_recsys.shop.shop import Shop
+
+BEFORE, WITH, FOR = "", " with ", " for "  # where WebShop's instructions have an attribute: around the product's kind
+_OPENING = "Find me "
+
+
+class GoalVariations:
+    """Synthetic goals in WebShop's words about products of training goals, and about those that no goal is about.
+
+    They want one or more of the attributes that training goals want. ``goal(number)`` is decided by the seed and the
+    number. None is about a product that only held-out goals are about, and none has the product, attributes and options
+    of a held-out goal. Raises ``UserError`` where no product has such an attribute.
+    """
+
+    def __init__(self, shop: Shop, *, seed: int = 0):
+        self._seed = seed
+        training = set(shop.split("train"))
+        places: dict[str, Counter] = defaultdict(Counter)  # attribute -> how often it stands where
+        trained, held_out = set(), set()
+        self._held_out: set[tuple] = set()
+        for index in range(shop.goal_count):
+            goal = shop.goal(index)
+            if index not in training:
+                held_out.add(goal.asin)
+                self._held_out.add(_identity(goal))
+                continue
+            trained.add(goal.asin)
+            said = attribute_places(goal)
+            for attribute in goal.attributes:
+                places[attribute][said.get(attribute, BEFORE)] += 1
+        self._places = {attribute: found.most_common(1)[0][0] for attribute, found in places.items()}
+        self._products: list[Product] = []
+        for row in range(shop.product_count):
+            product = shop.listing(row).product
+            if product.asin in held_out - trained or not self._known(product):
+                continue
+            self._products.append(product)
+        if not self._products:
+            raise UserError(f"{shop.folder}: no product has an attribute that a training goal wants: nothing to vary")
+
+    def goal(self, number: int) -> Goal:
+        """The goal of this number."""
+        rng = random.Random(f"variation:{self._seed}:{number}")
+        while True:
+            goal = self._draw(rng)
+            if _identity(goal) not in self._held_out:
+                return goal
+
+    def _known(self, product: Product) -> list[str]:
+        return sorted({attribute for attribute in product.attributes if attribute in self._places})
+
+    def _draw(self, rng: random.Random) -> Goal:
+        product = rng.choice(self._products)
+        known = self._known(product)
+        wanted = rng.sample(known, rng.randint(1, len(known)))
+        options = {name: rng.choice(values) for name, values in sorted(product.options.items())}
+        limit, clause = price_clause(product.price, rng)
+        chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
+        return Goal(
+            asin=product.asin,
+            category=product.category,
+            query=product.query,
+            name=product.title,
+            product_category=product.product_category,
+            instruction_text=f"{self._words(product, wanted)}{' with ' + chosen if chosen else ''}{clause}",
+            attributes=tuple(wanted),
+            price_upper=limit,
+            goal_options=options,
+        )
+
+    def _words(self, product: Product, wanted: list[str]) -> str:
+        """ "Find me ATTRIBUTES KIND with ATTRIBUTES for ATTRIBUTES", as WebShop words it."""
+        said = {place: [one for one in wanted if self._places[one] == place] for place in (BEFORE, WITH, FOR)}
+        before = ", ".join(said[BEFORE])
+        parts = [f"{_OPENING}{before}{' ' if before else ''}{product.query}"]
+        parts += [place + ", ".join(said[place]) for place in (WITH, FOR) if said[place]]
+        return "".join(parts)
+
+
+def attribute_places(goal: Goal) -> Mapping[str, str]:
+    """Attribute -> ``BEFORE``, ``WITH`` or ``FOR``, of a goal worded as WebShop's synthetic ones; {} of another."""
+    text = goal.instruction_text
+    start = text.lower().find(goal.query.lower())
+    if not text.startswith(_OPENING) or start < 0 or not isinstance(goal.goal_options, dict):
+        return {}
+    before, after = text[:start], text[start + len(goal.query) :]
+    found = {}
+    for attribute in goal.attributes:
+        at = after.find(attribute)
+        if attribute in before:
+            found[attribute] = BEFORE
+        elif at >= 0:
+            found[attribute] = FOR if after.rfind(FOR, 0, at) > after.rfind(WITH, 0, at) else WITH
+    return found
+
+
+def _identity(goal: Goal) -> tuple:
+    options = goal.goal_options
+    values = tuple(sorted(options.values() if isinstance(options, dict) else options))
+    return goal.asin, frozenset(goal.attributes), values
