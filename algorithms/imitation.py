@@ -12,10 +12,12 @@ from algorithms.learner import ChoiceLearner
 from algorithms.losses import imitation_loss
 from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig, encode_steps, open_steps
 from policies.choice_model import ChoiceModel, decision_encoder
+from rl_recsys.trajectories.preferences import lasting_steps
 
 
 class Demonstrations(DecisionData):
-    """Decisions with the action that was taken."""
+    """Decisions with the action that was taken and that the episode did not undo: a wrong turn is not to be imitated,
+    the way back is."""
 
     def next_batch(self) -> dict[str, Any]:
         """Observations and the taken actions' indices."""
@@ -58,7 +60,7 @@ class Imitation(OfflineAlgorithm):
     def batch_source(self, model: ChoiceModel) -> Demonstrations:
         """The decisions with the demonstrated actions."""
         return Demonstrations(
-            open_steps([trajectory.steps for trajectory in self.recorded_trajectories()]),
+            open_steps([lasting_steps(trajectory.steps) for trajectory in self.recorded_trajectories()]),
             decision_encoder(self.config.policy),
             batch_size=self.config.train_batch_size_per_learner,
             seed=self.config.seed or 0,

@@ -35,6 +35,7 @@ from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError
 from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
+from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import ScriptedShopper, play
 from tests.algorithms.test_checkpoints import Stateful
@@ -146,6 +147,15 @@ def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_pa
     assert losses[-1] < 0.8 * losses[0]
     assert json.loads((run.policy_folder / "training.json").read_text())["algorithm"] == "Imitation"
     assert run.finished and not (tmp_path / "run" / "checkpoints").exists()
+    # A wrong turn that the demonstration took back is not imitated.
+    episodes = [one.steps for one in read_trajectories(trajectories) if one.success]
+    learnt = imitation(policy_folder, trajectories).build_algo()
+    try:
+        steps = learnt.batch_source(ChoiceModel.from_pretrained(policy_folder)).steps
+    finally:
+        learnt.stop()
+    assert steps == [step for one in open_steps(map(lasting_steps, episodes)) for step in one]
+    assert len(steps) < sum(map(len, open_steps(episodes)))
 
 
 @pytest.mark.parametrize("imitation_weight", [0.0, 1.0])
