@@ -38,7 +38,7 @@ from rl_recsys.files import read_json, write_json, write_text
 from rl_recsys.settings import claim
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import Place, absolute, inside
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.trajectories.record import goals_of, read_trajectories
 
 Searched = Literal["dpo", "ppo"]
 
@@ -232,7 +232,7 @@ class Lines(tune.Callback):
             _number(one): one.last_result["evaluation"]["score"] for one in trials if one.has_reported_at_least_once
         }
         scores[_number(trial)] = result["evaluation"]["score"]
-        best = max(scores, key=scores.get)
+        best = min(scores, key=lambda number: (-scores[number], number))
         print(
             f"trial {_number(trial)}, iteration {result['training_iteration']} of {self._iterations}: "
             f"score {result['evaluation']['score']:.1f}, success {result['evaluation']['success']:.1%}  "
@@ -265,9 +265,7 @@ def held_out_goals(arguments: SearchArguments) -> HeldOut:
     """
     goals = list(shared_shop(arguments.shop).split("train"))
     random.Random(arguments.seed).shuffle(goals)
-    known = {one.goal_index for one in read_trajectories(arguments.trajectories)} if arguments.trajectories else set()
-    if -1 in known:
-        print(f"{arguments.trajectories}: not all say which goal they are about; it may be one that is held out")
+    known = goals_of(arguments.trajectories, shared_shop(arguments.shop)) if arguments.trajectories else set()
     goals.sort(key=known.__contains__)
     chosen = goals[: arguments.evaluation_goals]
     return HeldOut(tuple(chosen), len(known.intersection(chosen)))

@@ -25,7 +25,7 @@ from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.trajectories.record import goals_of
 
 MODES = ("greedy", "sampled")
 
@@ -42,9 +42,11 @@ class Arguments:
     out: Place
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: int = 500
-    """How many test goals to play: the first ones of the goal order."""
+    """How many goals to play: the first ones of the goal order."""
+    split: str = "test"
+    """Whose goals: test; to choose settings on, dev (protocols original and product-disjoint) or train."""
     unseen_by: Place | None = None
-    """Play training goals that no trajectory of this folder is about, instead of test goals: to choose settings on."""
+    """Leave out the goals that a trajectory of this folder is about."""
     modes: tuple[Literal["greedy", "sampled"], ...] = MODES
     """greedy takes the best action, sampled draws from the policy."""
     seed: int = 0
@@ -91,14 +93,17 @@ def main(arguments: Arguments) -> None:
 
 def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
     """The goals to play and what they are called."""
+    try:
+        goals = shop.split(arguments.split)
+    except ValueError as error:
+        raise UserError(f"--split: {error}") from None
     if arguments.unseen_by is None:
-        return list(shop.split("test"))[: arguments.goals], "test"
-    seen = {trajectory.goal_index for trajectory in read_trajectories(arguments.unseen_by)}
-    if -1 in seen:
-        raise UserError(
-            f"{arguments.unseen_by}: not all trajectories say which goal they are about; import with --shop"
-        )
-    return [goal for goal in shop.split("train") if goal not in seen][: arguments.goals], "held-out training"
+        return list(goals)[: arguments.goals], arguments.split
+    seen = goals_of(arguments.unseen_by, shop)
+    kept = [goal for goal in goals if goal not in seen][: arguments.goals]
+    if not kept:
+        raise UserError(f"--unseen-by: {arguments.unseen_by} has trajectories of all {arguments.split} goals")
+    return kept, f"held-out {arguments.split}"
 
 
 def _outcomes(

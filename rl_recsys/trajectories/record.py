@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from rl_recsys.decision import ChoiceSession
 from rl_recsys.errors import UserError
+from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.shop.shop import Shop
 from rl_recsys.storage import Place, local_folder
 
 SOURCES = ("human", "scripted", "policy")
@@ -189,6 +191,24 @@ def read_trajectories(
                     continue
                 if goals is None or row["goal_index"] in goals:
                     yield Trajectory.from_row(row)
+
+
+def goals_of(folder: Place, shop: Shop) -> set[int]:
+    """The shop's goals that the episodes of a folder are about.
+
+    An episode of unknown index is about those with its instruction, whatever the price limit; a goal that was made up
+    is none of the shop's. Raises as ``read_trajectories`` does.
+    """
+    found, instructions = set(), set()
+    for trajectory in read_trajectories(folder):
+        if trajectory.goal_index >= 0:
+            found.add(trajectory.goal_index)
+        else:
+            instructions.add(without_price_clause(trajectory.goal["instruction_text"]))
+    if instructions:
+        goals = ((index, shop.goal(index)) for index in range(shop.goal_count))
+        found.update(index for index, goal in goals if without_price_clause(goal.instruction_text) in instructions)
+    return found
 
 
 def _batches(part: Path) -> Iterator[pa.RecordBatch]:

@@ -86,6 +86,24 @@ def demonstrations(tmp_path_factory, shop_folder):
     return out
 
 
+def test_goals_that_the_shop_does_not_have_are_demonstrated_too(tmp_path, shop_folder, capsys):
+    demonstrate, out = main_of("demonstrate", capsys), tmp_path / "out"
+    flags = ["--shop", shop_folder, "--trajectories", 8, "--variations", 12]
+    assert "20 trajectories" in demonstrate(*flags, "--out", out)
+    both = list(read_trajectories(out))
+    known = [one.goal_index >= 0 for one in both]
+    assert sum(known) == 8 and True in known[:15] and False in known[:15]  # mixed: the first ones are of both
+    # As after a kill: what is there is not played again, and the rest is what it would have been.
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    (cut / "settings.json").write_bytes((out / "settings.json").read_bytes())
+    with TrajectoryWriter(cut) as writer:
+        for one in both[:7]:
+            writer.append(one)
+    demonstrate(*flags, "--out", cut)
+    assert list(read_trajectories(cut)) == both
+
+
 def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
     said = job("prepare", "--out", tmp_path / "shop", "--demo-products", 20).stdout
     assert "20 products" in said
@@ -102,6 +120,7 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
     ("name", "flags", "message"),
     [
         ("evaluate", ["--shop", "nowhere"], "no shop here"),
+        ("evaluate", ["--shop", "SHOP", "--split", "dev"], "--split: no split 'dev'"),
         ("dpo", ["--shop", "SHOP", "--policy", "nowhere", "--trajectories", "x"], "is no policy folder"),
         ("dpo", ["--shop", "SHOP", "--policy", "RUN", "--trajectories", "x"], "/policy is one)"),
         ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),
