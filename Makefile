@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: test demo clean
 
 test: $(READY)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
