@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -81,7 +82,7 @@ def main(arguments: Arguments) -> None:
                 if name != RULE:
                     other = first.setdefault(mode, rewards)
                     against = other if other is not rewards and len(other) == len(rewards) else None
-                results.append(arm_result(label, rewards, steps, minutes, against))
+                results.append(arm_result(label, rewards, steps, minutes, against, _products(shop, goals)))
     title = f"{len(goals)} {split} goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
@@ -119,7 +120,7 @@ def _outcomes(
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
     key = {"policy": folder, "training": training_of(folder), "mode": mode, "seed": arguments.seed, "goals": goals}
-    key = json.loads(json.dumps(key | {"shop": shop.fingerprint}))
+    key = json.loads(json.dumps(key | {"shop": shop.fingerprint, "products": _products(shop, goals)}))
     if path.is_file():
         header, *lines = map(json.loads, path.read_text().splitlines())
         if header == key:
@@ -129,6 +130,11 @@ def _outcomes(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes
+
+
+def _products(shop: Shop, goals: Sequence[int]) -> list[str]:
+    """What each goal is about."""
+    return [shop.goal(goal).asin for goal in goals]
 
 
 def _minutes(folder: str) -> float:

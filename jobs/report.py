@@ -111,7 +111,8 @@ class Study:
             "the DPO policy gets as many again, on generated trajectories or, to compare, on the demonstrations. The "
             f"rule baseline succeeds on {rule.success:.1%}.",
             "A success is a reward of exactly 1; score is 100 x the mean reward. Intervals are 95 %: bootstrapped over "
-            "seeds and goals, and Wilson's for a success rate with one seed.",
+            "seeds and products (goals about one product succeed or fail together), and at least Wilson's for a "
+            "success rate with one seed.",
         ]
         return Report(
             title="DPO, PPO and generated trajectories: the study repeated",
@@ -221,7 +222,7 @@ class Study:
         caption = (
             "A claim holds, or does not, where the whole 95 % interval of the paired difference is on one side (of "
             f"{-EQUIVALENT:g} points, for 'about as well'). The interval is the widest of a bootstrap over seeds and "
-            "goals, Student's t over the seeds, and the rule of three where no pair speaks for one side. "
+            "products, Student's t over the seeds, and the rule of three where no pair speaks for one side. "
             + ("One training an arm: a verdict is about these trainings, not about the method. " if n == 1 else "")
             + f"{len(rows)} verdicts at 95 % each: one in twenty would be wrong by chance. McNemar's exact test pools "
             "seeds and goals, which are not independent: its p is on the small side."

@@ -16,10 +16,10 @@ from rl_recsys.evaluation.statistics import bootstrap_interval, difference_inter
 class ArmResult:
     """One arm's figures. ``success`` and its interval are shares in [0, 1], ``score`` is 100 x the mean reward.
 
-    With one seed and one episode a goal the success interval is Wilson's; with more seeds it is a bootstrap over
-    seeds and goals. ``seeds`` holds each seed's success. ``gain`` is the success above that of the arm it is compared
-    with and ``gain_interval`` its interval, pair by pair: the same goal, the policy of the same seed. ``seed_scores``
-    are the seeds' scores.
+    Intervals are bootstrapped over seeds and over the products that goals are about; with one seed that of the success
+    is at least Wilson's. ``seeds`` holds each seed's success. ``gain`` is the success above that of the arm it is
+    compared with and ``gain_interval`` its interval, pair by pair: the same goal, the policy of the same seed.
+    ``seed_scores`` are the seeds' scores.
     """
 
     arm: str
@@ -46,25 +46,30 @@ def arm_result(
     steps: Sequence[Sequence[int]],
     training_minutes: Sequence[float] = (),
     against: Sequence[Sequence[float]] | None = None,
+    products: Sequence[str] | None = None,
 ) -> ArmResult:
     """The figures of an arm from rewards and steps [seeds, goals] on the same goals, and the training time a seed.
 
     ``against``: the rewards [seeds, goals] of the arm to compare it with. Raises ValueError for another shape.
+    ``products``: what each goal is about; goals of one product succeed or fail together. Without, goals are drawn.
     """
     table = np.asarray(rewards, float)
     success = (table == 1.0).astype(float)
-    one = len(table) == 1
     gained: dict[str, object] = {}
     if against is not None:
         other = (np.asarray(against, float) == 1.0).astype(float)
         if other.shape != success.shape:
             raise ValueError(f"{arm}: rewards {success.shape} cannot be paired with {other.shape}")
-        gained = {"gain": float((success - other).mean()), "gain_interval": difference_interval(success - other, 1.0)}
-    interval = wilson_interval(int(success.sum()), success.size) if one else bootstrap_interval(success)
+        apart = success - other
+        gained = {"gain": float(apart.mean()), "gain_interval": difference_interval(apart, 1.0, products)}
+    interval = bootstrap_interval(success, products)
+    if len(table) == 1:
+        low, high = wilson_interval(int(success.sum()), success.size)
+        interval = min(low, interval[0]), max(high, interval[1])
     return ArmResult(
         arm=arm,
         score=100 * float(table.mean()),
-        score_interval=tuple(100 * bound for bound in bootstrap_interval(table)),
+        score_interval=tuple(100 * bound for bound in bootstrap_interval(table, products)),
         success=float(success.mean()),
         success_interval=interval,
         steps=float(np.mean(np.asarray(steps, float))),

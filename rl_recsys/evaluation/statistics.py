@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -43,20 +43,22 @@ def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
     return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
-def difference_interval(differences: Sequence[Sequence[float]], largest: float) -> tuple[float, float]:
+def difference_interval(
+    differences: Sequence[Sequence[float]], largest: float, groups: Sequence[Hashable] | None = None
+) -> tuple[float, float]:
     """The interval of the mean of paired differences [seeds, goals], each within +-``largest``; the widest of three.
 
-    The bootstrap over seeds and goals; with several seeds Student's t over the seeds' means, because a bootstrap of
-    three seeds is too narrow; and where no pair speaks for one side the rule of three, which bounds with 95 % how many
-    of the goals may.
+    The bootstrap over seeds and goals, or ``groups`` of them; with several seeds Student's t over the seeds' means,
+    because a bootstrap of three seeds is too narrow; and where no pair speaks for one side the rule of three, which
+    bounds with 95 % how many of the goals, or groups, may.
     """
     table = np.asarray(differences, float)
-    low, high = bootstrap_interval(table)
-    mean, (seeds, goals) = float(table.mean()), table.shape
+    low, high = bootstrap_interval(table, groups)
+    mean, seeds = float(table.mean()), len(table)
     if seeds > 1:
         half = float(stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * table.mean(1).std(ddof=1) / np.sqrt(seeds))
         low, high = min(low, mean - half), max(high, mean + half)
-    unseen = 3 * largest / goals
+    unseen = 3 * largest / (table.shape[1] if groups is None else len(set(groups)))
     if not (table < 0).any():
         low = min(low, mean - unseen)
     if not (table > 0).any():
@@ -65,12 +67,17 @@ def difference_interval(differences: Sequence[Sequence[float]], largest: float) 
 
 
 def bootstrap_interval(
-    values: Sequence[Sequence[float]], *, confidence: float = CONFIDENCE, seed: int = 0
+    values: Sequence[Sequence[float]],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """The interval of the mean of values [seeds, goals] when both the seeds and the goals are a sample.
 
     Percentile bootstrap: seeds and goals are drawn again with replacement, the same goals for every seed, because all
-    seeds play the same goals. With one seed only the goals are drawn.
+    seeds play the same goals. With one seed only the goals are drawn. ``groups``: the group of each goal, where those
+    of one group stand or fall together (goals about one product): then groups are drawn, each with all its goals.
     """
     table = np.asarray(values, float)
     if table.ndim != 2 or not table.size:
@@ -79,7 +86,11 @@ def bootstrap_interval(
     seeds, goals = table.shape
     # How often each seed and each goal is drawn, in every resample at once.
     by_seed = rng.multinomial(seeds, [1 / seeds] * seeds, size=RESAMPLES) / seeds
-    by_goal = rng.multinomial(goals, [1 / goals] * goals, size=RESAMPLES) / goals
+    names, group = np.unique(np.arange(goals) if groups is None else np.asarray(groups), return_inverse=True)
+    if len(group) != goals:
+        raise ValueError(f"{len(group)} groups of {goals} goals")
+    by_goal = rng.multinomial(len(names), [1 / len(names)] * len(names), size=RESAMPLES)[:, group].astype(float)
+    by_goal /= by_goal.sum(1, keepdims=True)  # groups differ in size
     means = ((by_seed @ table) * by_goal).sum(1)
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail])

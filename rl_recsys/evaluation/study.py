@@ -23,9 +23,13 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
 
 @dataclass(frozen=True)
 class Played:
-    """An arm's episodes in one mode: rewards and steps [seeds, goals], and each as ``jobs/evaluate.py`` wrote it."""
+    """An arm's episodes in one mode: rewards and steps [seeds, goals], and each as ``jobs/evaluate.py`` wrote it.
+
+    ``products``: what each goal is about.
+    """
 
     goals: tuple[int, ...]
+    products: tuple[str, ...]
     rewards: np.ndarray
     steps: np.ndarray
     episodes: tuple[tuple[dict, ...], ...]
@@ -59,6 +63,7 @@ def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
         episodes = tuple(tuple(lines[1:]) for lines in rows)
         found[key] = Played(
             goals=tuple(rows[0][0]["goals"]),
+            products=tuple(rows[0][0]["products"]),
             rewards=np.array([[episode["reward"] for episode in one] for one in episodes]),
             steps=np.array([[episode["steps"] for episode in one] for one in episodes]),
             episodes=episodes,
@@ -83,7 +88,7 @@ def difference(one: Played, other: Played, measure: Measure) -> Difference:
         raise ValueError(f"{one.rewards.shape} and {other.rewards.shape} episodes cannot be paired")
     scale = 100 if measure == "success" else 1
     apart = scale * (one.values(measure) - other.values(measure))
-    low, high = difference_interval(apart, 100.0)
+    low, high = difference_interval(apart, 100.0, one.products)
     p = mcnemar(one.rewards == 1.0, other.rewards == 1.0)
     return Difference(float(apart.mean()), low, high, p, apart.size)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_recsys.evaluation.report import arm_result, markdown_table
-from rl_recsys.evaluation.statistics import bootstrap_interval, mcnemar, wilson_interval
+from rl_recsys.evaluation.statistics import bootstrap_interval, difference_interval, mcnemar, wilson_interval
 
 
 def test_wilson_against_a_textbook_value():
@@ -47,11 +47,37 @@ def test_the_bootstrap_widens_when_seeds_disagree():
         bootstrap_interval([1.0, 2.0])
 
 
+def test_goals_of_one_product_are_drawn_together():
+    rng = np.random.default_rng(0)
+    products = np.repeat(np.arange(20), 25)
+    values = (rng.random(20) < 0.6)[products].astype(float)[None]  # all goals of a product go alike
+    goals, grouped = bootstrap_interval(values), bootstrap_interval(values, products)
+    of_products = bootstrap_interval(values[:, ::25])
+    assert grouped == pytest.approx(of_products, abs=0.03)
+    assert grouped[1] - grouped[0] > 3 * (goals[1] - goals[0])
+    assert bootstrap_interval(values, range(500)) == pytest.approx(goals, abs=0.01)
+    # A product's weight is the number of its goals, as in the mean that is reported.
+    few, many = [0.0] * 4, [1.0] * 96
+    low, high = bootstrap_interval([few + many], [0] * 4 + [1] * 96)
+    assert (low, high) == pytest.approx((0.0, 1.0))
+    with pytest.raises(ValueError, match="3 groups of 500 goals"):
+        bootstrap_interval(values, list("abc"))
+    narrow, wide = difference_interval(values * 0, 1.0), difference_interval(values * 0, 1.0, products)
+    assert narrow == (-3 / 500, 3 / 500) and wide == (-3 / 20, 3 / 20)
+
+
 def test_an_arms_row():
     result = arm_result("dpo", [[1.0, 0.5], [1.0, 1.0]], [[5, 6], [7, 8]], [10.0, 12.0])
     assert (result.score, result.success, result.steps, result.episodes) == (87.5, 0.75, 6.5, 4)
     assert (result.training_minutes, result.seeds) == (11.0, (0.5, 1.0))
     assert "| dpo | 87.5 (" in markdown_table([result])
+    one, same = ([[1.0] * 50 + [0.5] * 50] for _ in range(2))
+    alone = arm_result("dpo", one, np.ones((1, 100)))
+    assert alone.success_interval[0] <= wilson_interval(50, 100)[0]
+    grouped = arm_result("dpo", one, np.ones((1, 100)), against=same, products=["a"] * 50 + ["b"] * 50)
+    assert grouped.success_interval == pytest.approx((0.0, 1.0))
+    assert grouped.score_interval == pytest.approx((50.0, 100.0))
+    assert grouped.gain_interval == pytest.approx((-1.5, 1.5))  # two products say nothing
 
 
 def test_a_gain_is_paired_by_goal_and_seed():

@@ -24,7 +24,8 @@ def played(success: np.ndarray) -> Played:
     """Success as [seeds, goals] of 0 and 1; a failure has a reward of one half."""
     rewards = np.where(np.asarray(success, bool), 1.0, 0.5)
     episodes = tuple(tuple({"reward": r, "bought": True, "parts": {"r_type": 1.0}} for r in row) for row in rewards)
-    return Played(tuple(range(rewards.shape[1])), rewards, np.full(rewards.shape, 4), episodes)
+    goals = tuple(range(rewards.shape[1]))
+    return Played(goals, tuple(map(str, goals)), rewards, np.full(rewards.shape, 4), episodes)
 
 
 def by_chance(share: float, seed: int, shape=(5, 400)) -> Played:
@@ -79,7 +80,7 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
     folder = tmp_path / "episodes"
     folder.mkdir()
     for number in (0, 1, 10):
-        rows = [{"goals": [4, 5]}]
+        rows = [{"goals": [4, 5], "products": ["A", "B"]}]
         rows += [
             {
                 "goal": goal,
