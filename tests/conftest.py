@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +21,8 @@ from rl_recsys.encoding import EncodingShape
 from rl_recsys.shop import Shop
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.trajectories.record import TrajectoryWriter
+from rl_recsys.trajectories.shoppers import ScriptedShopper, play
 
 hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
 hypothesis.settings.load_profile("loaded")
@@ -98,6 +102,22 @@ def policy_folder(tmp_path_factory, encoder_folder) -> Path:
     model = ChoiceModel.from_encoder(str(encoder_folder), SMALL, width=16)
     model.save_pretrained(folder, tokenizer=encoder_folder, training={"fresh": True})
     return folder
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory, shop) -> Callable[[int], Path]:
+    """Makes a folder of scripted episodes of the first so many training goals, in the tiny policy's shape."""
+
+    def record(count: int) -> Path:
+        folder = tmp_path_factory.mktemp("scripted")
+        with TrajectoryWriter(folder) as writer:
+            for goal in shop.split("train")[:count]:
+                shopper = ScriptedShopper(random.Random(goal))
+                options = {"source": "scripted", "author": "s", "seed": 0, "max_choices": SMALL.choices}
+                writer.append(play(shop, goal, shopper, **options))
+        return folder
+
+    return record
 
 
 @pytest.fixture(scope="session")

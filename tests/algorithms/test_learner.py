@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from types import SimpleNamespace
 
 import pytest
@@ -15,21 +14,14 @@ from algorithms.ppo import PPOConfig
 from algorithms.seconds import shares
 from algorithms.training import current_model, flatten
 from envs import CHOICE_ID
-from rl_recsys.trajectories.record import TrajectoryWriter
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture(scope="module")
-def trajectories(tmp_path_factory, shop):
-    folder = tmp_path_factory.mktemp("trajectories")
-    with TrajectoryWriter(folder) as writer:
-        for goal in shop.split("train")[:30]:
-            shopper = ScriptedShopper(random.Random(goal))
-            writer.append(play(shop, goal, shopper, source="scripted", author="s", seed=0, max_choices=SMALL.choices))
-    return folder
+def trajectories(scripted):
+    return scripted(30)
 
 
 @pytest.fixture

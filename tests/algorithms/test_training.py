@@ -37,7 +37,7 @@ from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from rl_recsys.trajectories.shoppers import play
 from tests.algorithms.test_checkpoints import Stateful
 from tests.conftest import SMALL
 
@@ -45,12 +45,8 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture(scope="module")
-def trajectories(tmp_path_factory, shop):
-    folder = tmp_path_factory.mktemp("trajectories")
-    with TrajectoryWriter(folder) as writer:
-        for goal in shop.split("train")[:40]:
-            shopper = ScriptedShopper(random.Random(goal))
-            writer.append(play(shop, goal, shopper, source="scripted", author="s", seed=0, max_choices=SMALL.choices))
+def trajectories(scripted, shop):
+    folder = scripted(40)
     with TrajectoryWriter(folder / "groups") as writer:
         for goal in range(6):
             for episode in group_of(shop, goal, 3):

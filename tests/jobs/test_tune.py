@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import random
 import re
 import shlex
 import signal
@@ -30,9 +29,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.evaluation.figures import Axis
 from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.shop import shared_shop
-from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
-from tests.conftest import SMALL
+from rl_recsys.trajectories.record import read_trajectories
 from tests.jobs.test_jobs import ROOT, job_module, main_of, wait_for
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -53,14 +50,8 @@ def in_process(*flags: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def demonstrations(tmp_path_factory, shop) -> Path:
-    """Of the first 20 training goals."""
-    folder = tmp_path_factory.mktemp("demonstrations")
-    with TrajectoryWriter(folder) as writer:
-        for goal in shop.split("train")[:20]:
-            shopper = ScriptedShopper(random.Random(goal))
-            writer.append(play(shop, goal, shopper, source="scripted", author="s", seed=0, max_choices=SMALL.choices))
-    return folder
+def demonstrations(scripted) -> Path:
+    return scripted(20)
 
 
 @dataclass(frozen=True)
