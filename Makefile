@@ -4,13 +4,24 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: test demo clean
+.PHONY: test demo agent clean
 
 test: $(READY)
 	$(RUN) -m pytest -n 2 --dist loadfile
 
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
+
+# The best agent, from nothing; each step goes on where it was stopped.
+SHOP ?= shops/webshop-1k
+OUT ?= runs/agent
+SEED ?= 0
+agent: $(READY)
+	$(RUN) jobs/demonstrate.py --shop $(SHOP) --trajectories 4000 --variations 2000 --out $(OUT)/demonstrations
+	$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 150 --seed $(SEED) \
+		--out $(OUT)/imitation-$(SEED)
+	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies imitation=$(OUT)/imitation-$(SEED)/policy \
+		--out $(OUT)/evaluation-$(SEED)
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
