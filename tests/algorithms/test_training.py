@@ -368,8 +368,10 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
     for row in run.rows:
         assert row["rollouts/num_env_steps_sampled_lifetime"] >= 64 * row["iteration"]
         assert 0 <= row["rollouts/score"] <= 100 and row["learners/entropy"] > 0
-        assert 0 <= row["rollouts/parts/r_type"] <= 1 and row["rollouts/steps_per_second"] > 0
+        assert row["rollouts/steps_per_second"] > 0
         assert row["learners/tokens"] > 64 and row["learners/tokens_per_second"] > 0
+    bought = [row["rollouts/parts/r_type"] for row in run.rows if "rollouts/parts/r_type" in row]
+    assert bought and all(0 <= part <= 1 for part in bought)  # parts are of purchases, of which a batch may have none
     assert not torch.allclose(
         weights(ChoiceModel.from_pretrained(run.policy_folder)), weights(ChoiceModel.from_pretrained(policy_folder))
     )

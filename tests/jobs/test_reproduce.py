@@ -70,7 +70,9 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     elsewhere = tmp_path / "elsewhere"
     main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1)
     assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures"}
-    assert (elsewhere / "report.html").read_text().count("<details") == 1 < page.count("<details")  # none succeeds
+    best = max(arm["success"] for name, arm in arms.items() if name.removesuffix(", greedy") in ARMS)
+    sessions = (best > 0) + (best < 1)  # one of the best arm's wins and one of its losses, where there are any
+    assert (elsewhere / "report.html").read_text().count("<details") == sessions < page.count("<details")
 
     again = job("reproduce", *flags)  # the command itself: everything is done
     assert f"report: {out / 'report.html'}" in again.stdout and not again.stderr.strip()
