@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -65,6 +64,8 @@ def main(arguments: Arguments) -> None:
     goals, split = _goals(arguments, shop)
     arms = {RULE: [RULE]} | arms_of(arguments.policies)
     connect(num_cpus=arguments.num_workers)
+    products = [shop.goal(goal).asin for goal in goals]
+    asked = {"seed": arguments.seed, "goals": goals, "shop": shop.fingerprint, "products": products}
     results = []
     first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
     with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
@@ -72,7 +73,7 @@ def main(arguments: Arguments) -> None:
             for mode in MODES[:1] if name == RULE else arguments.modes:
                 label = name if name == RULE else f"{name}, {mode}"
                 outcomes = [
-                    _outcomes(arguments, pool, shop, goals, name, number, folder, mode)
+                    _outcomes(arguments, pool, asked, name, number, folder, mode)
                     for number, folder in enumerate(folders)
                 ]
                 minutes = [] if name == RULE else [_minutes(folder) for folder in folders]
@@ -82,7 +83,7 @@ def main(arguments: Arguments) -> None:
                 if name != RULE:
                     other = first.setdefault(mode, rewards)
                     against = other if other is not rewards and len(other) == len(rewards) else None
-                results.append(arm_result(label, rewards, steps, minutes, against, _products(shop, goals)))
+                results.append(arm_result(label, rewards, steps, minutes, against, products))
     title = f"{len(goals)} {split} goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
@@ -110,17 +111,19 @@ def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
 def _outcomes(
     arguments: Arguments,
     pool: RolloutPool,
-    shop: Shop,
-    goals: list[int],
+    asked: dict,
     name: str,
     number: int,
     folder: str,
     mode: str,
 ) -> list[Outcome]:
-    """An arm's episodes with one seed's policy: from the file of an earlier run, or played now."""
+    """An arm's episodes with one seed's policy: from the file of an earlier run, or played now.
+
+    ``asked``: what is played, equal for all arms; with the policy it tells whether a file is of the same episodes.
+    """
     path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
-    key = {"policy": folder, "training": training_of(folder), "mode": mode, "seed": arguments.seed, "goals": goals}
-    key = json.loads(json.dumps(key | {"shop": shop.fingerprint, "products": _products(shop, goals)}))
+    goals = asked["goals"]
+    key = json.loads(json.dumps({"policy": folder, "training": training_of(folder), "mode": mode} | asked))
     if path.is_file():
         header, *lines = map(json.loads, path.read_text().splitlines())
         if header == key:
@@ -130,11 +133,6 @@ def _outcomes(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes
-
-
-def _products(shop: Shop, goals: Sequence[int]) -> list[str]:
-    """What each goal is about."""
-    return [shop.goal(goal).asin for goal in goals]
 
 
 def _minutes(folder: str) -> float:

@@ -15,8 +15,9 @@ from rl_recsys.shop.catalog import Product
 
 ORDER_SEED = 233  # WebShop shuffles the goals with this seed; splits are positions in that order
 NO_PRICE_LIMIT = 1_000_000.0
-PRICE_STEPS = [10.0 * step for step in range(1, 100)]
-LIMIT_ABOVE_PRICE = 40.0  # dollars at most: the limit is one of the next four tens
+PRICE_STEP, STEPS_ABOVE = 10.0, 4  # dollars; a limit is one of so many next steps above the price
+PRICE_STEPS = [PRICE_STEP * step for step in range(1, 100)]
+LIMIT_ABOVE_PRICE = STEPS_ABOVE * PRICE_STEP  # at most
 PRICE_CLAUSE = re.compile(r",? and price lower than ([\d.]+) dollars$")
 
 GOAL_SCHEMA = pa.schema(
@@ -112,7 +113,7 @@ def price_clause(price: float, rng: random.Random) -> tuple[float, str]:
 
     The original draws unseeded, so its clauses differ in each process; the rule is the same.
     """
-    candidates = [step for step in PRICE_STEPS if step > price][:4]
+    candidates = [step for step in PRICE_STEPS if step > price][:STEPS_ABOVE]
     if len(candidates) < 2:
         return NO_PRICE_LIMIT, ""
     limit = max(rng.sample(candidates, 2))
@@ -131,10 +132,16 @@ def synthetic_goals(product: Product, entry: Mapping, *, seed: int) -> Iterator[
     limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
     names = sorted(product.options)
     for values in itertools.product(*(product.options[name] for name in names)):
-        options = dict(zip(names, values, strict=True))
-        chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
-        text = f"{instruction}{' with ' + chosen if chosen else ''}{clause}"
-        yield _goal(product, text, wanted, limit, options)
+        yield synthetic_goal(product, instruction, wanted, dict(zip(names, values, strict=True)), limit, clause)
+
+
+def synthetic_goal(
+    product: Product, instruction: str, wanted: Iterable[str], options: Mapping[str, str], limit: float, clause: str
+) -> Goal:
+    """A goal that asks for a product with some of its options in WebShop's words; see ``price_clause`` for the last."""
+    chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
+    text = f"{instruction}{' with ' + chosen if chosen else ''}{clause}"
+    return _goal(product, text, wanted, limit, dict(options))
 
 
 def human_goals(product: Product, entries: Iterable[Mapping], *, seed: int) -> Iterator[Goal | None]:

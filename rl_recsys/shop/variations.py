@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from rl_recsys.errors import UserError
 from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import Goal, price_clause
+from rl_recsys.shop.goals import Goal, price_clause, synthetic_goal
 from rl_recsys.shop.shop import Shop
 
 BEFORE, WITH, FOR = "", " with ", " for "  # where WebShop's instructions have an attribute: around the product's kind
@@ -44,12 +44,12 @@ class GoalVariations:
             for attribute in goal.attributes:
                 places[attribute][said.get(attribute, BEFORE)] += 1
         self._places = {attribute: found.most_common(1)[0][0] for attribute, found in places.items()}
-        self._products: list[Product] = []
+        self._products: list[tuple[Product, list[str]]] = []  # each with what can be wanted of it
         for row in range(shop.product_count):
             product = shop.listing(row).product
-            if product.asin in held_out - trained or not self._known(product):
-                continue
-            self._products.append(product)
+            known = sorted({attribute for attribute in product.attributes if attribute in self._places})
+            if known and product.asin not in held_out - trained:
+                self._products.append((product, known))
         if not self._products:
             raise UserError(f"{shop.folder}: no product has an attribute that a training goal wants: nothing to vary")
 
@@ -61,27 +61,12 @@ class GoalVariations:
             if _identity(goal) not in self._held_out:
                 return goal
 
-    def _known(self, product: Product) -> list[str]:
-        return sorted({attribute for attribute in product.attributes if attribute in self._places})
-
     def _draw(self, rng: random.Random) -> Goal:
-        product = rng.choice(self._products)
-        known = self._known(product)
+        product, known = rng.choice(self._products)
         wanted = rng.sample(known, rng.randint(1, len(known)))
         options = {name: rng.choice(values) for name, values in sorted(product.options.items())}
         limit, clause = price_clause(product.price, rng)
-        chosen = ", and ".join(f"{name}: {value}" for name, value in options.items())
-        return Goal(
-            asin=product.asin,
-            category=product.category,
-            query=product.query,
-            name=product.title,
-            product_category=product.product_category,
-            instruction_text=f"{self._words(product, wanted)}{' with ' + chosen if chosen else ''}{clause}",
-            attributes=tuple(wanted),
-            price_upper=limit,
-            goal_options=options,
-        )
+        return synthetic_goal(product, self._words(product, wanted), wanted, options, limit, clause)
 
     def _words(self, product: Product, wanted: list[str]) -> str:
         """ "Find me ATTRIBUTES KIND with ATTRIBUTES for ATTRIBUTES", as WebShop words it."""
