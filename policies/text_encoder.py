@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers.masking_utils import create_bidirectional_mask
+from torch.nn import functional as F
+from transformers import AttentionInterface
 
 from policies.encoders import EncoderError
 
-ENCODE_TOKENS = 4096  # padded tokens one call of a layer reads at most
+ENCODE_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
+LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
 KEPT_TOKENS = 150_000  # whose encodings each of the two stores keeps: 230 MB of MiniLM's
+_PACKED = "packed_texts"  # the name of our attention among those of transformers
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class TextEncoder(nn.Module):
     def __init__(self, bert: nn.Module, *, apart_layers: int, begin: int, end: int):
         """``begin`` and ``end`` are the ids of [CLS] and [SEP]. Raises ``EncoderError`` for too many layers."""
         super().__init__()
+        bert.set_attn_implementation(_PACKED)
         layers = len(bert.encoder.layer)
         if not 0 <= apart_layers <= layers:
             raise EncoderError(f"apart_layers is {apart_layers}; the encoder has {layers} layers")
@@ -120,38 +124,48 @@ class TextEncoder(nn.Module):
         places = [
             np.concatenate([np.arange(starts[number] + skip, ends[number]) for number, skip in part]) for part in parts
         ]
-        found: list[Tensor] = [tokens] * len(texts)
-        for rows in _alike([len(text) for text in texts]):
-            place, mask = _pad([places[row] for row in rows], device)
-            hidden = self._layers(self.bert.encoder.layer[self.apart_layers :], tokens[place], mask)
-            for row, one in zip(rows, _split(hidden, mask), strict=True):
-                found[row] = one
-        return found
+
+        def gathered(rows: list[int]) -> Tensor:
+            return tokens[torch.as_tensor(np.concatenate([places[row] for row in rows]), device=device)]
+
+        return self._layers(self.bert.encoder.layer[self.apart_layers :], [len(text) for text in texts], gathered)
 
     def _apart(self, keys: list[bytes], device: torch.device) -> list[Tensor]:
         """The segments' encodings after the lower layers; computed with gradient where those layers are trained."""
 
         def read(missing: Sequence[int]) -> list[Tensor]:
             segments = [np.frombuffer(keys[place], np.int32) for place in missing]
-            found: list[Tensor] = [torch.empty(0)] * len(segments)
-            for rows in _alike([len(segment) for segment in segments]):
-                ids, mask = _pad([segments[row] for row in rows], device)
-                hidden = self.bert.embeddings(input_ids=ids)
-                hidden = self._layers(self.bert.encoder.layer[: self.apart_layers], hidden, mask)
-                for row, one in zip(rows, _split(hidden, mask), strict=True):
-                    found[row] = one
-            return found
+
+            def embedded(rows: list[int]) -> Tensor:
+                ids = np.concatenate([segments[row] for row in rows])
+                positions = np.concatenate([np.arange(len(segments[row])) for row in rows])
+                ids, positions = (torch.as_tensor(one, device=device).long()[None] for one in (ids, positions))
+                return self.bert.embeddings(input_ids=ids, position_ids=positions)[0]
+
+            lengths = [len(segment) for segment in segments]
+            return self._layers(self.bert.encoder.layer[: self.apart_layers], lengths, embedded)
 
         if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self._apart_parameters()):
             return read(range(len(keys)))
         with torch.no_grad():
             return self._segments.get(keys, read)
 
-    def _layers(self, layers: Sequence[nn.Module], hidden: Tensor, mask: Tensor) -> Tensor:
-        attention = create_bidirectional_mask(self.bert.config, hidden, mask)
-        for layer in layers:
-            hidden = layer(hidden, attention)
-        return hidden
+    def _layers(
+        self, layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]
+    ) -> list[Tensor]:
+        """What layers make of texts of these lengths: [length, H] of each; ``tokens`` gives some texts' tokens [T, H].
+
+        Most of a layer works on tokens one by one, so they are given to it without padding.
+        """
+        found: list[Tensor] = [torch.empty(0)] * len(lengths)
+        for rows in _batches(lengths):
+            hidden = tokens(rows)
+            groups = list(_groups([lengths[row] for row in rows], hidden.device))
+            for layer in layers:
+                hidden = layer(hidden[None], groups=groups)[0]
+            for row, one in zip(rows, hidden.split([lengths[row] for row in rows]), strict=True):
+                found[row] = one
+        return found
 
     def _apart_parameters(self) -> Iterator[nn.Parameter]:
         yield from self.bert.embeddings.parameters()
@@ -203,35 +217,83 @@ class _Kept:
         self._versions, self._digest = versions, digest.digest()
 
 
-def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows in groups of like length, so that little is spent on padding."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        limit = 2 * max(8, lengths[order[start]])
-        while (
-            end < len(order)
-            and lengths[order[end]] <= limit
-            and (end + 1 - start) * lengths[order[end]] <= ENCODE_TOKENS
-        ):
-            end += 1
-        yield order[start:end]
-        start = end
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Texts in the order of their lengths, so many at a time as ``ENCODE_TOKENS`` allows."""
+    batch: list[int] = []
+    tokens = 0
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and tokens + lengths[row] > ENCODE_TOKENS:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(row)
+        tokens += lengths[row]
+    if batch:
+        yield batch
 
 
-def _pad(rows: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of numbers as (long [N, L] padded with 0, mask [N, L] of 1 and 0)."""
-    lengths = np.array([len(row) for row in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    padded = np.zeros(mask.shape, np.int64)
-    padded[mask] = np.concatenate(rows)
-    return torch.as_tensor(padded, device=device), torch.as_tensor(mask, device=device).long()
+@dataclass(frozen=True)
+class _Group:
+    """Texts of like length that stand one after the other: their tokens [start:end], each token's place among those
+    as a padded array [N, L], and where that array has tokens; None for both where the texts are equally long."""
+
+    start: int
+    end: int
+    count: int
+    places: Tensor | None
+    mask: Tensor | None
 
 
-def _split(hidden: Tensor, mask: Tensor) -> Sequence[Tensor]:
-    """Each row's tokens [length, H] of padded ones."""
-    return hidden[mask.bool()].split(mask.sum(-1).tolist())
+def _groups(lengths: Sequence[int], device: torch.device) -> Iterator[_Group]:
+    """Groups of texts with these lengths, which ascend; little of a group is padding."""
+    first = start = 0
+    while first < len(lengths):
+        limit = max(LIKE_LENGTH * lengths[first], lengths[first] + 4)
+        last = first
+        while last < len(lengths) and lengths[last] <= limit:
+            last += 1
+        of = np.array(lengths[first:last])
+        end, mask = start + int(of.sum()), np.arange(of[-1]) < of[:, None]
+        if mask.all():
+            yield _Group(start, end, len(of), None, None)
+        else:
+            places = np.where(mask, np.arange(of[-1]) + (of.cumsum() - of)[:, None], 0)
+            yield _Group(start, end, len(of), *(torch.as_tensor(one, device=device) for one in (places, mask)))
+        first, start = last, end
+
+
+def _packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    groups: Sequence[_Group],
+    scaling: float,
+    dropout: float = 0.0,
+    **others: object,
+) -> tuple[Tensor, None]:
+    """Attention within each of the texts that stand one after the other in query, key and value [1, heads, T, D].
+
+    Returns [1, T, heads, D], as transformers' attention functions do.
+    """
+    projected = [one[0].transpose(0, 1) for one in (query, key, value)]  # [T, heads, D]
+    found = []
+    for group in groups:
+        parts = [one[group.start : group.end] for one in projected]
+        if group.places is None:
+            shape = group.count, -1, *parts[0].shape[1:]
+            padded = [one.reshape(shape).transpose(1, 2) for one in parts]
+        else:
+            padded = [one[group.places].transpose(1, 2) for one in parts]
+        mask = None if group.mask is None else group.mask[:, None, None]
+        attended = F.scaled_dot_product_attention(*padded, attn_mask=mask, dropout_p=dropout, scale=scaling)
+        attended = attended.transpose(1, 2)  # [N, L, heads, D]
+        found.append(attended.flatten(0, 1) if group.mask is None else attended[group.mask])
+    return torch.cat(found)[None], None
+
+
+AttentionInterface.register(_PACKED, _packed_attention)
 
 
 def _spans(lengths: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import LIMIT_ABOVE_PRICE, price_limit, without_price_clause
-from rl_recsys.shop.page import DESCRIPTION, FEATURES, SEARCH, ElementKind, PageKind
+from rl_recsys.shop.page import DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
@@ -36,7 +36,6 @@ class ChoiceKind(IntEnum):
     SEEN_PRODUCT = 4  # visited since the last time the session was on the search page
     OPTION = 5  # of a group in which nothing is chosen yet
     OTHER_OPTION = 6  # of a group in which another is chosen
-    CHOSEN_OPTION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class Decision:
 class ChoiceSession:
     """A session played by choosing among its available actions; remembers what was read about each product.
 
+    Actions that change nothing are no choices: an option that is chosen, the page after the last one of results.
     ``queries`` maps an instruction to the search candidates of the search page, by default as the shop does. After
     ``max_steps`` actions the episode is truncated. ``max_choices``: a longer list keeps its buttons and those of the
     rest that share the most words with the instruction (earlier ones first), in page order.
@@ -125,8 +125,8 @@ class ChoiceSession:
             read = [f"{page.lower()}: {found}" for page, found in self._read.get(product.asin, {}).items()]
             return (
                 instruction,
-                f"{session.kind.value} {self._offer(product)}",
-                f"chosen {chosen}, open {still_open}",
+                self._offer(product),  # in the words of the results page, so that an encoder needs to read them once
+                f"{session.kind.value}, chosen {chosen}, open {still_open}",
                 f"missing {' '.join(missing[:MAX_MISSING])}" if missing else "nothing missing",
                 *read,
             )
@@ -146,6 +146,8 @@ class ChoiceSession:
         for label, element in session.page.clickables.items():
             if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
                 continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
+            if label == NEXT.lower() and session.kind is PageKind.RESULTS and session.page_number >= session.last_page:
+                continue
             if element.kind is ElementKind.PRODUCT:
                 product = session.shop.product(element.text)
                 text = self._offer(product)
@@ -153,8 +155,9 @@ class ChoiceSession:
             elif element.kind is ElementKind.OPTION:
                 text = f"{element.group}: {label}"
                 chosen = session.options.get(element.group)
+                if chosen == label:
+                    continue
                 kind = ChoiceKind.OPTION if chosen is None else ChoiceKind.OTHER_OPTION
-                kind = ChoiceKind.CHOSEN_OPTION if chosen == label else kind
             else:
                 text, kind = label, ChoiceKind.BUTTON
             choices.append(Choice(f"click[{label}]", text, kind))

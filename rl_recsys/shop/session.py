@@ -65,6 +65,15 @@ def parse_action(action: str) -> tuple[str, str | None]:
     return match.group(1), match.group(2).lower()
 
 
+def last_page(results: int) -> int:
+    """The number of the last page that has a product, at least 1; WebShop turns on to empty pages after it.
+
+    >>> last_page(0), last_page(10), last_page(11)
+    (1, 1, 2)
+    """
+    return max(1, -(-results // PRODUCTS_PER_PAGE))
+
+
 class Session:
     """One person's visit with one goal. Made by ``Shop.session``; holds nothing but its own position.
 
@@ -114,6 +123,11 @@ class Session:
     def product(self) -> Product | None:
         """The product whose page this is, or the bought one; None on the search and results pages."""
         return self._listing.product if self._listing else None
+
+    @property
+    def last_page(self) -> int:
+        """See ``last_page``; of the last search."""
+        return last_page(len(self._hits))
 
     @property
     def available_actions(self) -> dict:

@@ -29,7 +29,7 @@ from rl_recsys.shop.page import (
     ElementKind,
     PageKind,
 )
-from rl_recsys.shop.session import BASE_URL, parse_action
+from rl_recsys.shop.session import BASE_URL, last_page, parse_action
 from rl_recsys.trajectories.record import Step, Trajectory
 from rl_recsys.trajectories.text_pages import ObservationError, TextPage, read_text_page
 
@@ -63,7 +63,7 @@ class TextSession:
         self.goal = SimpleNamespace(instruction_text=self.pages[0].instruction)
         self.options: dict[str, str] = {}
         self.visited: set[str] = set()
-        self.page_number = 1
+        self.page_number = self.last_page = 1
         self.done = False
         self._show()
 
@@ -98,7 +98,7 @@ class TextSession:
         for asin, (title, price_text) in page.titles.items():
             self.shop.setdefault(asin, _product(asin, title, price_text))
         if page.kind in (PageKind.SEARCH, PageKind.RESULTS):
-            self.page_number, self.options = page.page_number, {}
+            self.page_number, self.last_page, self.options = page.page_number, last_page(page.total_results), {}
         if page.kind is PageKind.SEARCH:
             self.visited.clear()
         known = self.shop.get(self._asin)
@@ -143,7 +143,7 @@ class Followed:
     steps: tuple[Step, ...]
     result: StepResult | None
     unlisted: tuple[str, ...]  # actions that could not be taken there, and searches off the search page
-    beyond: tuple[str, ...]  # actions that were taken but are beyond the choices of a long page (``max_choices``)
+    beyond: tuple[str, ...]  # actions that were taken but are no choices: they change nothing, or the page is too long
 
 
 def follow(session: Session | TextSession, actions: Sequence[str], *, max_choices: int = MAX_CHOICES) -> Followed:

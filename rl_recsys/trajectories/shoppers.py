@@ -76,7 +76,7 @@ class ScriptedShopper:
             return _index(choice_session, self._rng.choice(likely))
         if target in shown:
             return _index(choice_session, target)
-        if session.page_number < self._habits.last_page:
+        if session.page_number < min(self._habits.last_page, session.last_page):
             return _index(choice_session, NEXT)
         return _index(choice_session, BACK_TO_SEARCH)
 

@@ -22,7 +22,7 @@ from rl_recsys.shop.page import (
 
 _MARKED = re.compile(r"(  )?\[(clicked )?button\] (.*) \[(?:clicked )?button_\]")
 _CHOSEN = re.compile(r"You have clicked .*\.")
-_RESULTS = re.compile(r"Page (-?\d+) \(Total results: \d+\)")
+_RESULTS = re.compile(r"Page (-?\d+) \(Total results: (\d+)\)")
 _THANKS = "Thank you for shopping with us!"
 _NAVIGATION = (NEXT, PREV, BACK_TO_SEARCH)
 
@@ -39,6 +39,7 @@ class TextPage:
     instruction: str
     elements: list[Element]
     page_number: int = 1
+    total_results: int = 0
     titles: dict[str, tuple[str, str]] = field(default_factory=dict)  # asin -> (title, price text) of results
     options: dict[str, list[str]] = field(default_factory=dict)  # of an item page
     title: str = ""
@@ -70,7 +71,7 @@ def read_text_page(observation: str) -> TextPage:
         return TextPage(PageKind.SEARCH, instruction, elements)
     results = _RESULTS.fullmatch(rest[0]) if rest else None
     if results:
-        found = TextPage(PageKind.RESULTS, instruction, elements, page_number=int(results[1]))
+        found = TextPage(PageKind.RESULTS, instruction, elements, int(results[1]), int(results[2]))
         _read_results(rest[1:], found)
     elif any(_label(line) == BUY_NOW for line in rest):
         found = TextPage(PageKind.ITEM, instruction, elements)

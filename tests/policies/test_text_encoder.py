@@ -71,7 +71,9 @@ def counted(encoder_folder, monkeypatch):
     read = []
     embed = reads.bert.embeddings.forward
     monkeypatch.setattr(
-        reads.bert.embeddings, "forward", lambda input_ids: read.extend(input_ids) or embed(input_ids=input_ids)
+        reads.bert.embeddings,
+        "forward",
+        lambda input_ids, **given: read.extend((input_ids == BEGIN).nonzero()) or embed(input_ids, **given),
     )
     return reads, read
 

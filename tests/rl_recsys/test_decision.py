@@ -20,7 +20,7 @@ from rl_recsys.decision import (
 )
 from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
 from rl_recsys.shop.goals import price_clause, price_limit, without_price_clause
-from rl_recsys.shop.page import PageKind
+from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.shoppers import Habits, ScriptedShopper, play, rule_shopper
 
@@ -51,12 +51,12 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     assert offer in [choice.text for choice in choices.decision.choices]
     choose(choices, f"click[{target.asin.lower()}]")
     first, second = list(target.options)[:2]
-    assert choices.decision.state[1] == f"item {offer}"
-    assert choices.decision.state[2].startswith("chosen nothing, open " + first)
+    assert choices.decision.state[1] == offer
+    assert choices.decision.state[2].startswith("item, chosen nothing, open " + first)
     choose(choices, f"click[{target.options[first][0]}]")
-    assert choices.decision.state[2].startswith(f"chosen {first}: {target.options[first][0]}, open {second}")
+    assert choices.decision.state[2].startswith(f"item, chosen {first}: {target.options[first][0]}, open {second}")
     kinds = {choice.text: choice.kind for choice in choices.decision.choices}
-    assert kinds[f"{first}: {target.options[first][0]}"] is ChoiceKind.CHOSEN_OPTION
+    assert f"{first}: {target.options[first][0]}" not in kinds  # to choose it again changes nothing
     assert kinds[f"{first}: {target.options[first][1]}"] is ChoiceKind.OTHER_OPTION
     assert kinds[f"{second}: {target.options[second][0]}"] is ChoiceKind.OPTION
     assert kinds["buy now"] is ChoiceKind.BUTTON
@@ -69,6 +69,21 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     assert kinds.pop(offer) is ChoiceKind.SEEN_PRODUCT
     assert ChoiceKind.SEEN_PRODUCT not in kinds.values() and ChoiceKind.PRODUCT in kinds.values()
     assert choices.decision.state[1].endswith("1 seen")
+
+
+def test_results_are_turned_as_far_as_there_are_some(shop):
+    choices = ChoiceSession(shop.session(0))
+    choices.choose(0)
+    while "click[next >]" in [choice.action for choice in choices.decision.choices]:
+        assert any(choice.kind is ChoiceKind.PRODUCT for choice in choices.decision.choices)
+        choose(choices, "click[next >]")
+    session = choices.session
+    assert session.page_number == session.last_page > 1
+    assert any(choice.kind is ChoiceKind.PRODUCT for choice in choices.decision.choices)
+    session.step("click[next >]")
+    assert not list(session.page.of_kind(ElementKind.PRODUCT))
+    choices.act("search[zxqv]")
+    assert session.last_page == 1 and "click[next >]" not in [choice.action for choice in choices.decision.choices]
 
 
 @pytest.mark.parametrize(
