@@ -18,7 +18,7 @@ OUT ?= runs/agent
 SEED ?= 0
 agent: $(READY)
 	$(RUN) jobs/demonstrate.py --shop $(SHOP) --trajectories 4000 --variations 2000 --out $(OUT)/demonstrations
-	$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 150 --seed $(SEED) \
+	$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 120 --seed $(SEED) \
 		--out $(OUT)/imitation-$(SEED)
 	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies imitation=$(OUT)/imitation-$(SEED)/policy \
 		--out $(OUT)/evaluation-$(SEED)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN, NUM_ENV_STEPS_SAMPLED
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
-from rl_recsys.evaluation.study import PARTS
+from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.trajectories.record import Trajectory
 
 EPISODES = 200  # whose means are reported
@@ -17,7 +17,7 @@ def log_episode(metrics: MetricsLogger, key: tuple[str, ...], reward: float, par
     """Log under ``key``: success (reward exactly 1), score (100 x reward) and, of a purchase, the reward's parts."""
     metrics.log_value((*key, "success"), float(reward == 1.0), window=EPISODES)
     metrics.log_value((*key, "score"), 100.0 * reward, window=EPISODES)
-    for name in PARTS:
+    for name in REWARD_PARTS:
         if parts.get(name) is not None:
             metrics.log_value((*key, f"parts/{name}"), float(parts[name]), window=EPISODES)
 

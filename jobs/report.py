@@ -33,7 +33,6 @@ from rl_recsys.evaluation.study import (
     FAILS,
     HOLDS,
     OPEN,
-    PARTS,
     STUDY,
     TIMED,
     Played,
@@ -51,6 +50,7 @@ from rl_recsys.evaluation.study_report import (
 )
 from rl_recsys.progress import format_seconds
 from rl_recsys.shop import Shop
+from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
 from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
 
@@ -252,7 +252,7 @@ class Study:
         for (arm, mode), played in sorted(shown.items(), key=self._order):
             parts = played.parts()
             label = arm if arm == RULE else self._pretty(f"{arm}, {mode}")
-            rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in PARTS)])
+            rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in REWARD_PARTS)])
         caption = "Means over the episodes with a purchase, of the parts that the goal has; each is 1 at best."
         yield Table("Reward parts", columns, rows, caption)
         yield self._thompson_table()
@@ -435,7 +435,7 @@ def _example(episode: Trajectory) -> ExampleSession:
     if episode.success:
         outcome = "reward 1, a success"
     elif episode.done:
-        parts = {name[2:]: float(episode.reward_parts[name]) for name in PARTS if name in episode.reward_parts}
+        parts = {name[2:]: float(episode.reward_parts[name]) for name in REWARD_PARTS if name in episode.reward_parts}
         outcome = f"reward {episode.reward:.2f} ({', '.join(f'{name} {value:.2f}' for name, value in parts.items())})"
     else:
         outcome = "nothing bought"

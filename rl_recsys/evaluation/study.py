@@ -12,10 +12,9 @@ import numpy as np
 
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.statistics import difference_interval, mcnemar
+from rl_recsys.shop.reward import REWARD_PARTS
 
 Measure = Literal["success", "score"]
-#: WebShop's parts of the reward, each in [0, 1]: the product's type, its attributes, the options chosen, the price.
-PARTS = ("r_type", "r_att", "r_option", "r_price")
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
 TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
@@ -43,7 +42,7 @@ class Played:
         all_of = [episode for one in self.episodes for episode in one]
         bought = [episode["parts"] for episode in all_of if episode["bought"]]
         found = {"bought": len(bought) / len(all_of)}
-        for part in PARTS:
+        for part in REWARD_PARTS:
             present = [float(parts[part]) for parts in bought if part in parts]
             found[part] = float(np.mean(present)) if present else float("nan")
         return found

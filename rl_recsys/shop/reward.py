@@ -12,6 +12,8 @@ from rl_recsys.shop.catalog import CATEGORY_SEPARATOR, Product
 from rl_recsys.shop.goals import Goal
 
 _WORD = re.compile(r"[a-z]+")
+#: The parts of the reward, each in [0, 1]: the product's type, its attributes, the options chosen, the price.
+REWARD_PARTS = ("r_type", "r_att", "r_option", "r_price")
 FUZZY_MATCH = 85  # WebShop: a token-set ratio above this is a match
 
 #: WebShop's colour words, in its order: the first that occurs in an option value stands for the whole value.
