@@ -11,7 +11,6 @@ import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 import tyro
 
@@ -21,13 +20,12 @@ from algorithms.rollouts import RolloutPool
 from policies.episodes import RULE, Outcome
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
+from rl_recsys.evaluation.study import MODES, Mode
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import goals_of
-
-MODES = ("greedy", "sampled")
 
 
 @dataclass(kw_only=True)
@@ -47,7 +45,7 @@ class Arguments:
     """Whose goals: test; to choose settings on, dev (protocols original and product-disjoint) or train."""
     unseen_by: Place | None = None
     """Leave out the goals that a trajectory of this folder is about."""
-    modes: tuple[Literal["greedy", "sampled"], ...] = MODES
+    modes: tuple[Mode, ...] = MODES
     """greedy takes the best action, sampled draws from the policy."""
     seed: int = 0
     """Decides the draws of sampled episodes."""
@@ -95,10 +93,7 @@ def main(arguments: Arguments) -> None:
 
 def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
     """The goals to play and what they are called."""
-    try:
-        goals = shop.split(arguments.split)
-    except ValueError as error:
-        raise UserError(f"--split: {error}") from None
+    goals = shop.split(arguments.split)
     if arguments.unseen_by is None:
         return list(goals)[: arguments.goals], arguments.split
     seen = goals_of(arguments.unseen_by, shop)
@@ -115,7 +110,7 @@ def _outcomes(
     name: str,
     number: int,
     folder: str,
-    mode: str,
+    mode: Mode,
 ) -> list[Outcome]:
     """An arm's episodes with one seed's policy: from the file of an earlier run, or played now.
 

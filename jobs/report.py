@@ -32,6 +32,7 @@ from rl_recsys.evaluation.study import (
     EQUIVALENT,
     FAILS,
     HOLDS,
+    MODES,
     OPEN,
     STUDY,
     TIMED,
@@ -54,7 +55,6 @@ from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
 from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
 
-MODES = ("greedy", "sampled")
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
 PAGE_WIDTH = 200  # characters of a page's words in an example
@@ -296,8 +296,6 @@ class Study:
                 named = {(self._label(arm), run): points for (arm, run), points in curves.items()}
                 title = f"Figure {number}: {label} over Thompson rollouts"
                 running_means(named, path, label, title, order=[self._label(arm) for arm in self._described["arms"]])
-                points = [(arm, run, x, y) for (arm, run), line in named.items() for x, y in line]
-                _write_csv(path, ("arm", "run", "rollout", label), points)
                 yield Picture(title, path, "One line an arm and run; the paper's axes.")
         yield self._curves()
         if self._settings["sizes"]:
@@ -321,8 +319,6 @@ class Study:
         path = self._figures / "training-minutes.png"
         title = f"Greedy success on {self._settings['evaluation_goals']} training goals while training"
         learning_curves(curves, {"rule (test goals)": rule.success}, path, title)
-        rows = [(arm, seed, x, y) for arm, lines in curves.items() for seed, line in enumerate(lines) for x, y in line]
-        _write_csv(path, ("arm", "seed", "minutes", "success"), rows)
         return Picture(
             "Success against training minutes", path, "A line a seed; the goals are few, so the lines are rough."
         )
@@ -337,8 +333,6 @@ class Study:
         path = self._figures / "generated-trajectories.png"
         title = "DPO on generated trajectories, first seed"
         by_size(points, levels, path, title)
-        rows = [(mode, *point) for mode, line in points.items() for point in line]
-        _write_csv(path, ("mode", "trajectories", "success", "low", "high"), rows)
         caption = "One training a size, of the first seed; Wilson's intervals over the goals."
         return Picture("Success against the number of generated trajectories", path, caption)
 
@@ -450,13 +444,6 @@ def _step(step: Step) -> SessionStep:
     if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT):
         action += f" {step.choices[step.chosen]}"
     return SessionStep(page, action, len(step.actions))
-
-
-def _write_csv(picture: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with open(picture.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(columns)
-        table.writerows(rows)
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,6 @@ with the same flags, it goes on after the last batch that was logged.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
@@ -17,7 +16,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
@@ -29,6 +27,7 @@ from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, ru
 from rl_recsys.evaluation.figures import running_means
 from rl_recsys.evaluation.report import markdown_rows, print_rows
 from rl_recsys.evaluation.statistics import wilson_interval
+from rl_recsys.evaluation.study import Mode
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
@@ -56,7 +55,7 @@ class Arguments:
     """success: Beta(1, 1) on a reward of exactly 1. score: a normal posterior on the reward."""
     batch: int = 16
     """Rollouts a run draws before it sees what the last ones came to."""
-    mode: Literal["greedy", "sampled"] = "sampled"
+    mode: Mode = "sampled"
     """How policies play: greedy takes the best action (a goal that comes again is played alike), sampled draws."""
     goals: int = 500
     """Test goals that are played: the first ones of the goal order."""
@@ -217,10 +216,6 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
     for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
         curves = {(arm, run): found.get(arm, []) for run, found in means_of.items() for arm in arms}
-        with open(arguments.out / f"running_{objective}.csv", "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(("arm", "run", "rollout", label))
-            table.writerows((arm, run, x, round(y, 4)) for (arm, run), points in curves.items() for x, y in points)
         running_means(curves, arguments.out / f"running_{objective}.png", label, title)
     print(f"pulls, table and pictures: {arguments.out}")
 

@@ -80,10 +80,7 @@ def _goals(arguments: Arguments) -> frozenset[int] | None:
         return None
     if arguments.shop is None:
         raise UserError("--split is of a shop: name it with --shop")
-    try:
-        return frozenset(Shop.open(arguments.shop).split(arguments.split))
-    except ValueError as error:
-        raise UserError(f"--split: {error}") from None
+    return frozenset(Shop.open(arguments.shop).split(arguments.split))
 
 
 def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -220,10 +220,10 @@ class _Interaction(nn.Module):
             cosine = action_units[index[start : start + count]] @ state_units[first : first + length].T
             attention = (cosine * self.sharpness).softmax(-1)
             context.append(attention @ state_projected[first : first + length])
-            best.append(torch.stack([_best(cosine, region[row, :length]) for region in regions], -1))
+            best.append(torch.stack([_over(region[row, :length], cosine, torch.amax) for region in regions], -1))
             kept, owners = inner[start : start + count], pair[start : start + count]
             shown = _most(cosine[kept], owners[kept] - owners[0], int(owners[-1] - owners[0]) + 1)
-            covered.append(torch.stack([_mean(shown, region[row, :length]) for region in regions], -1))
+            covered.append(torch.stack([_over(region[row, :length], shown, torch.mean) for region in regions], -1))
             start += count
         found, best = torch.cat(context), torch.cat(best)
         projected = action_projected[index]
@@ -257,11 +257,6 @@ def _most(cosine: Tensor, owner: Tensor, count: int) -> Tensor:
     return least.scatter_reduce(0, owner.unsqueeze(-1).expand_as(cosine), cosine, "amax")
 
 
-def _mean(shown: Tensor, region: Tensor) -> Tensor:
-    """The mean [count] of such over a region [S] of the state; -1 where the region is empty."""
-    return shown[:, region].mean(-1) if bool(region.any()) else shown.new_full((len(shown),), -1.0)
-
-
-def _best(cosine: Tensor, region: Tensor) -> Tensor:
-    """The best cosine [T] of each token within a region [S] of the state; -1 where the region is empty."""
-    return cosine[:, region].amax(-1) if bool(region.any()) else cosine.new_full((len(cosine),), -1.0)
+def _over(region: Tensor, cosine: Tensor, reduce: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Rows of cosines [N, S] reduced to [N] over a region [S] of the state; -1 where the region is empty."""
+    return reduce(cosine[:, region], -1) if bool(region.any()) else cosine.new_full((len(cosine),), -1.0)

@@ -1,10 +1,11 @@
-"""Pictures of a study, in colours that colour-blind readers tell apart."""
+"""Pictures of a study, in colours that colour-blind readers tell apart, with the data behind them as CSV beside."""
 
 from __future__ import annotations
 
+import csv
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,6 +41,8 @@ def learning_curves(
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=150)
+    rows = ((arm, seed, *point) for arm, lines in curves.items() for seed, line in enumerate(lines) for point in line)
+    _write_data(path, ("arm", "seed", "minutes", "success"), rows)
 
 
 def running_means(
@@ -73,6 +76,8 @@ def running_means(
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
+    rows = ((arm, run, x, round(y, 4)) for (arm, run), points in curves.items() for x, y in points)
+    _write_data(path, ("arm", "run", "rollout", label), rows)
 
 
 def by_size(
@@ -105,6 +110,15 @@ def by_size(
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
+    rows = ((mode, *point) for mode, line in points.items() for point in line)
+    _write_data(path, ("mode", "trajectories", "success", "low", "high"), rows)
+
+
+def _write_data(picture: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+    with open(picture.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        table.writerows(rows)
 
 
 @dataclass(frozen=True)

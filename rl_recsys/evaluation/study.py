@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from rl_recsys.evaluation.statistics import difference_interval, mcnemar
 from rl_recsys.shop.reward import REWARD_PARTS
 
 Measure = Literal["success", "score"]
+Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
+MODES: tuple[Mode, ...] = get_args(Mode)
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
 TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"

@@ -130,14 +130,14 @@ class Shop:
     def split(self, name: str) -> Sequence[int]:
         """The goals of a split ("train", "test", ...) of the shop's protocol, or of "all".
 
-        Raises ValueError for a name that the protocol does not have, ``ShopError`` where the shop is too small for it.
+        Raises ``ShopError`` for a name that the protocol does not have, and where the shop is too small for it.
         """
         if name == "all":
             return range(self.goal_count)
         protocol = self.rules.protocol
         if name not in split_names(protocol):
             names = ", ".join(("all", *split_names(protocol)))
-            raise ValueError(f"no split {name!r} in protocol {protocol!r}; there are: {names}")
+            raise ShopError(f"{self.folder}: no split {name!r} in protocol {protocol!r}; there are: {names}")
         asins = itertools.chain.from_iterable(column.to_pylist() for column in self._goals.columns("asin"))
         chosen = split_goals(protocol, name, asins, self.goal_count)
         if not chosen:

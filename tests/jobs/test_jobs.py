@@ -120,7 +120,7 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
     ("name", "flags", "message"),
     [
         ("evaluate", ["--shop", "nowhere"], "no shop here"),
-        ("evaluate", ["--shop", "SHOP", "--split", "dev"], "--split: no split 'dev'"),
+        ("evaluate", ["--shop", "SHOP", "--split", "dev"], "no split 'dev' in protocol"),
         ("dpo", ["--shop", "SHOP", "--policy", "nowhere", "--trajectories", "x"], "is no policy folder"),
         ("dpo", ["--shop", "SHOP", "--policy", "RUN", "--trajectories", "x"], "/policy is one)"),
         ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),

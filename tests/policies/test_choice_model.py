@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.choice_model import MASKED, ChoiceModel, PolicyError, _mean, _most, decision_encoder
+from policies.choice_model import MASKED, ChoiceModel, PolicyError, _most, _over, decision_encoder
 from policies.choice_module import module_spec
 from policies.encoders import BUNDLED, EncoderError, encoder_folder
 from policies.module_state import load_module_state, module_state
@@ -224,5 +224,5 @@ def test_what_an_action_covers_of_a_state_is_the_best_match_of_each_of_its_token
     found = _most(cosine, owner, 3)
     torch.testing.assert_close(found, torch.stack([cosine[:3].amax(0), torch.full((5,), -1.0), cosine[3:].amax(0)]))
     region = torch.tensor([True, False, True, False, False])
-    torch.testing.assert_close(_mean(found, region), found[:, [0, 2]].mean(-1))
-    assert _mean(found, torch.zeros(5, dtype=torch.bool)).tolist() == [-1.0] * 3
+    torch.testing.assert_close(_over(region, found, torch.mean), found[:, [0, 2]].mean(-1))
+    assert _over(torch.zeros(5, dtype=torch.bool), found, torch.mean).tolist() == [-1.0] * 3

@@ -97,7 +97,7 @@ def test_a_split_that_is_not_there_is_said(tmp_path):
     shop = Shop.open(tmp_path / "shop")
     with pytest.raises(ShopError, match=f"split 'train' of protocol '1k' has none of the shop's {shop.goal_count}"):
         shop.split("train")
-    with pytest.raises(ValueError, match="no split 'dev' in protocol '1k'; there are: all, test, train"):
+    with pytest.raises(ShopError, match="no split 'dev' in protocol '1k'; there are: all, test, train"):
         shop.split("dev")
 
 
