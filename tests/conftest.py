@@ -132,3 +132,9 @@ def ray_session():
     register_with_ray()
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def joining_environment(ray_session) -> dict[str, str]:
+    """The environment of a process that is to use the session's Ray: to start one takes longer than most tests."""
+    return os.environ | {"RAY_ADDRESS": ray_session.get_runtime_context().gcs_address}

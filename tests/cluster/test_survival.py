@@ -111,7 +111,7 @@ def running(out: Path, address: str, name: str, *flags: object):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_training_outlives_its_workers_its_nodes_and_its_learner(nodes, tmp_path, shop_folder, policy_folder):
+def test_training_outlives_its_nodes_and_its_learner(nodes, tmp_path, shop_folder, policy_folder):
     rollouts = nodes.add(num_cpus=1)
     nodes.add(num_cpus=1)
     t4 = {"num_cpus": 2, "num_gpus": 1, "resources": {"accelerator_type:T4": 1}}
@@ -122,17 +122,9 @@ def test_training_outlives_its_workers_its_nodes_and_its_learner(nodes, tmp_path
         run.wait_for(lambda: len(run.iterations) >= 2, "iteration 2")
         (learner,) = nodes.processes("_WrappedExecutable") or nodes.processes("PPOLearner")
         assert psutil.Process(learner).ppid() in [one.process.pid for one in learning.all_processes["raylet"]]
-        workers = nodes.processes("ShopEnvRunner")
-        assert len(workers) == 2
+        assert len(nodes.processes("ShopEnvRunner")) == 2
 
-        killed = workers.pop()
-        os.kill(killed, signal.SIGKILL)
-        run.go_on()
-        run.wait_for(
-            lambda: len(nodes.processes("ShopEnvRunner") - {killed}) == 2, "a worker in the killed one's place"
-        )
-
-        nodes.remove(rollouts)
+        nodes.remove(rollouts)  # with its worker; one that is lost alone is in tests/algorithms/test_lost_workers.py
         run.go_on()
 
         os.kill(learner, signal.SIGKILL)

@@ -75,15 +75,19 @@ def test_help_explains_every_flag(name, monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def demonstrations(tmp_path_factory, shop_folder):
-    out = tmp_path_factory.mktemp("demonstrations")
-    said = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 30).stdout
-    assert "30 trajectories" in said
-    again = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 30).stdout
-    assert "30 trajectories" in again
-    other = job("demonstrate", "--shop", shop_folder, "--out", out, "--trajectories", 32, check=False)
-    assert other.returncode == 1 and "trajectories: 30 before, 32 now" in other.stderr
-    return out
+def demonstrations(scripted) -> Path:
+    return scripted(30)
+
+
+def test_demonstrations_are_recorded_once(tmp_path, shop_folder, capsys):
+    demonstrate = main_of("demonstrate", capsys)
+    flags = ["--shop", shop_folder, "--out", tmp_path / "out", "--trajectories"]
+    assert "30 trajectories" in demonstrate(*flags, 30)
+    recorded = list(read_trajectories(tmp_path / "out"))
+    assert "30 trajectories" in demonstrate(*flags, 30)
+    assert list(read_trajectories(tmp_path / "out")) == recorded and len(recorded) == 30
+    with pytest.raises(UserError, match="trajectories: 30 before, 32 now"):
+        demonstrate(*flags, 32)
 
 
 def test_goals_that_the_shop_does_not_have_are_demonstrated_too(tmp_path, shop_folder, capsys):
@@ -104,16 +108,15 @@ def test_goals_that_the_shop_does_not_have_are_demonstrated_too(tmp_path, shop_f
     assert list(read_trajectories(cut)) == both
 
 
-def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path):
+def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path, capsys):
     said = job("prepare", "--out", tmp_path / "shop", "--demo-products", 20).stdout
     assert "20 products" in said
-    missing = job("prepare", "--items", tmp_path / "no.json", "--out", tmp_path / "x", check=False)
-    assert missing.returncode == 1 and "--items needs --attributes" in missing.stderr
+    prepare = main_of("prepare", capsys)
+    with pytest.raises(UserError, match="--items needs --attributes"):
+        prepare("--items", tmp_path / "no.json", "--out", tmp_path / "x")
     (tmp_path / "a.json").write_text("{}")
-    files = ["--items", tmp_path / "no.json", "--attributes", tmp_path / "a.json"]
-    missing = job("prepare", *files, "--out", tmp_path / "x", check=False)
-    assert missing.returncode == 1 and "no.json: no such file" in missing.stderr
-    assert "Traceback" not in missing.stderr
+    with pytest.raises(UserError, match="no.json: no such file"):
+        prepare("--items", tmp_path / "no.json", "--attributes", tmp_path / "a.json", "--out", tmp_path / "x")
 
 
 @pytest.mark.parametrize(
@@ -147,33 +150,41 @@ def test_an_error_is_one_line_of_the_command(tmp_path):
     assert "Traceback" not in run.stderr
 
 
-def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the job ended before it could be killed"
-        assert time.monotonic() < deadline, "the job made no checkpoint"
-        time.sleep(0.05)
+def kill_when(condition, command: list, environment: dict[str, str], log: Path, seconds: float = 480) -> None:
+    """Run a command until a condition is met, and kill it with all its processes."""
+    with (
+        open(log, "w") as said,
+        subprocess.Popen(
+            list(map(str, command)), cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, env=environment,
+            start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert process.poll() is None, f"the job ended before it could be killed:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"nothing to kill it at:\n{log.read_text()}"
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_killed_job_resumes_with_the_same_command(tmp_path, shop_folder, policy_folder, demonstrations):
+def test_a_killed_job_resumes_with_the_same_command(
+    tmp_path, shop_folder, policy_folder, demonstrations, joining_environment, capsys
+):
     out = tmp_path / "run"
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", out, "--iterations", 6, *FAST]
     flags += ["--trajectories", demonstrations, "--updates", 40]
     command = [sys.executable, ROOT / "jobs" / "dpo.py", *flags]
-    with subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        wait_for(lambda: list(out.glob("checkpoints/iteration-*")), process)
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_when(lambda: list(out.glob("checkpoints/iteration-*")), command, joining_environment, tmp_path / "log")
     assert not (out / "policy").exists()
     saved = max(int(path.name[-6:]) for path in out.glob("checkpoints/iteration-*"))
-    said = job("dpo", *flags).stdout
+    dpo = main_of("dpo", capsys)
+    said = dpo(*flags)
     resumed = int(said.split("goes on after iteration ")[1].split()[0])
     assert resumed >= saved >= 1
     rows = [json.loads(line) for line in (out / "result.json").read_text().splitlines()]
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert (out / "policy" / "model.safetensors").is_file()
-    assert "this run is finished" in job("dpo", *flags).stdout
+    assert "this run is finished" in dpo(*flags)
 
 
 def test_a_run_in_a_bucket_is_gone_on_with(shop_folder, policy_folder, demonstrations, ray_session, capsys):

@@ -6,11 +6,8 @@ import contextlib
 import csv
 import io
 import json
-import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +27,7 @@ from rl_recsys.evaluation.figures import Axis
 from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import read_trajectories
-from tests.jobs.test_jobs import ROOT, job_module, main_of, wait_for
+from tests.jobs.test_jobs import ROOT, job_module, kill_when, main_of
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 TRIALS, ITERATIONS = 3, 4
@@ -65,19 +62,14 @@ class Search:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, shop_folder, policy_folder, demonstrations) -> Search:
+def finished(tmp_path_factory, shop_folder, policy_folder, demonstrations, joining_environment) -> Search:
     out = tmp_path_factory.mktemp("search") / "out"
     flags = ["--algorithm", "dpo", "--shop", shop_folder, "--policy", policy_folder, "--out", out, *FAST]
     flags += ["--trajectories", demonstrations, "--trials", TRIALS, "--iterations", ITERATIONS, "--updates", 3]
     flags += ["--grace-period", 1, "--batch", 4]
     command = [sys.executable, ROOT / "jobs" / "tune.py", *flags]
-    often = os.environ | {"TUNE_GLOBAL_CHECKPOINT_S": "0.2"}  # so that it is killed in the middle of a trial
-    with subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        env=often,
-    ) as process:  # fmt: skip
-        wait_for(lambda: checkpointed(out), process, 480)
-        os.killpg(process.pid, signal.SIGKILL)
+    often = joining_environment | {"TUNE_GLOBAL_CHECKPOINT_S": "0.2"}  # so that it is killed in the middle of a trial
+    kill_when(lambda: checkpointed(out), command, often, out.with_name("log"))
     assert not (out / "best.json").exists()
     kept = checkpointed(out)
     return Search(flags, out, kept, in_process(*flags))
