@@ -14,11 +14,10 @@ from ray.rllib.core.columns import Columns
 
 from algorithms.learner import freeze
 from algorithms.losses import dpo_loss
-from algorithms.offline import open_steps
+from algorithms.offline import decisions_to_learn
 from algorithms.preferences import PAIRS, REFERENCE_MARGIN, RecordedPreferences, Reference
 from policies.choice_model import ChoiceModel, decision_encoder
 from rl_recsys.measure import Figure, in_child
-from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.record import read_trajectories
 
 UPDATE_PAIRS = 16
@@ -41,7 +40,7 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     """{"fast", "slow" [pairs/s], "difference" of gradients relative to the largest, "margin" s a pair}."""
     torch.set_num_threads(1)
     found = itertools.islice(read_trajectories(trajectories, minimum_reward=1.0), 60)
-    episodes = open_steps([lasting_steps(trajectory.steps) for trajectory in found])
+    episodes = decisions_to_learn(found)
     reference = Reference(ChoiceModel.from_pretrained(policy), decision_encoder(policy))
 
     def batches(whole_pages: bool) -> RecordedPreferences:

@@ -14,7 +14,7 @@ from algorithms.configuration import refuse_negative, set_given
 from algorithms.figures import log_rollouts
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss, imitation_loss
-from algorithms.offline import OfflineAlgorithm, OfflineConfig, open_steps
+from algorithms.offline import OfflineAlgorithm, OfflineConfig, decisions_to_learn
 from algorithms.preferences import (
     PAIR,
     PAIRS,
@@ -35,7 +35,6 @@ from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.module_state import load_module_state, module_state
 from rl_recsys.shop import shared_shop
-from rl_recsys.trajectories.preferences import lasting_steps
 
 Preferences = Literal["recorded", "rollouts", "mixed"]
 
@@ -205,8 +204,8 @@ class DPO(OfflineAlgorithm):
         """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""
         if self.config.pairing == "trajectory":
             return self._outcomes(RecordedGroups(self.recorded_trajectories(0.0), seed=self.config.seed or 0))
-        episodes = [lasting_steps(trajectory.steps) for trajectory in self.recorded_trajectories()]
-        return RecordedPreferences(open_steps(episodes), self._reference, ties=self.config.ties, **self._of_batches())
+        episodes = decisions_to_learn(self.recorded_trajectories())
+        return RecordedPreferences(episodes, self._reference, ties=self.config.ties, **self._of_batches())
 
     def _outcomes(self, groups: Any) -> OutcomePreferences:
         return OutcomePreferences(groups, self._reference, pairing=self.config.pairing, **self._of_batches())

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import imitation_loss
-from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig, encode_steps, open_steps
+from algorithms.offline import DecisionData, OfflineAlgorithm, OfflineConfig, decisions_to_learn, encode_steps
 from policies.choice_model import ChoiceModel, decision_encoder
-from rl_recsys.trajectories.preferences import lasting_steps
 
 
 class Demonstrations(DecisionData):
@@ -60,7 +59,7 @@ class Imitation(OfflineAlgorithm):
     def batch_source(self, model: ChoiceModel) -> Demonstrations:
         """The decisions with the demonstrated actions."""
         return Demonstrations(
-            open_steps([lasting_steps(trajectory.steps) for trajectory in self.recorded_trajectories()]),
+            decisions_to_learn(self.recorded_trajectories()),
             decision_encoder(self.config.policy),
             batch_size=self.config.train_batch_size_per_learner,
             seed=self.config.seed or 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -31,12 +31,13 @@ from algorithms.spaces import space_from_policy, start_from_policy
 from policies.choice_model import ChoiceModel, read_config
 from policies.choice_module import module_spec
 from rl_recsys.encoding import DecisionEncoder
+from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, read_trajectories
 
 
-def open_steps(episodes: Sequence[Sequence[Step]]) -> list[list[Step]]:
-    """The steps of each episode that were a decision: those with more than one action. Empty episodes go."""
-    kept = ([step for step in steps if len(step.choices) > 1] for steps in episodes)
+def decisions_to_learn(trajectories: Iterable[Trajectory]) -> list[list[Step]]:
+    """The steps of each episode that had more than one action and that it did not undo. Empty episodes go."""
+    kept = ([step for step in lasting_steps(one.steps) if len(step.choices) > 1] for one in trajectories)
     return [steps for steps in kept if steps]
 
 

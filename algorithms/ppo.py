@@ -28,7 +28,7 @@ from algorithms.imitation import Demonstrations
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS, ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
 from algorithms.memory import release_memory
-from algorithms.offline import open_steps
+from algorithms.offline import decisions_to_learn
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
 from algorithms.watchdog import HANG_S, exit_on_hang
@@ -107,7 +107,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         if self.config.imitation_weight:
             found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
             self._demonstrations = Demonstrations(
-                open_steps([trajectory.steps for trajectory in found]),
+                decisions_to_learn(found),
                 decision_encoder(self.config.policy),
                 batch_size=self.config.minibatch_size,
                 seed=self.config.seed or 0,

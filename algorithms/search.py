@@ -38,7 +38,8 @@ from rl_recsys.files import read_json, write_json, write_text
 from rl_recsys.settings import claim
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import Place, absolute, inside
-from rl_recsys.trajectories.record import goals_of, read_trajectories
+from rl_recsys.trajectories.known_goals import goals_of
+from rl_recsys.trajectories.record import read_trajectories
 
 Searched = Literal["dpo", "ppo"]
 

@@ -25,7 +25,7 @@ from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
-from rl_recsys.trajectories.record import goals_of
+from rl_recsys.trajectories.known_goals import goals_of
 
 
 @dataclass(kw_only=True)
@@ -41,10 +41,11 @@ class Arguments:
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: int = 500
     """How many goals to play: the first ones of the goal order."""
-    split: str = "test"
-    """Whose goals: test; to choose settings on, dev (protocols original and product-disjoint) or train."""
+    split: str | None = None
+    """Whose goals: test; to choose settings on, dev (protocols original and product-disjoint) or train. By default
+    test, and train with --unseen-by."""
     unseen_by: Place | None = None
-    """Leave out the goals that a trajectory of this folder is about."""
+    """Leave out the goals that a trajectory of this folder is about, to choose settings on the others."""
     modes: tuple[Mode, ...] = MODES
     """greedy takes the best action, sampled draws from the policy."""
     seed: int = 0
@@ -93,14 +94,15 @@ def main(arguments: Arguments) -> None:
 
 def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
     """The goals to play and what they are called."""
-    goals = shop.split(arguments.split)
+    split = arguments.split or ("test" if arguments.unseen_by is None else "train")
+    goals = shop.split(split)
     if arguments.unseen_by is None:
-        return list(goals)[: arguments.goals], arguments.split
+        return list(goals)[: arguments.goals], split
     seen = goals_of(arguments.unseen_by, shop)
     kept = [goal for goal in goals if goal not in seen][: arguments.goals]
     if not kept:
-        raise UserError(f"--unseen-by: {arguments.unseen_by} has trajectories of all {arguments.split} goals")
-    return kept, f"held-out {arguments.split}"
+        raise UserError(f"--unseen-by: {arguments.unseen_by} has trajectories of all {split} goals")
+    return kept, f"held-out {split}"
 
 
 def _outcomes(
@@ -132,7 +134,7 @@ def _outcomes(
 
 def _minutes(folder: str) -> float:
     """Training minutes from nothing: the policy's own and those of the one it started from."""
-    return training_of(folder)["total_training_seconds"] / 60
+    return training_of(folder).get("total_training_seconds", 0.0) / 60  # a policy to start from has none
 
 
 if __name__ == "__main__":

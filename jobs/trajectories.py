@@ -21,6 +21,7 @@ from rl_recsys.files import require_new, whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.trajectories.known_goals import KnownGoals
 from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
 
 
@@ -28,7 +29,7 @@ from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter,
 class Arguments:
     """Count, filter and concatenate trajectories."""
 
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    folders: Annotated[tuple[Place, ...], tyro.conf.Positional]
     """Folders of trajectories, in the order in which they are put together."""
     out: Place | None = None
     """Folder for what is kept, written whole or not at all; without it, it is only counted."""
@@ -44,26 +45,22 @@ class Arguments:
 
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
-    """Read all folders once, write what is kept, print what there was."""
-    goals = _goals(arguments)
+    """Read all folders, write what is kept, print what there was."""
+    in_split = _Split.of(arguments)
     counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]] = defaultdict(list)
 
     def kept() -> Iterator[Trajectory]:
         with progress("trajectories") as task:
             for folder in arguments.folders:
-                wanted = read_trajectories(
-                    folder, sources=arguments.sources, minimum_reward=arguments.minimum_reward, goals=goals
-                )
-                for trajectory in wanted:
+                found = read_trajectories(folder, sources=arguments.sources, minimum_reward=arguments.minimum_reward)
+                for trajectory in found:
                     task.advance()
+                    if in_split and not in_split(trajectory):
+                        continue
                     key = str(folder), trajectory.source, Path(trajectory.author).name
                     counts[key].append((trajectory.reward, trajectory.success, len(trajectory.steps)))
                     yield trajectory
 
-    if goals is not None:
-        unknown = sum(one.goal_index < 0 for folder in arguments.folders for one in read_trajectories(folder))
-        if unknown:
-            print(f"{unknown} trajectories do not say which goal of a shop they are about, and are left out")
     if arguments.out is None:
         for _ in kept():
             pass
@@ -72,15 +69,29 @@ def main(arguments: Arguments) -> None:
         with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer:
             for trajectory in kept():
                 writer.append(trajectory)
+    if in_split and in_split.unknown:
+        print(f"{in_split.unknown} trajectories do not say which goal of a shop they are about, and are left out")
     _print(counts, arguments.out)
 
 
-def _goals(arguments: Arguments) -> frozenset[int] | None:
-    if arguments.split is None:
-        return None
-    if arguments.shop is None:
-        raise UserError("--split is of a shop: name it with --shop")
-    return frozenset(Shop.open(arguments.shop).split(arguments.split))
+class _Split:
+    """Whether an episode's goal is of a split; counts those of which it is not known."""
+
+    def __init__(self, shop: Shop, name: str):
+        self.unknown = 0
+        self._known, self._goals = KnownGoals(shop), frozenset(shop.split(name))
+
+    @classmethod
+    def of(cls, arguments: Arguments) -> _Split | None:
+        if arguments.split is None:
+            return None
+        if arguments.shop is None:
+            raise UserError("--split is of a shop: name it with --shop")
+        return cls(Shop.open(arguments.shop), arguments.split)
+
+    def __call__(self, trajectory: Trajectory) -> bool:
+        self.unknown += trajectory.goal_index < 0
+        return trajectory.goal_index >= 0 and self._known.checked(trajectory) in self._goals
 
 
 def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: Path | None) -> None:

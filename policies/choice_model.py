@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from policies.encoders import blank_encoder, encoder_folder, load_encoder
 from policies.text_encoder import Encoded, TextEncoder, token_places
-from rl_recsys.decision import ChoiceKind
+from rl_recsys.decision import DECISION_FORMAT, ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.files import whole_folder
@@ -34,12 +34,13 @@ class PolicyError(UserError):
 class ChoiceConfig:
     """The architecture. ``encoder`` is a BertConfig's mapping; ``apart_layers``: how many of its layers, from the
     embeddings up, read each segment of a state by itself; ``begin`` and ``end`` are the ids of [CLS] and [SEP];
-    ``width`` is the interaction's, in features."""
+    ``decisions``: the ``DECISION_FORMAT`` it reads; ``width`` is the interaction's, in features."""
 
     encoder: dict
     apart_layers: int
     begin: int
     end: int
+    decisions: int
     shape: dict[str, int] = field(default_factory=lambda: asdict(EncodingShape()))
     width: int = 128
 
@@ -75,7 +76,9 @@ class ChoiceModel(nn.Module):
         encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
         if apart_layers is None:
             apart_layers = 2 * encoder.config.num_hidden_layers // 3
-        config = ChoiceConfig(encoder.config.to_diff_dict(), apart_layers, texts.begin, texts.end, asdict(shape), width)
+        markers = texts.begin, texts.end
+        bert = encoder.config.to_diff_dict()
+        config = ChoiceConfig(bert, apart_layers, *markers, DECISION_FORMAT, asdict(shape), width)
         return cls(config, encoder)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -151,7 +154,10 @@ def read_config(folder: Place) -> ChoiceConfig:
     """The architecture of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
     found = read_policy_file(folder, CONFIG_FILE)
     try:
-        return ChoiceConfig(**found)
+        config = ChoiceConfig(**found)
+        if config.decisions != DECISION_FORMAT:
+            raise TypeError(f"its decisions are of format {config.decisions}, here they are of {DECISION_FORMAT}")
+        return config
     except TypeError as error:
         reason = str(error).rpartition(" __init__() ")[2] or str(error)
         raise PolicyError(

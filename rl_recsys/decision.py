@@ -12,6 +12,8 @@ from rl_recsys.shop.goals import LIMIT_ABOVE_PRICE, price_limit, without_price_c
 from rl_recsys.shop.page import DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
+#: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
+DECISION_FORMAT = 1
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16

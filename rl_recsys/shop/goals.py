@@ -18,7 +18,7 @@ NO_PRICE_LIMIT = 1_000_000.0
 PRICE_STEP, STEPS_ABOVE = 10.0, 4  # dollars; a limit is one of so many next steps above the price
 PRICE_STEPS = [PRICE_STEP * step for step in range(1, 100)]
 LIMIT_ABOVE_PRICE = STEPS_ABOVE * PRICE_STEP  # at most
-PRICE_CLAUSE = re.compile(r",? and price lower than ([\d.]+) dollars$")
+PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars$")
 
 GOAL_SCHEMA = pa.schema(
     [
@@ -56,6 +56,13 @@ class Goal:
     price_upper: float
     goal_options: dict[str, str] | tuple[str, ...]
     weight: float = 1.0
+
+    @property
+    def wish(self) -> tuple[str, frozenset[str], tuple[str, ...]]:
+        """What is asked for, whatever the words, their order and the price limit: product, attributes, options."""
+        options = self.goal_options
+        values = options.values() if isinstance(options, dict) else options
+        return self.asin, frozenset(self.attributes), tuple(sorted(values))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping) -> Goal:

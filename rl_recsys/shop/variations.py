@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from rl_recsys.errors import UserError
 from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import Goal, price_clause, synthetic_goal
+from rl_recsys.shop.goals import Goal, price_clause, synthetic_goal, without_price_clause
 from rl_recsys.shop.shop import Shop
 
 BEFORE, WITH, FOR = "", " with ", " for "  # where WebShop's instructions have an attribute: around the product's kind
@@ -23,8 +23,8 @@ class GoalVariations:
     """Synthetic goals in WebShop's words about products of training goals, and about those that no goal is about.
 
     They want one or more of the attributes that training goals want. ``goal(number)`` is decided by the seed and the
-    number. None is about a product that only held-out goals are about, and none has the product, attributes and options
-    of a held-out goal. Raises ``UserError`` where no product has such an attribute.
+    number. None is about a product that only held-out goals are about, none has the product, attributes and options of
+    a held-out goal, and none its words. Raises ``UserError`` where no product has such an attribute.
     """
 
     def __init__(self, shop: Shop, *, seed: int = 0):
@@ -32,12 +32,12 @@ class GoalVariations:
         training = set(shop.split("train"))
         places: dict[str, Counter] = defaultdict(Counter)  # attribute -> how often it stands where
         trained, held_out = set(), set()
-        self._held_out: set[tuple] = set()
+        self._held_out: set[tuple | str] = set()
         for index in range(shop.goal_count):
             goal = shop.goal(index)
             if index not in training:
                 held_out.add(goal.asin)
-                self._held_out.add(_identity(goal))
+                self._held_out |= {goal.wish, without_price_clause(goal.instruction_text)}
                 continue
             trained.add(goal.asin)
             said = attribute_places(goal)
@@ -58,7 +58,7 @@ class GoalVariations:
         rng = random.Random(f"variation:{self._seed}:{number}")
         while True:
             goal = self._draw(rng)
-            if _identity(goal) not in self._held_out:
+            if self._held_out.isdisjoint((goal.wish, without_price_clause(goal.instruction_text))):
                 return goal
 
     def _draw(self, rng: random.Random) -> Goal:
@@ -92,9 +92,3 @@ def attribute_places(goal: Goal) -> Mapping[str, str]:
         elif at >= 0:
             found[attribute] = FOR if after.rfind(FOR, 0, at) > after.rfind(WITH, 0, at) else WITH
     return found
-
-
-def _identity(goal: Goal) -> tuple:
-    options = goal.goal_options
-    values = tuple(sorted(options.values() if isinstance(options, dict) else options))
-    return goal.asin, frozenset(goal.attributes), values

@@ -9,7 +9,6 @@ import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -30,11 +29,12 @@ from rl_recsys.shop.page import (
     PageKind,
 )
 from rl_recsys.shop.session import BASE_URL, last_page, parse_action
+from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import Step, Trajectory
 from rl_recsys.trajectories.text_pages import ObservationError, TextPage, read_text_page
 
 UNLIMITED = 10**6
-_ITEM_PREFIX = "item - "  # how WebShop's baseline names a product by its title
+_BY_TITLE = "click[item - "  # how WebShop's baseline names a product by its title
 
 
 class ImportedSessionError(UserError):
@@ -197,7 +197,7 @@ def imitation_trajectory(
         raise ImportedSessionError(f"{lost[0]!r} is on no button of the page it was taken on")
     return Trajectory(
         goal={"instruction_text": session.goal.instruction_text},
-        goal_index=_goal_index(shop, session.goal.instruction_text) if shop else -1,
+        goal_index=known_goals(shop).index({"instruction_text": session.goal.instruction_text}) if shop else -1,
         source=source,
         author=author,
         seed=0,
@@ -210,10 +210,9 @@ def imitation_trajectory(
 
 def _by_asin(action: str, page: TextPage) -> str:
     """WebShop's baseline names a product by its title: "click[item - title]"."""
-    name, argument = parse_action(action)
-    if name != "click" or not (argument or "").startswith(_ITEM_PREFIX):
+    if not action.startswith(_BY_TITLE) or not action.endswith("]"):
         return action
-    wanted = argument.removeprefix(_ITEM_PREFIX).strip()
+    wanted = action.removeprefix(_BY_TITLE).removesuffix("]").strip().lower()  # a title may have brackets
     # Equal titles go to the last product that has one, as in the baseline.
     found = [asin for asin, (title, _) in page.titles.items() if title.strip().lower() == wanted]
     return f"click[{found[-1].lower()}]" if found else action
@@ -261,7 +260,7 @@ def _taken_again(
     result = followed.result
     trajectory = Trajectory(
         goal=asdict(wanted),
-        goal_index=_goal_index(shop, wanted.instruction_text, wanted.asin),
+        goal_index=known_goals(shop).index(asdict(wanted)),
         source=source,
         author=author,
         seed=0,
@@ -271,22 +270,6 @@ def _taken_again(
         reward_parts=result.reward_parts if result else {},
     )
     return trajectory, followed.unlisted
-
-
-def _goal_index(shop: Shop, instruction: str, asin: str | None = None) -> int:
-    """The first goal of this instruction, of this product where it is known and has one; -1 where there is none."""
-    goals = _goals(shop)
-    return goals.get((instruction, asin), goals.get((instruction, None), -1))
-
-
-@lru_cache(maxsize=2)
-def _goals(shop: Shop) -> dict[tuple[str, str | None], int]:
-    found: dict[tuple[str, str | None], int] = {}
-    for index in range(shop.goal_count):
-        goal = shop.goal(index)
-        found.setdefault((goal.instruction_text, goal.asin), index)
-        found.setdefault((goal.instruction_text, None), index)
-    return found
 
 
 def logged_actions(pages: Sequence[Mapping[str, Any]]) -> list[str]:

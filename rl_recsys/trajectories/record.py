@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
-from rl_recsys.decision import ChoiceSession
+from rl_recsys.decision import DECISION_FORMAT, ChoiceSession
 from rl_recsys.errors import UserError
-from rl_recsys.shop.goals import without_price_clause
-from rl_recsys.shop.shop import Shop
 from rl_recsys.storage import Place, local_folder
 
 SOURCES = ("human", "scripted", "policy")
@@ -45,7 +43,8 @@ SCHEMA = pa.schema(
                 )
             ),
         ),
-    ]
+    ],
+    metadata={"decisions": str(DECISION_FORMAT)},
 )
 
 
@@ -172,11 +171,10 @@ def read_trajectories(
     *,
     sources: Iterable[str] | None = None,
     minimum_reward: float = 0.0,
-    goals: Container[int] | None = None,
 ) -> Iterator[Trajectory]:
     """The episodes of a folder, oldest part first; a batch cut short by a kill ends its part.
 
-    Only those of some ``sources``, of at least ``minimum_reward``, and of some ``goals`` (their indices).
+    Only those of some ``sources`` and of at least ``minimum_reward``.
 
     Raises ``TrajectoryError`` where there is no part, or a part is no Arrow stream at all.
     """
@@ -187,28 +185,8 @@ def read_trajectories(
     for part in parts:
         for batch in _batches(part):
             for row in batch.to_pylist():
-                if row["source"] not in wanted or row["reward"] < minimum_reward:
-                    continue
-                if goals is None or row["goal_index"] in goals:
+                if row["source"] in wanted and row["reward"] >= minimum_reward:
                     yield Trajectory.from_row(row)
-
-
-def goals_of(folder: Place, shop: Shop) -> set[int]:
-    """The shop's goals that the episodes of a folder are about.
-
-    An episode of unknown index is about those with its instruction, whatever the price limit; a goal that was made up
-    is none of the shop's. Raises as ``read_trajectories`` does.
-    """
-    found, instructions = set(), set()
-    for trajectory in read_trajectories(folder):
-        if trajectory.goal_index >= 0:
-            found.add(trajectory.goal_index)
-        else:
-            instructions.add(without_price_clause(trajectory.goal["instruction_text"]))
-    if instructions:
-        goals = ((index, shop.goal(index)) for index in range(shop.goal_count))
-        found.update(index for index, goal in goals if without_price_clause(goal.instruction_text) in instructions)
-    return found
 
 
 def _batches(part: Path) -> Iterator[pa.RecordBatch]:
@@ -219,8 +197,8 @@ def _batches(part: Path) -> Iterator[pa.RecordBatch]:
             reader = pa.ipc.open_stream(source)
         except pa.ArrowInvalid as error:
             raise TrajectoryError(f"{part}: not a trajectory file ({error}); delete it or record again") from None
-        if not reader.schema.equals(SCHEMA):
-            raise TrajectoryError(f"{part}: written by another version of this project; record again")
+        if not reader.schema.equals(SCHEMA, check_metadata=True):
+            raise TrajectoryError(f"{part}: its decisions are another version's; record again")
         while True:
             try:
                 yield reader.read_next_batch()

@@ -16,7 +16,7 @@ from algorithms.cluster import ClusterError, require
 from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
-from algorithms.offline import EpisodeBatches, open_steps
+from algorithms.offline import EpisodeBatches, decisions_to_learn
 from algorithms.ppo import FailFast, KeepDecisions, PPOConfig, WorkerFailure
 from algorithms.preferences import (
     PAIRS,
@@ -144,14 +144,14 @@ def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_pa
     assert json.loads((run.policy_folder / "training.json").read_text())["algorithm"] == "Imitation"
     assert run.finished and not (tmp_path / "run" / "checkpoints").exists()
     # A wrong turn that the demonstration took back is not imitated.
-    episodes = [one.steps for one in read_trajectories(trajectories) if one.success]
+    episodes = [one for one in read_trajectories(trajectories) if one.success]
     learnt = imitation(policy_folder, trajectories).build_algo()
     try:
         steps = learnt.batch_source(ChoiceModel.from_pretrained(policy_folder)).steps
     finally:
         learnt.stop()
-    assert steps == [step for one in open_steps(map(lasting_steps, episodes)) for step in one]
-    assert len(steps) < sum(map(len, open_steps(episodes)))
+    assert steps == [step for one in episodes for step in lasting_steps(one.steps) if len(step.choices) > 1]
+    assert len(steps) < sum(len(step.choices) > 1 for one in episodes for step in one.steps)
 
 
 @pytest.mark.parametrize("imitation_weight", [0.0, 1.0])
@@ -167,7 +167,7 @@ def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectorie
 def test_preferences_are_against_what_the_reference_draws_instead(policy_folder, trajectories):
     model = ChoiceModel.from_pretrained(policy_folder)
     reference = Reference(model, decision_encoder(policy_folder))
-    episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
+    episodes = decisions_to_learn(read_trajectories(trajectories))
 
     def data(**options):
         return RecordedPreferences(episodes, reference, pairs=12, **options)
@@ -207,7 +207,7 @@ def test_a_reference_that_agrees_with_everything_is_named(policy_folder, traject
             logits[:, 0] = 0.0
             return logits, None
 
-    episodes = open_steps([one.steps for one in read_trajectories(trajectories)])
+    episodes = decisions_to_learn(read_trajectories(trajectories))
     first = [[replace(step, chosen=0) for step in steps] for steps in episodes]
     data = RecordedPreferences(first, Reference(Agrees(), decision_encoder(policy_folder)), pairs=4)
     with pytest.raises(NoPreferences, match="nothing left to prefer; record more trajectories"):

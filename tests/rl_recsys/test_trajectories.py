@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_recsys.shop.goals import without_price_clause
 from rl_recsys.trajectories.preferences import (
     better_and_worse,
     diverging_decisions,
@@ -21,7 +20,6 @@ from rl_recsys.trajectories.record import (
     Trajectory,
     TrajectoryError,
     TrajectoryWriter,
-    goals_of,
     read_trajectories,
 )
 
@@ -48,18 +46,6 @@ def test_filters(tmp_path):
     write(tmp_path, episode(0, 0.5), episode(1), episode(2, 1.0, "policy"))
     assert [one.goal_index for one in read_trajectories(tmp_path, minimum_reward=1.0)] == [1, 2]
     assert [one.goal_index for one in read_trajectories(tmp_path, sources=["policy"])] == [2]
-    assert [one.goal_index for one in read_trajectories(tmp_path, goals=range(1, 2))] == [1]
-
-
-def test_the_goals_that_episodes_are_about(tmp_path, shop):
-    one, other = shop.split("train")[:2]
-    text = without_price_clause(shop.goal(other).instruction_text)
-    said = replace(episode(-1), goal={"instruction_text": f"{text}, and price lower than 9999.00 dollars"})
-    made_up = replace(episode(-1), goal={"instruction_text": "Find me what nobody sells"})
-    write(tmp_path, episode(one), said, made_up)
-    found = goals_of(tmp_path, shop)
-    assert {one, other} <= found
-    assert {without_price_clause(shop.goal(goal).instruction_text) for goal in found - {one}} == {text}
 
 
 def test_a_killed_writer_loses_the_episode_in_hand_only(tmp_path):

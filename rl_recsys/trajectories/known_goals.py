@@ -1,0 +1,97 @@
+"""Which of a shop's goals a recorded goal is: recordings know the original's price limits, or words alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from typing import Any
+
+from rl_recsys.shop.goals import Goal, without_price_clause
+from rl_recsys.shop.shop import Shop
+from rl_recsys.shop.splits import split_names
+from rl_recsys.shop.table import ShopError
+from rl_recsys.storage import Place
+from rl_recsys.trajectories.record import Trajectory, TrajectoryError, read_trajectories
+
+
+class KnownGoals:
+    """A shop's goals by what they ask for.
+
+    Price limits are left out of it: the original draws them anew in each process.
+    """
+
+    def __init__(self, shop: Shop):
+        self._shop = shop
+        self._words: dict[str, list[int]] = defaultdict(list)
+        self._wishes: dict[tuple, list[int]] = defaultdict(list)
+        for index in range(shop.goal_count):
+            goal = shop.goal(index)
+            self._words[without_price_clause(goal.instruction_text)].append(index)
+            self._wishes[goal.wish].append(index)
+
+    def alike(self, goal: Mapping[str, Any]) -> list[int]:
+        """The goals that ask for the same product, attributes and options, in whatever order and price limit.
+
+        Of a goal that is known by its instruction alone: those in these words.
+        """
+        try:
+            return self._wishes.get(Goal.from_mapping(goal).wish, [])
+        except ValueError:
+            return self._words.get(without_price_clause(goal["instruction_text"]), [])
+
+    def index(self, goal: Mapping[str, Any]) -> int:
+        """The first goal in the same words and, where it is known, about the same product; -1 where there is none.
+
+        -1 as well where such goals are in several splits: training could not be told from test.
+        """
+        product = goal.get("asin")
+        found = [
+            index
+            for index in self._words.get(without_price_clause(goal["instruction_text"]), [])
+            if product is None or self._shop.goal(index).asin == product
+        ]
+        return found[0] if len({self._split(index) for index in found}) == 1 else -1
+
+    def of(self, trajectory: Trajectory) -> list[int]:
+        """The goals that an episode is about. Raises ``TrajectoryError`` for an episode of another shop's goal."""
+        return sorted(
+            {*self.alike(trajectory.goal), *([self.checked(trajectory)] if trajectory.goal_index >= 0 else [])}
+        )
+
+    def checked(self, trajectory: Trajectory) -> int:
+        """The index that an episode says. Raises ``TrajectoryError`` where this shop has another goal there."""
+        index, said = trajectory.goal_index, trajectory.goal["instruction_text"]
+        if 0 <= index < self._shop.goal_count:
+            here = self._shop.goal(index).instruction_text
+            if without_price_clause(here) == without_price_clause(said):
+                return index
+        raise TrajectoryError(
+            f"an episode of goal {index} ({said!r}) was recorded in another shop than {self._shop.folder}; "
+            "name the shop that it was recorded in, or record again"
+        )
+
+    def _split(self, index: int) -> str | None:
+        """None for a goal that no split has."""
+        return next((name for name, goals in self._splits.items() if index in goals), None)
+
+    @cached_property
+    def _splits(self) -> dict[str, frozenset[int]]:
+        found = {}
+        for name in split_names(self._shop.rules.protocol):
+            with suppress(ShopError):  # the shop is too small for it
+                found[name] = frozenset(self._shop.split(name))
+        return found
+
+
+@lru_cache(maxsize=2)
+def known_goals(shop: Shop) -> KnownGoals:
+    """The same, made once for a shop."""
+    return KnownGoals(shop)
+
+
+def goals_of(folder: Place, shop: Shop) -> set[int]:
+    """The shop's goals that a folder's episodes are about. Raises as ``read_trajectories`` and ``KnownGoals.of`` do."""
+    known = known_goals(shop)
+    return {index for trajectory in read_trajectories(folder) for index in known.of(trajectory)}
