@@ -69,6 +69,8 @@ def main(arguments: Arguments) -> None:
 
 def _goals(arguments: Arguments, shop: Shop, training: Sequence[int]) -> list[int | Goal]:
     """What to play, in order: goals of the shop and others, mixed, so that the first ones are of both."""
+    if min(arguments.trajectories, arguments.variations) < 0 or not arguments.trajectories + arguments.variations:
+        raise UserError("--trajectories and --variations must not be negative, nor both 0")
     rng = random.Random(arguments.seed)
     goals: list[int | Goal] = list(rng.sample(training, arguments.trajectories))
     if arguments.variations:

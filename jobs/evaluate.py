@@ -17,10 +17,10 @@ import tyro
 from algorithms.arms import arms_of, training_of
 from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
-from policies.episodes import RULE, Outcome
+from policies.episodes import MODES, RULE, Mode, Outcome
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
-from rl_recsys.evaluation.study import MODES, Mode
+from rl_recsys.evaluation.study import ASKED
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
@@ -64,7 +64,7 @@ def main(arguments: Arguments) -> None:
     arms = {RULE: [RULE]} | arms_of(arguments.policies)
     connect(num_cpus=arguments.num_workers)
     products = [shop.goal(goal).asin for goal in goals]
-    asked = {"seed": arguments.seed, "goals": goals, "shop": shop.fingerprint, "products": products}
+    asked = dict(zip(ASKED, (arguments.seed, goals, shop.fingerprint, products), strict=True))
     results = []
     first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
     with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:

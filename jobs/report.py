@@ -22,17 +22,16 @@ import tyro
 
 from algorithms.training import snapshot_folder
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
-from policies.episodes import RULE, policy_trajectories
+from policies.episodes import MODES, RULE, policy_trajectories
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells
-from rl_recsys.evaluation.statistics import wilson_interval
+from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.evaluation.study import (
     EQUIVALENT,
     FAILS,
     HOLDS,
-    MODES,
     OPEN,
     STUDY,
     TIMED,
@@ -153,7 +152,7 @@ class Study:
     @cached_property
     def _demonstrated(self) -> Counter[str]:
         """How many demonstrations were learnt from, by source."""
-        found = read_trajectories(Path(self._described["recorded"]), minimum_reward=1.0)
+        found = read_trajectories(self._described["recorded"], minimum_reward=1.0)
         return Counter(one.source for one in islice(found, self._settings["demonstrations"]))
 
     @property
@@ -333,7 +332,7 @@ class Study:
         path = self._figures / "generated-trajectories.png"
         title = "DPO on generated trajectories, first seed"
         by_size(points, levels, path, title)
-        caption = "One training a size, of the first seed; Wilson's intervals over the goals."
+        caption = "One training a size, of the first seed; intervals bootstrapped over products."
         return Picture("Success against the number of generated trajectories", path, caption)
 
     # Sessions
@@ -400,9 +399,8 @@ def _curve(run: Path) -> list[tuple[float, float]]:
 
 def _first_seed(played: Played) -> tuple[float, float, float]:
     """Success and its interval in %."""
-    success = played.values("success")[0]
-    interval = wilson_interval(int(success.sum()), len(success))
-    return 100 * float(success.mean()), *(100 * bound for bound in interval)
+    success = played.values("success")[:1]
+    return 100 * float(success.mean()), *(100 * bound for bound in mean_interval(success, played.products))
 
 
 def _span(values: Sequence[float]) -> str:

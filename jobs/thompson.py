@@ -22,12 +22,12 @@ import tyro
 from algorithms.arms import arms_of, training_of
 from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
+from policies.episodes import Mode
 from rl_recsys.errors import UserError, plain_errors, require_positive
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.figures import running_means
 from rl_recsys.evaluation.report import markdown_rows, print_rows
 from rl_recsys.evaluation.statistics import wilson_interval
-from rl_recsys.evaluation.study import Mode
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim

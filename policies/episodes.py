@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from rl_recsys.shop import Shop, StepResult
 from rl_recsys.trajectories.record import Step, Trajectory
 from rl_recsys.trajectories.shoppers import full_instruction, play, rule_shopper
 
+Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
+MODES: tuple[Mode, ...] = get_args(Mode)
 SESSIONS_AT_ONCE = 16
 RULE = "rule"  # the name of the arm without a model
 

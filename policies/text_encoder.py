@@ -25,7 +25,7 @@ class Encoded:
     """Texts as their tokens' encodings, one after the other without padding.
 
     tokens [T, H]; starts [N] and lengths [N] say where each text's tokens are (texts may share them); means [N, H] are
-    the averages over a text's tokens but the first and the last, which are markers.
+    the averages over a text's tokens but the first and the last, which are markers; the last of a cut text is a word.
     """
 
     tokens: Tensor
@@ -177,21 +177,23 @@ class _Kept:
 
     def __init__(self, parameters: Callable[[], Iterator[nn.Parameter]]):
         self._parameters = parameters
-        self._versions, self._digest, self._lowered = -1, b"", False
+        self._written: list[tuple[int, int]] = []
+        self._digest, self._lowered = b"", False
         self._tensors: dict[bytes, Tensor] = {}
         self._tokens = 0
 
     def get(self, keys: list[bytes], compute: Callable[[list[int]], list[Tensor]]) -> list[Tensor]:
         """The tensors of different keys; ``compute`` is given the places in ``keys`` of those that are not here."""
         self._drop_if_changed()
-        # What is taken goes to the end: the front is what was not asked for the longest.
-        found = [self._tensors.pop(key, None) for key in keys]
+        found = [self._tensors.get(key) for key in keys]
         missing = [place for place, tensor in enumerate(found) if tensor is None]
         if missing:
             for place, tensor in zip(missing, compute(missing), strict=True):
                 found[place] = tensor.clone()  # a view would keep its whole batch alive
                 self._tokens += len(tensor)
-        self._tensors.update(zip(keys, found, strict=True))
+        for key, tensor in zip(keys, found, strict=True):  # to the end: in front is what was not asked for the longest
+            self._tensors.pop(key, None)
+            self._tensors[key] = tensor
         while self._tokens > KEPT_TOKENS:
             self._tokens -= len(self._tensors.pop(next(iter(self._tensors))))
         return found
@@ -205,16 +207,17 @@ class _Kept:
         if lowered != self._lowered:  # what a lower precision gave is not what is asked for without it
             self.clear()
             self._lowered = lowered
-        versions = sum(parameter._version for parameter in self._parameters())
-        if versions == self._versions:
+        # Where each lies changes when the model moves, and the count of writes does not.
+        written = [(parameter.data_ptr(), parameter._version) for parameter in self._parameters()]
+        if written == self._written:
             return
         digest = hashlib.blake2b(digest_size=16)
         for parameter in self._parameters():
-            digest.update(str(parameter.device).encode())
+            digest.update(f"{parameter.device} {parameter.dtype}".encode())
             digest.update(parameter.detach().cpu().contiguous().numpy())
         if digest.digest() != self._digest:
             self.clear()
-        self._versions, self._digest = versions, digest.digest()
+        self._written, self._digest = written, digest.digest()
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -74,7 +74,8 @@ class DecisionEncoder:
         ids = [self.begin, *self._ids(segments[0]), self.end]
         if len(ids) > limit:
             raise EncodingError(
-                f"the instruction has {len(ids) - 2} tokens, a state holds {limit}; it is never cut: raise state_tokens"
+                f"the instruction has {len(ids) - 2} tokens, a state holds {limit}; it is never cut: shorten it, or "
+                "make the policy with a larger EncodingShape(state_tokens=...)"
             )
         for segment in segments[1:]:
             ids += (*self._ids(segment)[:limit], self.end)

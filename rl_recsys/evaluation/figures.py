@@ -29,7 +29,7 @@ def learning_curves(
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for (arm, lines), (color, marker) in zip(curves.items(), STYLES, strict=False):
+    for (arm, lines), (color, marker) in zip(curves.items(), itertools.cycle(STYLES), strict=False):
         for number, points in enumerate(filter(None, lines)):
             minutes, success = zip(*points, strict=True)
             label = arm if number == 0 else None

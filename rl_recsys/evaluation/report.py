@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rl_recsys.evaluation.statistics import bootstrap_interval, difference_interval, wilson_interval
+from rl_recsys.evaluation.statistics import difference_interval, mean_interval, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def arm_result(
             raise ValueError(f"{arm}: rewards {success.shape} cannot be paired with {other.shape}")
         apart = success - other
         gained = {"gain": float(apart.mean()), "gain_interval": difference_interval(apart, 1.0, products)}
-    interval = bootstrap_interval(success, products)
+    interval = mean_interval(success, products)
     if len(table) == 1:
         low, high = wilson_interval(int(success.sum()), success.size)
         interval = min(low, interval[0]), max(high, interval[1])
     return ArmResult(
         arm=arm,
         score=100 * float(table.mean()),
-        score_interval=tuple(100 * bound for bound in bootstrap_interval(table, products)),
+        score_interval=tuple(100 * bound for bound in mean_interval(table, products)),
         success=float(success.mean()),
         success_interval=interval,
         steps=float(np.mean(np.asarray(steps, float))),

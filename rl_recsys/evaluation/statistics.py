@@ -53,17 +53,41 @@ def difference_interval(
     bounds with 95 % how many of the goals, or groups, may.
     """
     table = np.asarray(differences, float)
-    low, high = bootstrap_interval(table, groups)
-    mean, seeds = float(table.mean()), len(table)
-    if seeds > 1:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * table.mean(1).std(ddof=1) / np.sqrt(seeds))
-        low, high = min(low, mean - half), max(high, mean + half)
-    unseen = 3 * largest / (table.shape[1] if groups is None else len(set(groups)))
+    low, high = _over_seeds_and_groups(table, groups)
+    mean, unseen = float(table.mean()), _unseen(table, largest, groups)
     if not (table < 0).any():
         low = min(low, mean - unseen)
     if not (table > 0).any():
         high = max(high, mean + unseen)
     return low, high
+
+
+def mean_interval(values: Sequence[Sequence[float]], groups: Sequence[Hashable] | None = None) -> tuple[float, float]:
+    """The interval of the mean of values [seeds, goals], each in [0, 1], by the same three; of 0 or 1 alike.
+
+    Where all values are 0, or all 1, the rule of three bounds how many of the goals, or groups, may be otherwise.
+    """
+    table = np.asarray(values, float)
+    low, high = _over_seeds_and_groups(table, groups)
+    unseen = _unseen(table, 1.0, groups)
+    low = min(low, 1 - unseen) if (table == 1).all() else low
+    high = max(high, unseen) if (table == 0).all() else high
+    return max(0.0, low), min(1.0, high)
+
+
+def _over_seeds_and_groups(table: np.ndarray, groups: Sequence[Hashable] | None) -> tuple[float, float]:
+    """The wider of the bootstrap and, with several seeds, Student's t over their means."""
+    low, high = bootstrap_interval(table, groups)
+    mean, seeds = float(table.mean()), len(table)
+    if seeds == 1:
+        return low, high
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * table.mean(1).std(ddof=1) / np.sqrt(seeds))
+    return min(low, mean - half), max(high, mean + half)
+
+
+def _unseen(table: np.ndarray, largest: float, groups: Sequence[Hashable] | None) -> float:
+    """How far the mean may be off by what was not met: the rule of three."""
+    return 3 * largest / (table.shape[1] if groups is None else len(set(groups)))
 
 
 def bootstrap_interval(
@@ -84,14 +108,14 @@ def bootstrap_interval(
         raise ValueError(f"expected values [seeds, goals], got the shape {table.shape}")
     rng = np.random.default_rng(seed)
     seeds, goals = table.shape
-    # How often each seed and each goal is drawn, in every resample at once.
+    # How often each seed and each group is drawn, in every resample at once.
     by_seed = rng.multinomial(seeds, [1 / seeds] * seeds, size=RESAMPLES) / seeds
     names, group = np.unique(np.arange(goals) if groups is None else np.asarray(groups), return_inverse=True)
     if len(group) != goals:
         raise ValueError(f"{len(group)} groups of {goals} goals")
-    by_goal = rng.multinomial(len(names), [1 / len(names)] * len(names), size=RESAMPLES)[:, group].astype(float)
-    by_goal /= by_goal.sum(1, keepdims=True)  # groups differ in size
-    means = ((by_seed @ table) * by_goal).sum(1)
+    drawn = rng.multinomial(len(names), [1 / len(names)] * len(names), size=RESAMPLES).astype(float)
+    sums = np.stack([np.bincount(group, row, len(names)) for row in table])
+    means = ((by_seed @ sums) * drawn).sum(1) / (drawn @ np.bincount(group))  # groups differ in size
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return float(low), float(high)

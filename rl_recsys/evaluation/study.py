@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from rl_recsys.evaluation.statistics import difference_interval, mcnemar
 from rl_recsys.shop.reward import REWARD_PARTS
 
 Measure = Literal["success", "score"]
-Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
-MODES: tuple[Mode, ...] = get_args(Mode)
+ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluation have in common
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
 TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
@@ -51,16 +50,27 @@ class Played:
 
 
 def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
-    """(arm, mode) -> episodes of an evaluation's folder. Raises ``UserError`` where there is none."""
+    """(arm, mode) -> episodes of an evaluation's folder.
+
+    Raises ``UserError`` where there is none, or they are of several evaluations: only equal goals can be compared.
+    """
     files: dict[tuple[str, str], dict[int, Path]] = {}
     for path in (folder / "episodes").glob("*.jsonl"):
         arm, number, mode = path.stem.rsplit("-", 2)
         files.setdefault((arm, mode), {})[int(number)] = path
     if not files:
         raise UserError(f"{folder / 'episodes'}: no episodes; jobs/evaluate.py writes them")
-    found = {}
+    found: dict[tuple[str, str], Played] = {}
+    asked: tuple[Path, dict] | None = None
     for key, numbered in files.items():
-        rows = [list(map(json.loads, numbered[number].read_text().splitlines())) for number in sorted(numbered)]
+        rows = []
+        for number in sorted(numbered):
+            header, *played = map(json.loads, numbered[number].read_text().splitlines())
+            this = numbered[number], {name: header.get(name) for name in ASKED}
+            asked = asked or this
+            if this[1] != asked[1]:
+                raise UserError(f"{this[0]}: other goals, shop or seed than {asked[0]}; delete the one that is old")
+            rows.append([header, *played])
         episodes = tuple(tuple(lines[1:]) for lines in rows)
         found[key] = Played(
             goals=tuple(rows[0][0]["goals"]),

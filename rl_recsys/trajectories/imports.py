@@ -210,9 +210,10 @@ def imitation_trajectory(
 
 def _by_asin(action: str, page: TextPage) -> str:
     """WebShop's baseline names a product by its title: "click[item - title]"."""
-    if not action.startswith(_BY_TITLE) or not action.endswith("]"):
+    said = action.lower()
+    if not said.startswith(_BY_TITLE) or not said.endswith("]"):
         return action
-    wanted = action.removeprefix(_BY_TITLE).removesuffix("]").strip().lower()  # a title may have brackets
+    wanted = said.removeprefix(_BY_TITLE).removesuffix("]").strip()  # a title may have brackets
     # Equal titles go to the last product that has one, as in the baseline.
     found = [asin for asin, (title, _) in page.titles.items() if title.strip().lower() == wanted]
     return f"click[{found[-1].lower()}]" if found else action

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from rl_recsys.decision import ChoiceSession
-from rl_recsys.shop.goals import Goal
+from rl_recsys.shop.goals import Goal, typed
 from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV, ElementKind, PageKind
 from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
@@ -114,7 +114,7 @@ def _index(choice_session: ChoiceSession, label: str) -> int:
 
 def full_instruction(instruction: str) -> list[str]:
     """What the rule baseline searches: the whole instruction, price clause and all (WebShop's rule)."""
-    return [instruction.replace("[", " ").replace("]", " ").strip().lower()]
+    return [typed(instruction)]
 
 
 def play(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,21 @@ def test_a_text_is_encoded_alike_alone_in_a_batch_and_from_what_is_kept(encoder_
         assert len(rows_of(trained, row)) == sum(map(len, text)) + len(text) + 1
         for other in (rows_of(kept, row), rows_of(alone[row], 0)):
             torch.testing.assert_close(rows_of(trained, row), other, atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=10)
+@given(texts=st.lists(SEGMENTS, min_size=2, max_size=6), tokens=st.integers(1, 40))
+def test_texts_are_encoded_alike_however_many_at_a_time(encoder_folder, texts, tokens):
+    whole = encoder(encoder_folder, 1)(padded(texts)).tokens
+    with mock.patch("policies.text_encoder.ENCODE_TOKENS", tokens):
+        torch.testing.assert_close(encoder(encoder_folder, 1)(padded(texts)).tokens, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_is_kept_of_a_model_that_moved(encoder_folder):
+    reads, ids = encoder(encoder_folder, 1), padded([[[7, 8], [9]]])
+    with torch.no_grad():
+        assert reads(ids).tokens.dtype is torch.float32
+        assert reads.double()(ids).tokens.dtype is torch.float64
 
 
 def test_one_segment_alone_is_what_bert_makes_of_it(encoder_folder):

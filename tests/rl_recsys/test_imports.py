@@ -81,6 +81,22 @@ def test_titles_and_options_are_read_from_a_page(shop):
     assert page.options == {name: list(values) for name, values in product.options.items()}
 
 
+def test_a_product_is_found_by_a_title_with_brackets(shop):
+    session = shop.session(0)
+    session.step("search[shirt]")
+    asin = next(session.page.of_kind(ElementKind.PRODUCT)).text
+    results = session.page.text_rich.replace(shop.product(asin).title, "Shirt [Red, 2 Pack]")
+    session.step(f"click[{asin.lower()}]")
+    record = {
+        "states": [shop.session(0).page.text_rich, results, session.page.text_rich],
+        "actions": ["search[shirt]", "", ""],
+        "available_actions": [[], ["click[item - shirt [red, 2 pack]]"], ["click[buy now]"]],
+        "action_idxs": [-1, 0, 0],
+    }
+    found = imitation_trajectory(record, source="human", author="file", reward=1.0)
+    assert actions_of(found.steps) == ["search[shirt]", f"click[{asin.lower()}]", "click[buy now]"]
+
+
 def imitation_record(shop: Shop, steps: list[Step]) -> dict:
     """As the original writes it: products by their titles, searches with index -1."""
 

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_recsys.evaluation.report import arm_result, markdown_table
-from rl_recsys.evaluation.statistics import bootstrap_interval, difference_interval, mcnemar, wilson_interval
+from rl_recsys.evaluation.statistics import (
+    bootstrap_interval,
+    difference_interval,
+    mcnemar,
+    mean_interval,
+    wilson_interval,
+)
 
 
 def test_wilson_against_a_textbook_value():
@@ -64,6 +70,25 @@ def test_goals_of_one_product_are_drawn_together():
         bootstrap_interval(values, list("abc"))
     narrow, wide = difference_interval(values * 0, 1.0), difference_interval(values * 0, 1.0, products)
     assert narrow == (-3 / 500, 3 / 500) and wide == (-3 / 20, 3 / 20)
+
+
+def test_an_interval_reaches_what_was_not_met_and_where_seeds_may_lie():
+    none, all_of = np.zeros((3, 500)), np.ones((2, 500))
+    products = np.repeat(np.arange(20), 25)
+    assert mean_interval(none) == (0.0, 3 / 500) and mean_interval(all_of) == (1 - 3 / 500, 1.0)
+    assert mean_interval(none, products) == (0.0, 3 / 20)
+    assert mean_interval([[0.0, 0.0]]) == (0.0, 1.0)
+    rng = np.random.default_rng(0)
+    seeds = (rng.random((3, 400)) < np.array([[0.5], [0.6], [0.7]])).astype(float)
+    low, high = mean_interval(seeds)
+    narrow = bootstrap_interval(seeds)
+    assert low < narrow[0] < narrow[1] < high
+    assert 0.5 * (low + high) == pytest.approx(seeds.mean())
+    covered = 0
+    for _ in range(60):  # seeds differ by chance with a standard deviation of 6 points
+        low, high = mean_interval(rng.random((3, 200)) < rng.normal(0.6, 0.06, (3, 1)))
+        covered += low <= 0.6 <= high
+    assert covered >= 52
 
 
 def test_an_arms_row():

@@ -97,5 +97,9 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
     assert found[key].goals == (4, 5) and found[key].rewards.tolist() == [[0, 0], [0.1, 0.1], [1, 1]]
     parts = found[key].parts()
     assert parts["bought"] == 0.5 and parts["r_type"] == 0.5 and parts["r_price"] == 1 and np.isnan(parts["r_att"])
+    rows[0]["goals"] = [6, 7]
+    (folder / "rule-0-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match="other goals, shop or seed than .*; delete the one that is old"):
+        read_evaluation(tmp_path)
     with pytest.raises(UserError, match=r"no episodes; jobs/evaluate\.py"):
         read_evaluation(tmp_path / "nothing")
