@@ -24,13 +24,8 @@ from rl_recsys.files import require_new, whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
-from rl_recsys.trajectories.imports import (
-    ImportedSessionError,
-    imitation_trajectory,
-    logged_trajectory,
-    recorded_trajectory,
-)
-from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter
+from rl_recsys.trajectories.imports import imitation_trajectory, logged_trajectory, recorded_trajectory
+from rl_recsys.trajectories.record import ImportedSessionError, Trajectory, TrajectoryWriter
 
 
 @dataclass(kw_only=True)

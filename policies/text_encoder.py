@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,10 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 
 from policies.encoders import EncoderError
+from policies.encoding_cache import EncodingCache
 
 ENCODE_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
 LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
-KEPT_TOKENS = 150_000  # whose encodings each of the two stores keeps: 230 MB of MiniLM's
 _PACKED = "packed_texts"  # the name of our attention among those of transformers
 
 
@@ -68,7 +67,7 @@ class TextEncoder(nn.Module):
             raise EncoderError(f"apart_layers is {apart_layers}; the encoder has {layers} layers")
         self.bert = bert
         self.apart_layers, self.begin, self.end = apart_layers, begin, end
-        self._segments, self._texts = _Kept(self._apart_parameters), _Kept(self.bert.parameters)
+        self._segments, self._texts = EncodingCache(self._apart_parameters), EncodingCache(self.bert.parameters)
 
     @property
     def hidden_size(self) -> int:
@@ -170,54 +169,6 @@ class TextEncoder(nn.Module):
     def _apart_parameters(self) -> Iterator[nn.Parameter]:
         yield from self.bert.embeddings.parameters()
         yield from self.bert.encoder.layer[: self.apart_layers].parameters()
-
-
-class _Kept:
-    """Tensors [length, H] by key, those asked for last; all are dropped when the parameters' values change."""
-
-    def __init__(self, parameters: Callable[[], Iterator[nn.Parameter]]):
-        self._parameters = parameters
-        self._written: list[tuple[int, int]] = []
-        self._digest, self._lowered = b"", False
-        self._tensors: dict[bytes, Tensor] = {}
-        self._tokens = 0
-
-    def get(self, keys: list[bytes], compute: Callable[[list[int]], list[Tensor]]) -> list[Tensor]:
-        """The tensors of different keys; ``compute`` is given the places in ``keys`` of those that are not here."""
-        self._drop_if_changed()
-        found = [self._tensors.get(key) for key in keys]
-        missing = [place for place, tensor in enumerate(found) if tensor is None]
-        if missing:
-            for place, tensor in zip(missing, compute(missing), strict=True):
-                found[place] = tensor.clone()  # a view would keep its whole batch alive
-                self._tokens += len(tensor)
-        for key, tensor in zip(keys, found, strict=True):  # to the end: in front is what was not asked for the longest
-            self._tensors.pop(key, None)
-            self._tensors[key] = tensor
-        while self._tokens > KEPT_TOKENS:
-            self._tokens -= len(self._tensors.pop(next(iter(self._tensors))))
-        return found
-
-    def clear(self) -> None:
-        self._tensors, self._tokens = {}, 0
-
-    def _drop_if_changed(self) -> None:
-        """Versions count writes: weights that are loaded again, as rollout workers do, may be what they were."""
-        lowered = any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
-        if lowered != self._lowered:  # what a lower precision gave is not what is asked for without it
-            self.clear()
-            self._lowered = lowered
-        # Where each lies changes when the model moves, and the count of writes does not.
-        written = [(parameter.data_ptr(), parameter._version) for parameter in self._parameters()]
-        if written == self._written:
-            return
-        digest = hashlib.blake2b(digest_size=16)
-        for parameter in self._parameters():
-            digest.update(f"{parameter.device} {parameter.dtype}".encode())
-            digest.update(parameter.detach().cpu().contiguous().numpy())
-        if digest.digest() != self._digest:
-            self.clear()
-        self._written, self._digest = written, digest.digest()
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

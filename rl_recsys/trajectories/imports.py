@@ -5,135 +5,22 @@ Their steps are what ``ChoiceSession`` makes of them, so a policy reads the same
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from types import SimpleNamespace
+from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from rl_recsys.decision import MAX_CHOICES, ChoiceSession
-from rl_recsys.errors import UserError
 from rl_recsys.replay import replay
-from rl_recsys.shop import Goal, Product, Session, Shop, StepResult
-from rl_recsys.shop.page import (
-    BACK_TO_SEARCH,
-    BUY_NOW,
-    DESCRIPTION,
-    FEATURES,
-    NEXT,
-    PREV,
-    SUB_PAGES,
-    ElementKind,
-    PageKind,
-)
-from rl_recsys.shop.session import BASE_URL, last_page, parse_action
+from rl_recsys.shop import Goal, Session, Shop, StepResult
+from rl_recsys.shop.session import parse_action
 from rl_recsys.trajectories.known_goals import known_goals
-from rl_recsys.trajectories.record import Step, Trajectory
-from rl_recsys.trajectories.text_pages import ObservationError, TextPage, read_text_page
+from rl_recsys.trajectories.record import ImportedSessionError, Step, Trajectory
+from rl_recsys.trajectories.site_logs import logged_actions
+from rl_recsys.trajectories.text_pages import ObservationError, TextPage
+from rl_recsys.trajectories.text_session import TextSession
 
 UNLIMITED = 10**6
 _BY_TITLE = "click[item - "  # how WebShop's baseline names a product by its title
-
-
-class ImportedSessionError(UserError):
-    """A recorded session cannot be made a trajectory; the message says at which step, and why."""
-
-
-class _SeenProducts(dict[str, Product]):
-    """The products that a recording showed, in the place of a shop."""
-
-    def product(self, asin: str) -> Product:
-        """What was shown of a product."""
-        return self[asin]
-
-
-class TextSession:
-    """A recorded session that stands in for ``rl_recsys.shop.Session``: a step shows the next observation.
-
-    Only what ``ChoiceSession`` asks of a session is here; of a product is known what its pages said.
-    """
-
-    def __init__(self, observations: Sequence[str]):
-        self.pages = [read_text_page(observation) for observation in observations]
-        self._place = 0
-        self._asin = self._keywords = self._detail = ""
-        self.shop = _SeenProducts()
-        self.goal = SimpleNamespace(instruction_text=self.pages[0].instruction)
-        self.options: dict[str, str] = {}
-        self.visited: set[str] = set()
-        self.page_number = self.last_page = 1
-        self.done = False
-        self._show()
-
-    @property
-    def observation(self) -> TextPage:
-        """What is shown now."""
-        return self.pages[self._place]
-
-    def step(self, action: str) -> StepResult:
-        """Show what was recorded after the action."""
-        name, argument = parse_action(action)
-        if name == "search" and argument:
-            self._keywords = "+".join(argument.split(" "))
-        elif name == "click" and argument in self.page.clickables:
-            element = self.page.clickables[argument]
-            if element.kind is ElementKind.PRODUCT:
-                self._asin = element.text
-                self.visited.add(element.text)
-            elif element.kind is ElementKind.OPTION:
-                self.options = self.options | {element.group: argument}
-            elif argument in SUB_PAGES:
-                self._detail = SUB_PAGES[argument]
-            self.done = argument == BUY_NOW.lower()
-        if self._place + 1 < len(self.pages):
-            self._place += 1
-        self._show()
-        return StepResult(self.page, 0.0, self.done)
-
-    def _show(self) -> None:
-        page = self.observation
-        self.kind = page.kind
-        for asin, (title, price_text) in page.titles.items():
-            self.shop.setdefault(asin, _product(asin, title, price_text))
-        if page.kind in (PageKind.SEARCH, PageKind.RESULTS):
-            self.page_number, self.last_page, self.options = page.page_number, last_page(page.total_results), {}
-        if page.kind is PageKind.SEARCH:
-            self.visited.clear()
-        known = self.shop.get(self._asin)
-        if page.kind is PageKind.ITEM:
-            options = {group: tuple(values) for group, values in page.options.items()}
-            known = replace(
-                known or _product(self._asin), title=page.title, price_text=page.price_text, options=options
-            )
-        elif page.kind is PageKind.DETAIL and known is not None:
-            if self._detail == DESCRIPTION:
-                known = replace(known, description=" ".join(page.texts))
-            elif self._detail == FEATURES:
-                known = replace(known, bullets=tuple(text.removeprefix(" ") for text in page.texts))
-        if known is not None:
-            self.shop[self._asin] = known
-        self.product = known
-        self.page = page.page(self._url())
-
-    def _url(self) -> str:
-        """As the text environment's, so that a place in the session has a name."""
-        item = f"{self._asin}/{self._keywords}/{self.page_number}"
-        if self.kind is PageKind.RESULTS:
-            return f"{BASE_URL}/search_results/recorded/{self._keywords}/{self.page_number}"
-        if self.kind is PageKind.ITEM:
-            return f"{BASE_URL}/item_page/recorded/{item}/{json.dumps(self.options)}"
-        if self.kind is PageKind.DETAIL:
-            return f"{BASE_URL}/item_sub_page/recorded/{item}/{self._detail}/{self.options}"
-        return f"{BASE_URL}/recorded"
-
-
-def _product(asin: str, title: str = "", price_text: str = "") -> Product:
-    return Product(
-        asin=asin, title=title, price_text=price_text, category="", query="", product_category="", description="",
-        bullets=(), price=0.0, options={}, attributes=(), image="",
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -271,56 +158,3 @@ def _taken_again(
         reward_parts=result.reward_parts if result else {},
     )
     return trajectory, followed.unlisted
-
-
-def logged_actions(pages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The actions between the pages of a site log, which holds pages only.
-
-    A page that was loaded again is no action. Raises ``ImportedSessionError`` naming the pages between which no single
-    action leads.
-    """
-    actions = []
-    for number, (before, after) in enumerate(zip(pages, pages[1:], strict=False), 1):
-        action = _action_between(before, after)
-        if action is None:
-            kinds = f"{before.get('page')} and {after.get('page')}"
-            raise ImportedSessionError(f"pages {number} and {number + 1}: no single action leads from {kinds}")
-        if action:
-            actions.append(action)
-    return actions
-
-
-def _action_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """The action, "" for a page that was loaded again, None where there is none."""
-    here, there = (page.get("content") or {} for page in (before, after))
-    if before.get("url") == after.get("url"):
-        return ""
-    move = before.get("page"), after.get("page")
-    same_product = here.get("asin") == there.get("asin")
-    if after.get("page") == "index":
-        return f"click[{BACK_TO_SEARCH.lower()}]"
-    if move == ("index", "search_results"):
-        return f"search[{' '.join(_keywords(there))}]"
-    if move == ("search_results", "search_results") and _keywords(here) == _keywords(there):
-        turned = int(there["page"]) - int(here["page"])
-        return {1: f"click[{NEXT.lower()}]", -1: f"click[{PREV.lower()}]"}.get(turned)
-    if move == ("search_results", "item_page") and there["asin"] in here["search_result_asins"]:
-        return f"click[{there['asin'].lower()}]"
-    if move == ("item_page", "item_page") and same_product:
-        chosen = [value for name, value in there["options"].items() if here["options"].get(name) != value]
-        kept = all(name in there["options"] for name in here["options"])
-        return f"click[{chosen[0]}]" if len(chosen) == 1 and kept else None
-    if move == ("item_page", "item_sub_page") and same_product:
-        return f"click[{unquote(urlsplit(after['url']).path).rstrip('/').split('/')[-2].lower()}]"
-    back = {("item_sub_page", "item_page"): same_product, ("item_page", "search_results"): True}
-    if back.get(move):
-        return f"click[{PREV.lower()}]"
-    if move == ("item_page", "done") and same_product:
-        return f"click[{BUY_NOW.lower()}]"
-    return None
-
-
-def _keywords(content: Mapping[str, Any]) -> list[str]:
-    """Written as a list on result pages, as a list's text elsewhere."""
-    words = content["keywords"]
-    return list(words) if isinstance(words, list) else ast.literal_eval(words)

@@ -52,6 +52,10 @@ class TrajectoryError(UserError):
     """A trajectory folder is missing or damaged; the message names the file and the remedy."""
 
 
+class ImportedSessionError(UserError):
+    """A recorded session cannot be made a trajectory; the message says at which step, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One decision: the page as ``url`` and ``text_rich``, the policy's view of it, every action and the one taken.

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from policies.choice_model import ChoiceModel
 from policies.encoders import EncoderError, load_encoder
-from policies.text_encoder import KEPT_TOKENS, TextEncoder
+from policies.encoding_cache import KEPT_TOKENS
+from policies.text_encoder import TextEncoder
 
 BEGIN, END = 2, 3
 SEGMENTS = st.lists(st.lists(st.integers(5, 60), min_size=1, max_size=12), min_size=1, max_size=4)
@@ -138,7 +139,7 @@ def test_frozen_and_trained_lower_layers_give_the_upper_ones_the_same_gradient(e
 
 
 def test_what_was_asked_for_last_is_kept_within_the_limit(encoder_folder, monkeypatch):
-    monkeypatch.setattr("policies.text_encoder.KEPT_TOKENS", 12)
+    monkeypatch.setattr("policies.encoding_cache.KEPT_TOKENS", 12)
     assert KEPT_TOKENS > 12
     reads = encoder(encoder_folder, 1)
     with torch.no_grad():
