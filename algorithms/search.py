@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import random
-import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from ray import tune
@@ -21,32 +18,27 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.sample import Domain
 
 from algorithms.arguments import TrainingArguments, configure
 from algorithms.cluster import connect, quiet, require
 from algorithms.dpo import DPOConfig
 from algorithms.ppo import PPOConfig
+from algorithms.search_results import HeldOut, TrialResult, rank
+from algorithms.search_space import SPACES, SearchArguments, common_flags
 from algorithms.training import current_model
 from envs import register_with_ray
 from policies.choice_model import decision_encoder, read_config
 from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError, require_positive
-from rl_recsys.evaluation.figures import Axis, parallel_coordinates
-from rl_recsys.evaluation.report import markdown_rows
-from rl_recsys.files import read_json, write_json, write_text
+from rl_recsys.files import read_json
 from rl_recsys.settings import claim
 from rl_recsys.shop import shared_shop
-from rl_recsys.storage import Place, absolute, inside
+from rl_recsys.storage import absolute
 from rl_recsys.trajectories.known_goals import goals_of
 from rl_recsys.trajectories.record import read_trajectories
 
-Searched = Literal["dpo", "ppo"]
-
 TUNE = "tune"  # Tune's own folder in that of a search
 SCORE = "evaluation/score"
-HEAD_RATE = 10.0  # the default of both jobs
-BATCH = {"dpo": 16, "ppo": 32}  # their defaults too
 REDUCTION = 2  # ASHA: of the trials that come to a rung, one in so many goes on
 STARTUP_SHARE = 2  # Optuna: one in so many trials is drawn at random before the others are modelled, at most ten
 KEPT = 3  # checkpoints of a trial
@@ -58,138 +50,6 @@ TUNE_VARIABLES = {"TUNE_GLOBAL_CHECKPOINT_S": "2", "RAY_AIR_NEW_OUTPUT": "0"}
 
 class SearchError(UserError):
     """A search cannot go on, or found nothing; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting that is searched: its flag in the algorithm's job, its name in the RLlib config, and its values.
-
-    ``values`` are the ends of a range that is drawn from log-uniformly, or, with ``each``, all that there are.
-    """
-
-    flag: str
-    name: str
-    default: float
-    values: tuple[float, ...]
-    each: bool = False
-
-    @property
-    def domain(self) -> Domain:
-        """What Tune draws from."""
-        return tune.choice(list(self.values)) if self.each else tune.loguniform(*self.values)
-
-    @property
-    def axis(self) -> Axis:
-        """Its place in the picture."""
-        return Axis(self.values, "each" if self.each else "log")
-
-    def __str__(self) -> str:
-        values = [f"{value:g}" for value in self.values]
-        return f"one of {', '.join(values)}" if self.each else f"{' to '.join(values)}, log-uniform"
-
-
-#: The search space. The first trial has the defaults, so the table says what the search has gained.
-SPACES: dict[Searched, tuple[Setting, ...]] = {
-    "dpo": (
-        Setting("learning-rate", "lr", 1e-5, (2e-6, 5e-5)),
-        Setting("beta", "beta", 1.0, (0.3, 3.0)),
-        Setting("imitation-weight", "imitation_weight", 0.0, (0.0, 0.1, 0.3, 1.0), each=True),
-        Setting("label-smoothing", "label_smoothing", 0.0, (0.0, 0.05, 0.1), each=True),
-    ),
-    "ppo": (
-        Setting("learning-rate", "lr", 1e-5, (2e-6, 5e-5)),
-        Setting("clip", "clip_param", 0.2, (0.05, 0.4)),
-        Setting("entropy", "entropy_coeff", 0.0, (0.0, 0.001, 0.01), each=True),
-        Setting("kl-weight", "kl_weight", 0.0, (0.0, 0.01, 0.1, 1.0), each=True),
-    ),
-}
-SPACE_COLUMNS = ("algorithm", "flag", "values", "default")
-
-
-def space_rows() -> list[list[str]]:
-    """The search space as rows of ``SPACE_COLUMNS``."""
-    return [
-        [algorithm, f"--{setting.flag}", str(setting), f"{setting.default:g}"]
-        for algorithm, settings in SPACES.items()
-        for setting in settings
-    ]
-
-
-@dataclass(kw_only=True)
-class SearchArguments:
-    """What a search is told."""
-
-    algorithm: Searched
-    """What the trials train with: dpo (jobs/dpo.py) or ppo (jobs/ppo.py)."""
-    shop: Place
-    """Shop folder made by jobs/prepare.py."""
-    policy: Place
-    """Policy folder that every trial starts from."""
-    out: Place
-    """Folder of the search; with several nodes on storage that all of them see. Started again with the same flags, a
-    search goes on."""
-    trajectories: Place | None = None
-    """Folder of recorded trajectories: what DPO learns from. The trials are compared on goals that none is about."""
-    trials: int = 16
-    """Trials in all; the first has the job's defaults."""
-    iterations: int = 8
-    """Iterations of a trial at most."""
-    updates: int = 10
-    """Gradient steps an iteration (dpo)."""
-    batch: int | None = None
-    """Decisions a gradient step; by default 16 (dpo) or 32 (ppo), as in their jobs."""
-    rollout_steps: int = 512
-    """Environment steps sampled an iteration, by all workers of a trial together (ppo)."""
-    at_once: int = 2
-    """Trials that run at once, as far as the cluster has room."""
-    num_workers: int = 0
-    """Rollout processes of each trial (ppo); with 0 the trial's own process samples."""
-    num_gpus: float = 0.0
-    """GPUs of each trial's learner, as 0.5 where two share one; with 0 it learns on a core."""
-    seed: int = 0
-    """Decides the settings that are tried, the goals they are compared on, and each trial's order of data and draws."""
-    searcher: Literal["optuna", "random"] = "optuna"
-    """optuna: settings near those that did well (TPE), after some at random. random: all at random."""
-    scheduler: Literal["asha", "none"] = "asha"
-    """asha: the worse half of the trials stops at --grace-period iterations, at twice as many, and so on. none: every
-    trial has all its iterations."""
-    grace_period: int = 2
-    """Iterations that ASHA gives every trial."""
-    api: Literal["tuner", "run"] = "tuner"
-    """Which way Ray Tune is called: tune.Tuner(...).fit() or tune.run(...). The search is the same."""
-    evaluation_goals: int = 100
-    """Training goals that a trial plays greedily after each iteration; their mean reward decides."""
-    frozen_layers: int = 4
-    """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The goals that every trial plays, and how many of them a trajectory is about."""
-
-    goals: tuple[int, ...]
-    known: int = 0
-
-    def __str__(self) -> str:
-        kind = f"{self.known} of them of trajectories" if self.known else "held out"
-        return f"{len(self.goals)} training goals, {kind}"
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """A trial's last result: ``score`` is 100 x the mean reward on the held-out goals, ``success`` a share of them.
-
-    Both are None for a trial that failed before its first result. ``settings``: flag -> value.
-    """
-
-    number: int
-    state: Literal["finished", "stopped early", "failed"]
-    iterations: int
-    score: float | None
-    success: float | None
-    minutes: float
-    settings: dict[str, float]
-    folder: str
 
 
 @dataclass(frozen=True)
@@ -277,7 +137,7 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
 
     ``settings``: flag -> value, or what Tune draws it from. PPO's rollouts leave the held-out goals out.
     """
-    common, shop = TrainingArguments(out=arguments.out, **_common_flags(arguments)), absolute(arguments.shop)
+    common, shop = TrainingArguments(out=arguments.out, **common_flags(arguments)), absolute(arguments.shop)
     if arguments.algorithm == "dpo":
         config = configure(DPOConfig(), common, arguments.policy, ticks=1).training(
             trajectories=absolute(arguments.trajectories),
@@ -301,35 +161,6 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
         config.env_runners(num_env_runners=arguments.num_workers, num_cpus_per_env_runner=1)
     config.callbacks(on_train_result=PlayHeldOut(shop, held_out.goals))
     return config.training(**{setting.name: settings[setting.flag] for setting in SPACES[arguments.algorithm]})
-
-
-def _common_flags(arguments: SearchArguments) -> dict[str, Any]:
-    """The flags of both jobs that all trials have alike."""
-    return {
-        "shop": absolute(arguments.shop),
-        "seed": arguments.seed,
-        "num_workers": arguments.num_workers,
-        "num_gpus": arguments.num_gpus,
-        "iterations": arguments.iterations,
-        "head_rate": HEAD_RATE,
-        "frozen_layers": arguments.frozen_layers,
-        "batch": arguments.batch or BATCH[arguments.algorithm],
-    }
-
-
-def training_command(arguments: SearchArguments, trial: TrialResult) -> str:
-    """The command that trains as a trial did, for as many iterations, and leaves the policy in best/ of the search."""
-    flags = _common_flags(arguments) | {
-        "policy": absolute(arguments.policy),
-        "out": inside(absolute(arguments.out), "best"),
-        "iterations": trial.iterations,
-    }
-    if arguments.algorithm == "dpo":
-        flags |= {"trajectories": absolute(arguments.trajectories), "updates": arguments.updates}
-    else:
-        flags |= {"rollout_steps": arguments.rollout_steps}
-    words = [[f"--{flag.replace('_', '-')}", str(value)] for flag, value in (flags | trial.settings).items()]
-    return shlex.join(["python", f"jobs/{arguments.algorithm}.py", *(word for pair in words for word in pair)])
 
 
 def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult], HeldOut]:
@@ -369,7 +200,7 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
     results = [_result(arguments, trial) for trial in trials]
     if all(result.state == "failed" for result in results):
         raise SearchError(f"all trials failed; why the first did is in {results[0].folder}/error.txt")
-    return sorted(results, key=_rank), held_out
+    return sorted(results, key=rank), held_out
 
 
 def _check(arguments: SearchArguments) -> None:
@@ -517,69 +348,4 @@ def _result(arguments: SearchArguments, trial: Trial) -> TrialResult:
         minutes=last["time_total_s"] / 60,
         settings={setting.flag: trial.config[setting.name] for setting in SPACES[arguments.algorithm]},
         folder=trial.path,
-    )
-
-
-def _rank(result: TrialResult) -> tuple:
-    return result.state == "failed", -(result.score or 0.0), result.number
-
-
-def trial_columns(arguments: SearchArguments) -> list[str]:
-    """The columns of ``trial_rows``."""
-    settings = [setting.flag for setting in SPACES[arguments.algorithm]]
-    return ["trial", "score", "success %", "iterations", "state", "minutes", *settings]
-
-
-def trial_rows(results: Sequence[TrialResult]) -> list[list[str]]:
-    """A row of text for each trial."""
-    return [
-        [
-            str(result.number),
-            "-" if result.score is None else f"{result.score:.1f}",
-            "-" if result.success is None else f"{100 * result.success:.1f}",
-            str(result.iterations),
-            result.state,
-            f"{result.minutes:.1f}",
-            *(f"{value:.3g}" for value in result.settings.values()),
-        ]
-        for result in results
-    ]
-
-
-def write_results(
-    arguments: SearchArguments, results: Sequence[TrialResult], held_out: HeldOut, folder: Path, title: str
-) -> None:
-    """Write trials.csv, table.md, best.json and parallel-coordinates.png of trials, best first."""
-    text = io.StringIO()
-    rows = [{**asdict(result), **result.settings} for result in results]
-    names = [name for name in rows[0] if name != "settings"]
-    writer = csv.DictWriter(text, names, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "trials.csv", text.getvalue())
-    write_text(folder / "table.md", f"{title}\n\n{markdown_rows(trial_columns(arguments), trial_rows(results))}")
-    best = results[0]
-    write_json(
-        folder / "best.json",
-        {
-            "trial": best.number,
-            "score": best.score,
-            "success": best.success,
-            "iterations": best.iterations,
-            "goals": len(held_out.goals),
-            "goals_of_trajectories": held_out.known,
-            "settings": best.settings,
-            "command": training_command(arguments, best),
-        },
-    )
-    scored = [result for result in results if result.score is not None]
-    scores = [result.score for result in scored]
-    axes = {setting.flag: setting.axis for setting in SPACES[arguments.algorithm]}
-    axes["score"] = Axis((min(scores), max(scores)))
-    parallel_coordinates(
-        axes,
-        [{**result.settings, "score": result.score} for result in scored],
-        [result.state == "finished" for result in scored],
-        folder / "parallel-coordinates.png",
-        title,
     )

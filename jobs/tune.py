@@ -12,15 +12,9 @@ from dataclasses import dataclass
 
 import tyro
 
-from algorithms.search import (
-    SearchArguments,
-    search,
-    space_rows,
-    training_command,
-    trial_columns,
-    trial_rows,
-    write_results,
-)
+from algorithms.search import search
+from algorithms.search_results import training_command, trial_columns, trial_rows, write_results
+from algorithms.search_space import SearchArguments, space_rows
 from rl_recsys.errors import plain_errors
 from rl_recsys.evaluation.report import print_rows
 from rl_recsys.storage import working_folder

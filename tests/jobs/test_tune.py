@@ -19,7 +19,9 @@ from ray import tune
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from algorithms import search as searching
-from algorithms.search import SPACE_COLUMNS, SPACES, HeldOut, LastingASHA, held_out_goals, space_rows, trial_config
+from algorithms.search import LastingASHA, held_out_goals, trial_config
+from algorithms.search_results import HeldOut
+from algorithms.search_space import SPACE_COLUMNS, SPACES, space_rows
 from policies.choice_model import ChoiceModel
 from policies.module_state import module_state
 from rl_recsys.errors import UserError
