@@ -100,6 +100,7 @@ class _RolloutWorker:
         if weights is not None and self._versions.get(policy) != weights.version:
             load_module_state(found[0], ray.get(weights.state))
             self._versions[policy] = weights.version
+        found[0].encoder.share()  # policies of one study have the same lower layers, where these were frozen
         for model, _ in self._policies.values():
             model.encoder.forget()  # hundreds of megabytes, of use only while a policy plays
         self._policies[policy] = found

@@ -26,6 +26,7 @@ def one_by_one(model: ChoiceModel) -> ChoiceModel:
     """
     of = model.encoder
     model.encoder = _ForgetfulEncoder(of.bert, apart_layers=of.apart_layers, begin=of.begin, end=of.end)
+    model.encoder.keeps = False
     return model
 
 
@@ -33,7 +34,6 @@ class _ForgetfulEncoder(TextEncoder):
     def forward(self, ids: Tensor) -> Encoded:
         """The encodings of texts given as padded token ids [N, L]: of every row anew."""
         lengths = (ids != 0).sum(-1)
-        self.forget()
         found = self.read([row[:length] for row, length in zip(ids.cpu().numpy(), lengths.tolist(), strict=True)])
         return Encoded.of(torch.cat(found), lengths.cumsum(0) - lengths, lengths)
 

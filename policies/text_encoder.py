@@ -67,6 +67,7 @@ class TextEncoder(nn.Module):
             raise EncoderError(f"apart_layers is {apart_layers}; the encoder has {layers} layers")
         self.bert = bert
         self.apart_layers, self.begin, self.end = apart_layers, begin, end
+        self.keeps = True  # False: every call reads anew, which is what keeping is compared with
         self._segments, self._texts = EncodingCache(self._apart_parameters), EncodingCache(self.bert.parameters)
 
     @property
@@ -91,15 +92,20 @@ class TextEncoder(nn.Module):
             chosen = [rows[place] for place in missing]
             return self.read([padded[row, : lengths[row]] for row in chosen])
 
-        found = read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read)
+        anew = torch.is_grad_enabled() or not self.keeps
+        found = read(range(len(rows))) if anew else self._texts.get(list(first), read)
         unique = Encoded.of(torch.cat(found), *_spans(lengths[rows], ids.device))
         which = torch.tensor([places[key] for key in keys], device=ids.device)
         return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
 
+    def share(self) -> None:
+        """Keep what other encoders of this process keep of equal lower layers, from now on."""
+        self._segments.join()
+
     def forget(self) -> None:
-        """Drop everything that is kept between calls."""
-        self._segments.clear()
-        self._texts.clear()
+        """Keep nothing between calls, until the next one."""
+        self._segments.leave()
+        self._texts.leave()
 
     def read(self, texts: Sequence[np.ndarray]) -> list[Tensor]:
         """The encodings [length, H] of texts given as token ids: the segments are looked up, the texts are not."""
@@ -147,7 +153,7 @@ class TextEncoder(nn.Module):
         if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self._apart_parameters()):
             return read(range(len(keys)))
         with torch.no_grad():
-            return self._segments.get(keys, read)
+            return self._segments.get(keys, read) if self.keeps else read(range(len(keys)))
 
     def _layers(
         self, layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]

@@ -63,9 +63,9 @@ def test_scoring_without_gradient_uses_the_cache_until_the_weights_change(policy
     expected = model(observation)[0].detach()
     with torch.no_grad():
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
-        kept = len(model.encoder._texts._tensors)
+        kept = len(model.encoder._texts.join().tensors)
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
-        assert len(model.encoder._texts._tensors) == kept > 0
+        assert len(model.encoder._texts.join().tensors) == kept > 0
         for parameter in model.encoder.parameters():
             parameter.mul_(1.1)
         changed = model(observation)[0]

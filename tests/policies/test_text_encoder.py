@@ -86,6 +86,8 @@ def test_segments_are_apart_in_the_lower_layers_only(encoder_folder):
 def counted(encoder_folder, monkeypatch):
     """An encoder, and how many segments its lower layers have read."""
     reads = encoder(encoder_folder, 1)
+    with torch.no_grad():  # weights that no encoder of another test has
+        reads.bert.embeddings.word_embeddings.weight.add_(torch.rand(()))
     read = []
     embed = reads.bert.embeddings.forward
     monkeypatch.setattr(
@@ -125,6 +127,29 @@ def test_segments_outlast_updates_of_the_upper_layers_and_weights_that_are_loade
     assert len(read) == 4
 
 
+def test_encoders_with_equal_lower_layers_read_a_segment_once(counted, encoder_folder):
+    reads, read = counted
+    text = padded([[[7, 8], [9]]])
+    other, unlike = encoder(encoder_folder, 1), encoder(encoder_folder, 1)
+    with torch.no_grad():
+        other.load_state_dict(reads.state_dict())
+        other.bert.encoder.layer[1].output.LayerNorm.weight.mul_(2)
+        unlike.bert.encoder.layer[0].output.LayerNorm.weight.mul_(2)
+        expected = other(text).tokens
+        other(text)
+        assert not torch.allclose(reads(text).tokens, expected) and not read  # the other had read the segments
+        reads.forget()
+        assert torch.allclose(other(text).tokens, expected)  # and keeps them
+        reads.share()
+        other.forget()
+        reads(text)
+        assert not read  # they were handed over
+        unlike(text)
+        reads.forget()
+        reads(text)
+        assert len(read) == 2  # nobody kept them
+
+
 def test_frozen_and_trained_lower_layers_give_the_upper_ones_the_same_gradient(encoder_folder):
     ids = padded([[[7, 8, 9], [20, 21]], [[20, 21]]])
     gradients = []
@@ -145,8 +170,9 @@ def test_what_was_asked_for_last_is_kept_within_the_limit(encoder_folder, monkey
     with torch.no_grad():
         for number in range(5, 15):
             reads(padded([[[number, 60], [5, 60]]]))
-    kept = {np.frombuffer(key, np.int32)[1] for key in reads._segments._tensors}
-    assert kept == {5, 13, 14} and reads._segments._tokens == 12
+    store = reads._segments.join()
+    kept = {np.frombuffer(key, np.int32)[1] for key in store.tensors}
+    assert kept == {5, 13, 14} and store.tokens == 12
 
 
 def test_layers_that_there_are_not(encoder_folder):
