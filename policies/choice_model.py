@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.encoders import blank_encoder, encoder_folder, load_encoder
+from policies.bert import Bert, BertShape
+from policies.encoders import encoder_folder, load_encoder
 from policies.text_encoder import Encoded, TextEncoder, token_places
 from rl_recsys.decision import DECISION_FORMAT, ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
@@ -32,7 +33,7 @@ class PolicyError(UserError):
 
 @dataclass(frozen=True)
 class ChoiceConfig:
-    """The architecture. ``encoder`` is a BertConfig's mapping; ``apart_layers``: how many of its layers, from the
+    """The architecture. ``encoder`` is a ``BertShape``'s mapping; ``apart_layers``: how many of its layers, from the
     embeddings up, read each segment of a state by itself; ``begin`` and ``end`` are the ids of [CLS] and [SEP];
     ``decisions``: the ``DECISION_FORMAT`` it reads; ``width`` is the interaction's, in features."""
 
@@ -55,10 +56,10 @@ class ChoiceModel(nn.Module):
     hundred examples.
     """
 
-    def __init__(self, config: ChoiceConfig, encoder: nn.Module | None = None):
+    def __init__(self, config: ChoiceConfig, encoder: Bert | None = None):
         super().__init__()
         self.config = config
-        bert = blank_encoder(config.encoder) if encoder is None else encoder
+        bert = Bert.blank(BertShape.of(config.encoder)) if encoder is None else encoder
         self.encoder = TextEncoder(bert, apart_layers=config.apart_layers, begin=config.begin, end=config.end)
         hidden = self.encoder.hidden_size
         self.scorer = _Interaction(hidden, config)
@@ -75,10 +76,9 @@ class ChoiceModel(nn.Module):
         folder = encoder_folder(name)
         encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
         if apart_layers is None:
-            apart_layers = 2 * encoder.config.num_hidden_layers // 3
+            apart_layers = 2 * encoder.shape.num_hidden_layers // 3
         markers = texts.begin, texts.end
-        bert = encoder.config.to_diff_dict()
-        config = ChoiceConfig(bert, apart_layers, *markers, DECISION_FORMAT, asdict(shape), width)
+        config = ChoiceConfig(encoder.shape.to_mapping(), apart_layers, *markers, DECISION_FORMAT, asdict(shape), width)
         return cls(config, encoder)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

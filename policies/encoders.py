@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel
-from transformers.utils import logging as transformers_logging
+import safetensors
+import safetensors.torch
 
+from policies.bert import Bert, BertShape
 from rl_recsys.encoding import TOKENIZER_FILE
 from rl_recsys.errors import UserError
 from rl_recsys.files import checksum
@@ -58,40 +59,31 @@ def _bundled_folder() -> Path:
     return folder
 
 
-def load_encoder(folder: Path) -> BertModel:
-    """The BERT of a folder without its pooler and without dropout.
-
-    Dropout is off because rollouts and updates must see the same policy: with it, PPO's ratio is not 1 at the start.
-    """
-    for name in ("config.json", TOKENIZER_FILE):
-        if not (folder / name).is_file():
-            raise EncoderError(
-                f"{folder / name}: missing; an encoder folder holds config.json, {TOKENIZER_FILE}, weights"
-            )
-    transformers_logging.disable_progress_bar()
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # it reports the pooler that is left out on purpose
+def load_encoder(folder: Path) -> Bert:
+    """The BERT of a folder, less its pooler. Raises ``EncoderError`` naming the file."""
+    files = folder / "config.json", folder / "model.safetensors", folder / TOKENIZER_FILE
+    for path in files:
+        if not path.is_file():
+            raise EncoderError(f"{path}: missing; an encoder folder holds {', '.join(file.name for file in files)}")
+    config, weights = files[:2]
     try:
-        return BertModel.from_pretrained(
-            folder,
-            add_pooling_layer=False,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            dtype=torch.float32,
-        )
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-
-
-def blank_encoder(config: dict) -> BertModel:
-    """A BERT of this architecture whose weights are to be loaded: none are drawn, so it is quick to make."""
-    with torch.device("meta"):
-        model = BertModel(BertConfig(**config), add_pooling_layer=False)
-    model = model.to_empty(device="cpu")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    embeddings = model.embeddings  # buffers are no weights: a state dict does not bring them
-    embeddings.position_ids = torch.arange(model.config.max_position_embeddings).expand((1, -1))
-    embeddings.token_type_ids = torch.zeros_like(embeddings.position_ids)
+        model = Bert.blank(BertShape.of(json.loads(config.read_text())))
+    except (ValueError, TypeError) as error:
+        raise EncoderError(f"{config}: no BERT that can be used here ({error})") from None
+    try:
+        found = {_name(name): tensor.float() for name, tensor in safetensors.torch.load_file(weights).items()}
+        model.load_state_dict({name: found[name] for name in model.state_dict()})
+    except KeyError as error:
+        raise EncoderError(f"{weights}: has no {error.args[0]}; is it a BERT's?") from None
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise EncoderError(
+            f"{weights}: damaged, or not of this config.json ({str(error).splitlines()[-1].strip()})"
+        ) from None
     return model
+
+
+def _name(weight: str) -> str:
+    """As in a bare ``BertModel``: models with a head have it under "bert.", and the first had TensorFlow's names."""
+    for old, new in (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")):
+        weight = weight.removesuffix(old) + new if weight.endswith(old) else weight
+    return weight.removeprefix("bert.")

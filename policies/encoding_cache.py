@@ -29,8 +29,9 @@ class EncodingCache:
     Caches whose parameters have equal values share what they keep: the frozen layers of a study's policies are one.
     """
 
-    def __init__(self, parameters: Callable[[], Iterator[nn.Parameter]]):
-        self._parameters = parameters
+    def __init__(self, parameters: Callable[[], Iterator[nn.Parameter]], reading: str):
+        """``reading``: what is made of a text with the parameters, where that is not one thing."""
+        self._parameters, self._reading = parameters, reading
         self._written: list[tuple[int, int]] = []
         self._digest = b""
         self._key = (b"", False)
@@ -58,7 +59,7 @@ class EncodingCache:
         # lies changes when the model moves.
         written = [(parameter.data_ptr(), parameter._version) for parameter in self._parameters()]
         if written != self._written:
-            digest = hashlib.blake2b(digest_size=16)
+            digest = hashlib.blake2b(self._reading.encode(), digest_size=16)
             for parameter in self._parameters():
                 digest.update(f"{parameter.device} {parameter.dtype}".encode())
                 digest.update(parameter.detach().cpu().contiguous().numpy())

@@ -19,8 +19,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from policies.bert import Bert, BertShape
 from policies.choice_model import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, PolicyError, read_policy_file
-from policies.encoders import blank_encoder, encoder_folder, load_encoder
+from policies.encoders import encoder_folder, load_encoder
 from rl_recsys.encoding import TOKENIZER_FILE
 from rl_recsys.files import whole_folder
 from rl_recsys.shop.goals import without_price_clause
@@ -64,11 +65,11 @@ def load_query_model(folder: str | Path) -> QueryModel:
 class KeywordQueries(nn.Module, QueryModel):
     """A BERT tags which words of the instruction people typed; those that are likely enough are the query."""
 
-    def __init__(self, config: Mapping, tokenizer: Path, encoder: nn.Module | None = None):
+    def __init__(self, config: Mapping, tokenizer: Path, encoder: Bert | None = None):
         super().__init__()
         self.config = dict(config)
-        self.encoder = blank_encoder(self.config) if encoder is None else encoder
-        self.keep = nn.Linear(self.encoder.config.hidden_size, 1)
+        self.encoder = Bert.blank(BertShape.of(self.config)) if encoder is None else encoder
+        self.keep = nn.Linear(self.encoder.shape.hidden_size, 1)
         self._tokenizer_file = Path(tokenizer)
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
@@ -79,7 +80,7 @@ class KeywordQueries(nn.Module, QueryModel):
         """On a pretrained BERT: "minilm", a folder or a hub name."""
         folder = encoder_folder(name)
         encoder = load_encoder(folder)
-        return cls(encoder.config.to_diff_dict(), folder / TOKENIZER_FILE, encoder)
+        return cls(encoder.shape.to_mapping(), folder / TOKENIZER_FILE, encoder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> KeywordQueries:
@@ -101,20 +102,15 @@ class KeywordQueries(nn.Module, QueryModel):
     def forward(self, words: Sequence[Sequence[str]]) -> list[Tensor]:
         """For each text, given in words, the logit of each word to be kept."""
         encoded = [self._tokenizer.encode(list(text), is_pretokenized=True) for text in words]
-        longest = max(len(one.ids) for one in encoded)
-        ids = torch.zeros(len(encoded), longest, dtype=torch.long)
-        for row, one in enumerate(encoded):
-            ids[row, : len(one.ids)] = torch.tensor(one.ids)
-        mask = (torch.arange(longest) < torch.tensor([len(one.ids) for one in encoded])[:, None]).long()
-        scores = self.keep(self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state).squeeze(-1)
+        scores = [self.keep(text).squeeze(-1) for text in self.encoder([one.ids for one in encoded])]
         found = []
         for row, one in enumerate(encoded):
             # A word's logit is that of its first token.
             first = {word: place for place, word in reversed(list(enumerate(one.word_ids))) if word is not None}
             known = [word for word in range(len(words[row])) if word in first]
             # What the tokenizer deletes or cuts off is not kept.
-            logits = scores.new_full((len(words[row]),), NOT_A_WORD)
-            found.append(logits.index_put((torch.tensor(known),), scores[row, [first[word] for word in known]]))
+            logits = scores[row].new_full((len(words[row]),), NOT_A_WORD)
+            found.append(logits.index_put((torch.tensor(known),), scores[row][[first[word] for word in known]]))
         return found
 
     def train_on(self, pairs: Sequence[Pair], *, epochs: int, rate: float, batch: int, seed: int,

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from transformers import AttentionInterface
 
+from policies.bert import Bert, through
 from policies.encoders import EncoderError
 from policies.encoding_cache import EncodingCache
-
-ENCODE_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
-LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
-_PACKED = "packed_texts"  # the name of our attention among those of transformers
 
 
 @dataclass(frozen=True)
@@ -58,22 +53,22 @@ class TextEncoder(nn.Module):
     kept for as long as those layers stay the same, which is for ever where they are frozen.
     """
 
-    def __init__(self, bert: nn.Module, *, apart_layers: int, begin: int, end: int):
+    def __init__(self, bert: Bert, *, apart_layers: int, begin: int, end: int):
         """``begin`` and ``end`` are the ids of [CLS] and [SEP]. Raises ``EncoderError`` for too many layers."""
         super().__init__()
-        bert.set_attn_implementation(_PACKED)
-        layers = len(bert.encoder.layer)
+        layers = len(bert.layers)
         if not 0 <= apart_layers <= layers:
             raise EncoderError(f"apart_layers is {apart_layers}; the encoder has {layers} layers")
         self.bert = bert
         self.apart_layers, self.begin, self.end = apart_layers, begin, end
         self.keeps = True  # False: every call reads anew, which is what keeping is compared with
-        self._segments, self._texts = EncodingCache(self._apart_parameters), EncodingCache(self.bert.parameters)
+        self._segments = EncodingCache(self._apart_parameters, "segments")
+        self._texts = EncodingCache(self.bert.parameters, f"texts with {apart_layers} layers apart")
 
     @property
     def hidden_size(self) -> int:
         """Features of a token's encoding."""
-        return self.bert.config.hidden_size
+        return self.bert.shape.hidden_size
 
     def forward(self, ids: Tensor) -> Encoded:
         """The encodings of texts given as padded token ids [N, L].
@@ -109,7 +104,7 @@ class TextEncoder(nn.Module):
 
     def read(self, texts: Sequence[np.ndarray]) -> list[Tensor]:
         """The encodings [length, H] of texts given as token ids: the segments are looked up, the texts are not."""
-        device = self.bert.embeddings.word_embeddings.weight.device
+        device = self.bert.device
         segments: dict[bytes, int] = {}  # each one's number
         parts: list[list[tuple[int, int]]] = []  # of each text: its segments' numbers, and how much of each is left out
         for text in texts:
@@ -121,7 +116,7 @@ class TextEncoder(nn.Module):
                 number = segments.setdefault(alone.astype(np.int32).tobytes(), len(segments))
                 of_text.append((number, int(start != 0)))
             parts.append(of_text)
-        read = self._apart(list(segments), device)
+        read = self._apart(list(segments))
         lengths = np.array([len(one) for one in read])
         starts = np.cumsum(lengths) - lengths
         tokens = torch.cat(read)
@@ -133,127 +128,25 @@ class TextEncoder(nn.Module):
         def gathered(rows: list[int]) -> Tensor:
             return tokens[torch.as_tensor(np.concatenate([places[row] for row in rows]), device=device)]
 
-        return self._layers(self.bert.encoder.layer[self.apart_layers :], [len(text) for text in texts], gathered)
+        return through(self.bert.layers[self.apart_layers :], [len(text) for text in texts], gathered)
 
-    def _apart(self, keys: list[bytes], device: torch.device) -> list[Tensor]:
+    def _apart(self, keys: list[bytes]) -> list[Tensor]:
         """The segments' encodings after the lower layers; computed with gradient where those layers are trained."""
 
         def read(missing: Sequence[int]) -> list[Tensor]:
             segments = [np.frombuffer(keys[place], np.int32) for place in missing]
-
-            def embedded(rows: list[int]) -> Tensor:
-                ids = np.concatenate([segments[row] for row in rows])
-                positions = np.concatenate([np.arange(len(segments[row])) for row in rows])
-                ids, positions = (torch.as_tensor(one, device=device).long()[None] for one in (ids, positions))
-                return self.bert.embeddings(input_ids=ids, position_ids=positions)[0]
-
             lengths = [len(segment) for segment in segments]
-            return self._layers(self.bert.encoder.layer[: self.apart_layers], lengths, embedded)
+            lower = self.bert.layers[: self.apart_layers]
+            return through(lower, lengths, lambda rows: self.bert.embed([segments[row] for row in rows]))
 
         if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self._apart_parameters()):
             return read(range(len(keys)))
         with torch.no_grad():
             return self._segments.get(keys, read) if self.keeps else read(range(len(keys)))
 
-    def _layers(
-        self, layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]
-    ) -> list[Tensor]:
-        """What layers make of texts of these lengths: [length, H] of each; ``tokens`` gives some texts' tokens [T, H].
-
-        Most of a layer works on tokens one by one, so they are given to it without padding.
-        """
-        found: list[Tensor] = [torch.empty(0)] * len(lengths)
-        for rows in _batches(lengths):
-            hidden = tokens(rows)
-            groups = list(_groups([lengths[row] for row in rows], hidden.device))
-            for layer in layers:
-                hidden = layer(hidden[None], groups=groups)[0]
-            for row, one in zip(rows, hidden.split([lengths[row] for row in rows]), strict=True):
-                found[row] = one
-        return found
-
     def _apart_parameters(self) -> Iterator[nn.Parameter]:
         yield from self.bert.embeddings.parameters()
-        yield from self.bert.encoder.layer[: self.apart_layers].parameters()
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Texts in the order of their lengths, so many at a time as ``ENCODE_TOKENS`` allows."""
-    batch: list[int] = []
-    tokens = 0
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and tokens + lengths[row] > ENCODE_TOKENS:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(row)
-        tokens += lengths[row]
-    if batch:
-        yield batch
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Texts of like length that stand one after the other: their tokens [start:end], each token's place among those
-    as a padded array [N, L], and where that array has tokens; None for both where the texts are equally long."""
-
-    start: int
-    end: int
-    count: int
-    places: Tensor | None
-    mask: Tensor | None
-
-
-def _groups(lengths: Sequence[int], device: torch.device) -> Iterator[_Group]:
-    """Groups of texts with these lengths, which ascend; little of a group is padding."""
-    first = start = 0
-    while first < len(lengths):
-        limit = max(LIKE_LENGTH * lengths[first], lengths[first] + 4)
-        last = first
-        while last < len(lengths) and lengths[last] <= limit:
-            last += 1
-        of = np.array(lengths[first:last])
-        end, mask = start + int(of.sum()), np.arange(of[-1]) < of[:, None]
-        if mask.all():
-            yield _Group(start, end, len(of), None, None)
-        else:
-            places = np.where(mask, np.arange(of[-1]) + (of.cumsum() - of)[:, None], 0)
-            yield _Group(start, end, len(of), *(torch.as_tensor(one, device=device) for one in (places, mask)))
-        first, start = last, end
-
-
-def _packed_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    groups: Sequence[_Group],
-    scaling: float,
-    dropout: float = 0.0,
-    **others: object,
-) -> tuple[Tensor, None]:
-    """Attention within each of the texts that stand one after the other in query, key and value [1, heads, T, D].
-
-    Returns [1, T, heads, D], as transformers' attention functions do.
-    """
-    projected = [one[0].transpose(0, 1) for one in (query, key, value)]  # [T, heads, D]
-    found = []
-    for group in groups:
-        parts = [one[group.start : group.end] for one in projected]
-        if group.places is None:
-            shape = group.count, -1, *parts[0].shape[1:]
-            padded = [one.reshape(shape).transpose(1, 2) for one in parts]
-        else:
-            padded = [one[group.places].transpose(1, 2) for one in parts]
-        mask = None if group.mask is None else group.mask[:, None, None]
-        attended = F.scaled_dot_product_attention(*padded, attn_mask=mask, dropout_p=dropout, scale=scaling)
-        attended = attended.transpose(1, 2)  # [N, L, heads, D]
-        found.append(attended.flatten(0, 1) if group.mask is None else attended[group.mask])
-    return torch.cat(found)[None], None
-
-
-AttentionInterface.register(_PACKED, _packed_attention)
+        yield from self.bert.layers[: self.apart_layers].parameters()
 
 
 def _spans(lengths: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from rl_recsys.shop import shared_shop
 from tests.algorithms.test_training import ppo
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-HANG_S = 10.0
+HANG_S = 20.0  # Java starts within it on a loaded machine
 
 
 # What runs in a worker is defined inside functions: a worker cannot import this file.

@@ -20,8 +20,8 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 
 from algorithms import search as searching
 from algorithms.search import LastingASHA, held_out_goals, trial_config
-from algorithms.search_results import HeldOut
-from algorithms.search_space import SPACE_COLUMNS, SPACES, space_rows
+from algorithms.search_results import HeldOut, TrialResult, training_command
+from algorithms.search_space import BATCH, HEAD_RATE, SPACE_COLUMNS, SPACES, space_rows
 from policies.choice_model import ChoiceModel
 from policies.module_state import module_state
 from rl_recsys.errors import UserError
@@ -212,10 +212,10 @@ def test_a_trial_is_configured_as_its_job_would(
     arguments = arguments_of("tune", "--algorithm", algorithm, *flags)
     settings = {setting.flag: setting.values[-1] for setting in SPACES[algorithm]}
     trial = trial_config(arguments, HeldOut((1, 2)), settings).to_dict()
-    result = searching.TrialResult(1, "finished", 8, 0.0, 0.0, 0.0, settings, "")
+    result = TrialResult(1, "finished", 8, 0.0, 0.0, 0.0, settings, "")
     job, configs = job_module(algorithm), []
     monkeypatch.setattr(job, "run", lambda config, *_: configs.append(config))
-    job.main(tyro.cli(job.Arguments, args=shlex.split(searching.training_command(arguments, result))[2:]))
+    job.main(tyro.cli(job.Arguments, args=shlex.split(training_command(arguments, result))[2:]))
     expected = configs[0].to_dict()
     differ = {name for name in expected if repr(expected[name]) != repr(trial.get(name))}
     # A rate that does not change as a number; what the trials are compared by; DPO's workers, which only rollouts need.
@@ -248,7 +248,7 @@ def test_the_first_trial_has_the_defaults_of_its_job_and_the_docs_have_the_space
         arguments = arguments_of(algorithm, *needed)
         for setting in settings:
             assert getattr(arguments, setting.flag.replace("-", "_")) == setting.default
-        assert (arguments.head_rate, arguments.batch) == (searching.HEAD_RATE, searching.BATCH[algorithm])
+        assert (arguments.head_rate, arguments.batch) == (HEAD_RATE, BATCH[algorithm])
     docs = (ROOT / "docs" / "tuning.md").read_text()
     assert markdown_rows(SPACE_COLUMNS, space_rows()) in docs
     shown = " ".join(job_module("tune").description().split())

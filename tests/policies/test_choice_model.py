@@ -5,11 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from policies.choice_model import MASKED, ChoiceModel, PolicyError, _most, _over, decision_encoder
 from policies.choice_module import module_spec
-from policies.encoders import BUNDLED, EncoderError, encoder_folder
+from policies.encoders import BUNDLED, EncoderError, encoder_folder, load_encoder
 from policies.module_state import load_module_state, module_state
 from rl_recsys.decision import ChoiceSession
 
@@ -152,6 +153,37 @@ def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch):
 def test_a_folder_that_is_no_encoder_is_named(tmp_path):
     with pytest.raises(EncoderError, match=r"config\.json: missing"):
         ChoiceModel.from_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "message"),
+    [
+        ({"model_type": "roberta"}, {}, r"config\.json: no BERT that can be used here \(model_type is 'roberta'"),
+        ({"hidden_act": "relu"}, {}, "hidden_act is 'relu', expected 'gelu'"),
+        ({"hidden_size": 16}, {}, r"model\.safetensors: damaged, or not of this config\.json"),
+        ({"num_hidden_layers": 3}, {}, r"model\.safetensors: has no encoder\.layer\.2\."),
+        ({}, None, r"model\.safetensors: damaged"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_named(encoder_folder, tmp_path, config, weights, message):
+    folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    found = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(found | config))
+    if weights is None:
+        (folder / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(EncoderError, match=message):
+        ChoiceModel.from_encoder(str(folder))
+
+
+def test_the_weights_of_a_model_with_a_head_are_found(encoder_folder, tmp_path):
+    folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    first = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): tensor for name, tensor in weights.items()}
+    safetensors.torch.save_file(
+        {f"bert.{name}": tensor for name, tensor in first.items()}, folder / "model.safetensors"
+    )
+    one, other = (load_encoder(path).state_dict() for path in (encoder_folder, folder))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_an_encoder_that_cannot_be_downloaded_names_the_way_out(monkeypatch, tmp_path):

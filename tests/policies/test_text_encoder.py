@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertModel
 
 from policies.choice_model import ChoiceModel
 from policies.encoders import EncoderError, load_encoder
@@ -54,7 +55,7 @@ def test_a_text_is_encoded_alike_alone_in_a_batch_and_from_what_is_kept(encoder_
 @given(texts=st.lists(SEGMENTS, min_size=2, max_size=6), tokens=st.integers(1, 40))
 def test_texts_are_encoded_alike_however_many_at_a_time(encoder_folder, texts, tokens):
     whole = encoder(encoder_folder, 1)(padded(texts)).tokens
-    with mock.patch("policies.text_encoder.ENCODE_TOKENS", tokens):
+    with mock.patch("policies.bert.BATCH_TOKENS", tokens):
         torch.testing.assert_close(encoder(encoder_folder, 1)(padded(texts)).tokens, whole, atol=1e-5, rtol=1e-4)
 
 
@@ -66,9 +67,9 @@ def test_nothing_is_kept_of_a_model_that_moved(encoder_folder):
 
 
 def test_one_segment_alone_is_what_bert_makes_of_it(encoder_folder):
-    bert = load_encoder(encoder_folder).eval()
+    bert = BertModel.from_pretrained(encoder_folder).eval()
     ids = padded([[[7, 8, 9, 10]]])
-    expected = bert(input_ids=ids.long()).last_hidden_state[0]
+    expected = bert(input_ids=ids.long()).last_hidden_state[0].detach()
     for apart in range(3):
         torch.testing.assert_close(encoder(encoder_folder, apart)(ids).tokens, expected, atol=1e-5, rtol=1e-4)
 
@@ -93,7 +94,7 @@ def counted(encoder_folder, monkeypatch):
     monkeypatch.setattr(
         reads.bert.embeddings,
         "forward",
-        lambda input_ids, **given: read.extend((input_ids == BEGIN).nonzero()) or embed(input_ids, **given),
+        lambda ids, positions: read.extend((positions == 0).nonzero()) or embed(ids, positions),
     )
     return reads, read
 
@@ -110,9 +111,9 @@ def test_a_segment_is_read_once_for_all_texts_it_stands_in(counted):
 def test_segments_outlast_updates_of_the_upper_layers_and_weights_that_are_loaded_again(counted):
     reads, read = counted
     text = padded([[[7, 8], [9]]])
-    for parameter in (*reads.bert.embeddings.parameters(), *reads.bert.encoder.layer[0].parameters()):
+    for parameter in (*reads.bert.embeddings.parameters(), *reads.bert.layers[0].parameters()):
         parameter.requires_grad_(False)
-    upper = reads.bert.encoder.layer[1].output.LayerNorm.weight
+    upper = reads.bert.layers[1].output.LayerNorm.weight
     before = reads(text).tokens
     before.sum().backward()
     assert upper.grad is not None and len(read) == 2
@@ -122,7 +123,7 @@ def test_segments_outlast_updates_of_the_upper_layers_and_weights_that_are_loade
         reads.load_state_dict(weights)
         changed = reads(text).tokens
         assert len(read) == 2 and not torch.allclose(changed, before)
-        reads.bert.encoder.layer[0].output.LayerNorm.bias.add_(torch.arange(32.0))
+        reads.bert.layers[0].output.LayerNorm.bias.add_(torch.arange(32.0))
         assert not torch.allclose(reads(text).tokens, changed)
     assert len(read) == 4
 
@@ -133,8 +134,8 @@ def test_encoders_with_equal_lower_layers_read_a_segment_once(counted, encoder_f
     other, unlike = encoder(encoder_folder, 1), encoder(encoder_folder, 1)
     with torch.no_grad():
         other.load_state_dict(reads.state_dict())
-        other.bert.encoder.layer[1].output.LayerNorm.weight.mul_(2)
-        unlike.bert.encoder.layer[0].output.LayerNorm.weight.mul_(2)
+        other.bert.layers[1].output.LayerNorm.weight.mul_(2)
+        unlike.bert.layers[0].output.LayerNorm.weight.mul_(2)
         expected = other(text).tokens
         other(text)
         assert not torch.allclose(reads(text).tokens, expected) and not read  # the other had read the segments
@@ -155,10 +156,10 @@ def test_frozen_and_trained_lower_layers_give_the_upper_ones_the_same_gradient(e
     gradients = []
     for trained in (True, False):
         reads = encoder(encoder_folder, 1)
-        for parameter in (*reads.bert.embeddings.parameters(), *reads.bert.encoder.layer[0].parameters()):
+        for parameter in (*reads.bert.embeddings.parameters(), *reads.bert.layers[0].parameters()):
             parameter.requires_grad_(trained)
         reads(ids).tokens.square().sum().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in reads.bert.encoder.layer[1].parameters()]))
+        gradients.append(torch.cat([p.grad.flatten() for p in reads.bert.layers[1].parameters()]))
         assert (reads.bert.embeddings.word_embeddings.weight.grad is not None) == trained
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
 
