@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: test demo agent clean
 
 test: $(READY)
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo

@@ -16,6 +16,7 @@ from algorithms.learner import freeze
 from algorithms.losses import dpo_loss
 from algorithms.offline import decisions_to_learn
 from algorithms.preferences import PAIRS, REFERENCE_MARGIN, RecordedPreferences, Reference
+from policies.benchmark import one_by_one
 from policies.choice_model import ChoiceModel, decision_encoder
 from rl_recsys.measure import Figure, in_child
 from rl_recsys.trajectories.record import read_trajectories
@@ -51,10 +52,10 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     pairs = [two.next_batch() for _ in range(UPDATES + WARM)]
     margin = (time.perf_counter() - start) / sum(len(batch[PAIRS]) for batch in pairs)
     pages = [whole.next_batch() for _ in range(UPDATES + WARM)]
-    model = ChoiceModel.from_pretrained(policy).train()
-    freeze(model.encoder.bert, 0)
-    frozen = reference.model
-    frozen.encoder.keeps = False  # the naive form reads all anew
+    model, naive = (ChoiceModel.from_pretrained(policy).train() for _ in range(2))
+    for one in (model, naive):
+        freeze(one.encoder.bert, 0)
+    frozen, naive = one_by_one(reference.model), one_by_one(naive)
 
     def margins(of: ChoiceModel, batch: dict[str, Any]) -> torch.Tensor:
         observation = {key: torch.as_tensor(value) for key, value in batch[Columns.OBS].items()}
@@ -67,14 +68,14 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     def slow(batch: dict[str, Any]) -> torch.Tensor:
         with torch.no_grad():
             known = margins(frozen, batch)
-        return dpo_loss(margins(model, batch), known, 1.0)
+        return dpo_loss(margins(naive, batch), known, 1.0)
 
     rates: dict[str, list[float]] = {"fast": [], "slow": []}
     difference = 0.0
     for number, (few, all_of) in enumerate(zip(pairs, pages, strict=True)):
         gradients = {}
-        for name, loss, batch in (("fast", fast, few), ("slow", slow, all_of)):
-            seconds, gradients[name] = _update(model, loss, batch)
+        for name, of, loss, batch in (("fast", model, fast, few), ("slow", naive, slow, all_of)):
+            seconds, gradients[name] = _update(of, loss, batch)
             if number >= WARM:
                 rates[name].append(len(batch[PAIRS]) / seconds)
         largest = gradients["slow"].abs().max()

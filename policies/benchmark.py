@@ -59,6 +59,7 @@ def measure_play(policy: str, shop: str, goals: int) -> dict:
         start = time.perf_counter()
         outcomes = list(policy_episodes(model, encoder, opened, played, greedy=True, at_once=at_once))
         seconds = time.perf_counter() - start
+        model.encoder.forget()  # else the next one, which has the same weights, would go on with what it kept
         return sum(outcome.steps for outcome in outcomes) / seconds, outcomes
 
     opened.search("shirt")  # Java
