@@ -10,6 +10,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 
 from algorithms.memory import release_memory
+from policies.bert import Bert
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -145,10 +146,10 @@ class ChoiceLearner(TorchLearner):
         self._updates = state.get("updates", self._updates)
 
 
-def freeze(bert: torch.nn.Module, layers: int) -> None:
+def freeze(bert: Bert, layers: int) -> None:
     """Keep the embeddings and the first ``layers`` layers of a BERT as they are; with 0 nothing is frozen."""
     if layers:
-        for part in (bert.embeddings, *bert.encoder.layer[:layers]):
+        for part in (bert.embeddings, *bert.layers[:layers]):
             part.requires_grad_(False)
 
 

@@ -21,7 +21,7 @@ from rl_recsys.files import require_new, whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
-from rl_recsys.trajectories.known_goals import KnownGoals
+from rl_recsys.trajectories.known_goals import goal_of
 from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
 
 
@@ -79,7 +79,7 @@ class _Split:
 
     def __init__(self, shop: Shop, name: str):
         self.unknown = 0
-        self._known, self._goals = KnownGoals(shop), frozenset(shop.split(name))
+        self._shop, self._goals = shop, frozenset(shop.split(name))
 
     @classmethod
     def of(cls, arguments: Arguments) -> _Split | None:
@@ -91,7 +91,7 @@ class _Split:
 
     def __call__(self, trajectory: Trajectory) -> bool:
         self.unknown += trajectory.goal_index < 0
-        return trajectory.goal_index >= 0 and self._known.checked(trajectory) in self._goals
+        return trajectory.goal_index >= 0 and goal_of(trajectory, self._shop) in self._goals
 
 
 def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: Path | None) -> None:

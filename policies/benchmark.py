@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from policies.bert import Bert
 from policies.choice_model import ChoiceModel, decision_encoder
+from policies.encoding_cache import EncodingCache
 from policies.episodes import SESSIONS_AT_ONCE, policy_episodes
 from policies.text_encoder import Encoded, TextEncoder
 from rl_recsys.measure import Figure, in_child
@@ -26,16 +28,25 @@ def one_by_one(model: ChoiceModel) -> ChoiceModel:
     """
     of = model.encoder
     model.encoder = _ForgetfulEncoder(of.bert, apart_layers=of.apart_layers, begin=of.begin, end=of.end)
-    model.encoder.keeps = False
     return model
 
 
 class _ForgetfulEncoder(TextEncoder):
+    def __init__(self, bert: Bert, **options: int):
+        super().__init__(bert, **options)
+        self._segments = _NothingKept(self._apart_parameters, "segments")
+
     def forward(self, ids: Tensor) -> Encoded:
         """The encodings of texts given as padded token ids [N, L]: of every row anew."""
         lengths = (ids != 0).sum(-1)
         found = self.read([row[:length] for row, length in zip(ids.cpu().numpy(), lengths.tolist(), strict=True)])
         return Encoded.of(torch.cat(found), lengths.cumsum(0) - lengths, lengths)
+
+
+class _NothingKept(EncodingCache):
+    def get(self, keys: list[bytes], compute: Callable[[Sequence[int]], list[Tensor]]) -> list[Tensor]:
+        """The tensors of these keys, computed at every call."""
+        return compute(range(len(keys)))
 
 
 def policy_figures(policy: Path, shop: Path, goals: int) -> Iterator[Figure]:

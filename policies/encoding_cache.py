@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from weakref import WeakValueDictionary
 
 import torch
@@ -37,7 +37,7 @@ class EncodingCache:
         self._key = (b"", False)
         self._store: _Store | None = None
 
-    def get(self, keys: list[bytes], compute: Callable[[list[int]], list[Tensor]]) -> list[Tensor]:
+    def get(self, keys: list[bytes], compute: Callable[[Sequence[int]], list[Tensor]]) -> list[Tensor]:
         """The tensors of different keys; ``compute`` is given the places in ``keys`` of those that are not here."""
         store = self.join()
         found = [store.tensors.get(key) for key in keys]

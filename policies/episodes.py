@@ -14,6 +14,7 @@ from policies.choice_model import ChoiceModel
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Shop, StepResult
+from rl_recsys.trajectories.preferences import sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory
 from rl_recsys.trajectories.shoppers import full_instruction, play, rule_shopper
 
@@ -151,9 +152,7 @@ def _play(
 def _act(episode: _Episode, logits: np.ndarray, greedy: bool, recording: bool) -> StepResult:
     choices = episode.choices
     logits = logits[: len(choices.decision.choices)]
-    if not greedy:
-        logits = logits + episode.rng.gumbel(size=len(logits))  # the largest is a draw from the softmax
-    chosen = int(np.argmax(logits))
+    chosen = int(np.argmax(logits) if greedy else sample_actions(logits, episode.rng))
     if recording:
         episode.steps.append(Step.of(choices, chosen))
     return choices.choose(chosen)

@@ -61,7 +61,6 @@ class TextEncoder(nn.Module):
             raise EncoderError(f"apart_layers is {apart_layers}; the encoder has {layers} layers")
         self.bert = bert
         self.apart_layers, self.begin, self.end = apart_layers, begin, end
-        self.keeps = True  # False: every call reads anew, which is what keeping is compared with
         self._segments = EncodingCache(self._apart_parameters, "segments")
         self._texts = EncodingCache(self.bert.parameters, f"texts with {apart_layers} layers apart")
 
@@ -87,8 +86,7 @@ class TextEncoder(nn.Module):
             chosen = [rows[place] for place in missing]
             return self.read([padded[row, : lengths[row]] for row in chosen])
 
-        anew = torch.is_grad_enabled() or not self.keeps
-        found = read(range(len(rows))) if anew else self._texts.get(list(first), read)
+        found = read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read)
         unique = Encoded.of(torch.cat(found), *_spans(lengths[rows], ids.device))
         which = torch.tensor([places[key] for key in keys], device=ids.device)
         return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
@@ -142,7 +140,7 @@ class TextEncoder(nn.Module):
         if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self._apart_parameters()):
             return read(range(len(keys)))
         with torch.no_grad():
-            return self._segments.get(keys, read) if self.keeps else read(range(len(keys)))
+            return self._segments.get(keys, read)
 
     def _apart_parameters(self) -> Iterator[nn.Parameter]:
         yield from self.bert.embeddings.parameters()

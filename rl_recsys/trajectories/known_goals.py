@@ -56,21 +56,8 @@ class KnownGoals:
 
     def of(self, trajectory: Trajectory) -> list[int]:
         """The goals that an episode is about. Raises ``TrajectoryError`` for an episode of another shop's goal."""
-        return sorted(
-            {*self.alike(trajectory.goal), *([self.checked(trajectory)] if trajectory.goal_index >= 0 else [])}
-        )
-
-    def checked(self, trajectory: Trajectory) -> int:
-        """The index that an episode says. Raises ``TrajectoryError`` where this shop has another goal there."""
-        index, said = trajectory.goal_index, trajectory.goal["instruction_text"]
-        if 0 <= index < self._shop.goal_count:
-            here = self._shop.goal(index).instruction_text
-            if without_price_clause(here) == without_price_clause(said):
-                return index
-        raise TrajectoryError(
-            f"an episode of goal {index} ({said!r}) was recorded in another shop than {self._shop.folder}; "
-            "name the shop that it was recorded in, or record again"
-        )
+        own = [goal_of(trajectory, self._shop)] if trajectory.goal_index >= 0 else []
+        return sorted({*self.alike(trajectory.goal), *own})
 
     def _split(self, index: int) -> str | None:
         """None for a goal that no split has."""
@@ -83,6 +70,19 @@ class KnownGoals:
             with suppress(ShopError):  # the shop is too small for it
                 found[name] = frozenset(self._shop.split(name))
         return found
+
+
+def goal_of(trajectory: Trajectory, shop: Shop) -> int:
+    """The index that an episode says. Raises ``TrajectoryError`` where the shop has another goal there."""
+    index, said = trajectory.goal_index, trajectory.goal["instruction_text"]
+    if 0 <= index < shop.goal_count:
+        here = shop.goal(index).instruction_text
+        if without_price_clause(here) == without_price_clause(said):
+            return index
+    raise TrajectoryError(
+        f"an episode of goal {index} ({said!r}) was recorded in another shop than {shop.folder}; "
+        "name the shop that it was recorded in, or record again"
+    )
 
 
 @lru_cache(maxsize=2)

@@ -72,11 +72,12 @@ def without_shared_start(better: Sequence[Step], worse: Sequence[Step]) -> tuple
 
 
 def sample_actions(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each decision an action drawn from the reference policy (Feng & Feng 2024): logits [B, A] -> indices [B].
+    """For each decision an action drawn from a policy: logits [..., A] -> indices [...].
 
-    An action that is not there has a very negative logit and is not drawn. Where the draw is the recorded action
-    itself there is nothing to prefer, and the decision gives no pair: so pairs are rare where the reference already
-    does what was recorded, and frequent where it does not.
+    An action that is not there has a very negative logit and is not drawn. Drawn from the reference, it is what a
+    recorded action is preferred to (Feng & Feng 2024). Where it is the recorded action itself there is nothing to
+    prefer, and the decision gives no pair: so pairs are rare where the reference already does what was recorded, and
+    frequent where it does not.
     """
     # The largest of logits plus Gumbel noise is a draw from their softmax.
     return np.argmax(logits.astype(np.float64) + rng.gumbel(size=logits.shape), -1)

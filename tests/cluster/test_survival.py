@@ -63,7 +63,6 @@ class Run:
 
     def __init__(self, process, out: Path, log: Path):
         self._process, self._out, self._log = process, out, log
-        self._start = time.monotonic()
 
     @property
     def iterations(self) -> list[int]:
@@ -83,9 +82,6 @@ class Run:
             assert time.monotonic() < deadline, f"no {what}:\n{self.said}"
             time.sleep(0.1)
         return found
-
-    def mark(self, what):
-        print(f"{time.monotonic() - self._start:.0f} s {what}", flush=True)
 
     def go_on(self, count: int = 2) -> None:
         """Wait for so many more iterations."""
