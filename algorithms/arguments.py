@@ -63,8 +63,9 @@ class TrainingArguments:
     """GPUs of each learner; by default 1 with --learner, else 0, which trains on the CPU."""
     learner: str | None = None
     """Accelerator of the nodes that the learners must be on, as t4 or a100: each gets a process of its own there."""
-    precision: Precision = "float32"
-    """Of the forward pass: float16 (with loss scaling) suits a T4, bfloat16 newer GPUs; weights stay float32."""
+    precision: Precision = "auto"
+    """Of the learner's forward pass: float16 (with loss scaling) suits a T4, bfloat16 newer GPUs and some CPUs; "auto"
+    takes what the hardware is fastest in. Weights stay float32."""
     iterations: int = 10
     """Iterations in all; an iteration is one line of result.json."""
     learning_rate: float = 1e-5

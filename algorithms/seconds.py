@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from ray.rllib.utils.metrics import (
@@ -33,7 +34,9 @@ def count_seconds(metrics: MetricsLogger) -> None:
 
 def parts_of(timers: Mapping[str, float]) -> dict[str, float]:
     """{"seconds/learner": s, ...} of one iteration's timers; a part that took no time is left out."""
-    found = {name: float(timers.get(timer, 0.0)) for timer, name in PARTS.items()}
+    measured = {name: float(timers.get(timer, 0.0)) for timer, name in PARTS.items()}
+    # RLlib has nan for a sum to which an iteration added nothing.
+    found = {name: 0.0 if math.isnan(seconds) else seconds for name, seconds in measured.items()}
     found["preparing batches"] -= found["waiting for rollouts"]  # a batch waits for the rollouts that it is made of
     return {f"{PREFIX}{name}": seconds for name, seconds in found.items() if seconds > 0}
 

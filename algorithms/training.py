@@ -231,6 +231,7 @@ class TrainingRun:
             "training_seconds": round(self.seconds, 1),
             "total_training_seconds": round(before + self.seconds, 1),  # with those of the policy it started from
             "shares_of_time": shares(self.rows),
+            "precision": learners_precision(algorithm),
             "settings": self.settings,
         }
         current_model(algorithm).save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
@@ -247,6 +248,11 @@ def current_model(algorithm: Algorithm) -> ChoiceModel:
     model = ChoiceModel(read_config(algorithm.config.policy))
     load_module_state(model, algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID])
     return model.eval()
+
+
+def learners_precision(algorithm: Algorithm) -> str:
+    """What the learners' forward passes compute in."""
+    return next(iter(algorithm.learner_group.foreach_learner(lambda learner: learner.precision))).get()
 
 
 def flatten(result: Mapping) -> dict[str, float]:

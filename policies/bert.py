@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from policies.linear import Linear
+
 BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
 LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
 
@@ -84,6 +86,11 @@ class Bert(nn.Module):
         """Where the weights are."""
         return self.embeddings.word_embeddings.weight.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' precision."""
+        return self.embeddings.word_embeddings.weight.dtype
+
     def forward(self, texts: Sequence[Sequence[int]]) -> list[Tensor]:
         """The encodings [length, H] of texts given as token ids."""
         return through(
@@ -131,9 +138,9 @@ class _Layer(nn.Module):
         super().__init__()
         hidden, between = shape.hidden_size, shape.intermediate_size
         self.heads = shape.num_attention_heads
-        projections = {name: nn.Linear(hidden, hidden) for name in ("query", "key", "value")}
+        projections = {name: Linear(hidden, hidden) for name in ("query", "key", "value")}
         self.attention = nn.ModuleDict({"self": nn.ModuleDict(projections), "output": _Added(hidden, shape)})
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(hidden, between)})
+        self.intermediate = nn.ModuleDict({"dense": Linear(hidden, between)})
         self.output = _Added(between, shape)
 
     def forward(self, hidden: Tensor, groups: Sequence[_Group]) -> Tensor:
@@ -147,7 +154,7 @@ class _Added(nn.Module):
 
     def __init__(self, inner: int, shape: BertShape):
         super().__init__()
-        self.dense = nn.Linear(inner, shape.hidden_size)
+        self.dense = Linear(inner, shape.hidden_size)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
 
     def forward(self, found: Tensor, given: Tensor) -> Tensor:
@@ -200,6 +207,10 @@ def _groups(lengths: Sequence[int], device: torch.device) -> Iterator[_Group]:
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group]) -> Tensor:
     """Attention within each of the texts that stand one after the other in query, key and value [T, heads, D]."""
+    if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        # Its gradient takes a CPU five times as long in bfloat16 as in float32, and it is a small part of a layer.
+        with torch.autocast("cpu", enabled=False):
+            return _attention(query.float(), key.float(), value.float(), groups)
     found = []
     for group in groups:
         parts = [one[group.start : group.end] for one in (query, key, value)]

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from policies.bert import Bert, BertShape
 from policies.encoders import encoder_folder, load_encoder
+from policies.linear import Linear
 from policies.text_encoder import Encoded, TextEncoder, token_places
 from rl_recsys.decision import DECISION_FORMAT, ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
@@ -63,7 +64,7 @@ class ChoiceModel(nn.Module):
         self.encoder = TextEncoder(bert, apart_layers=config.apart_layers, begin=config.begin, end=config.end)
         hidden = self.encoder.hidden_size
         self.scorer = _Interaction(hidden, config)
-        self.value_head = nn.Sequential(nn.Linear(hidden, config.width), nn.Tanh(), nn.Linear(config.width, 1))
+        self.value_head = nn.Sequential(Linear(hidden, config.width), nn.Tanh(), Linear(config.width, 1))
 
     @classmethod
     def from_encoder(
@@ -97,8 +98,9 @@ class ChoiceModel(nn.Module):
             texts = self.encoder(observation["actions"][rows, columns])
             regions = _regions(observation["state"], self.config)
             kinds = observation["kinds"][rows, columns].long()
-            scored = self.scorer(states, regions, texts, rows, positions, kinds)
-            logits = logits.index_put((rows, columns), scored.float())
+            with torch.autocast(available.device.type, enabled=False):  # it compares: small products, fine differences
+                scored = self.scorer(states, regions, texts, rows, positions, kinds)
+            logits = logits.index_put((rows, columns), scored)
         return logits, states.means
 
     def value(self, pooled: Tensor) -> Tensor:
@@ -188,15 +190,15 @@ class _Interaction(nn.Module):
         super().__init__()
         width = config.width
         self.sharpness = nn.Parameter(torch.tensor(10.0))  # of the cosine attention
-        self.project = nn.Linear(hidden, width)
-        self.compare = nn.Linear(4 * width, width)
-        self.match = nn.Linear(hidden, width)
-        self.state = nn.Linear(hidden, width)
+        self.project = Linear(hidden, width)
+        self.compare = Linear(4 * width, width)
+        self.match = Linear(hidden, width)
+        self.state = Linear(hidden, width)
         # Search rank matters, and results are in its order; whether a product was seen matters more.
         self.position = nn.Embedding(config.shape["choices"], self.TAGS)
         self.kind = nn.Embedding(len(ChoiceKind), self.TAGS)
         self.output = nn.Sequential(
-            nn.Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), nn.Linear(width, 1)
+            Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), Linear(width, 1)
         )
 
     def forward(

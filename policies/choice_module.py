@@ -22,7 +22,7 @@ VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a w
 class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     """Wraps a ``ChoiceModel``; ``model_config["architecture"]`` is its ``ChoiceConfig`` as a mapping.
 
-    ``precision`` is what the learner's forward pass computes in; logits and values are float32 in any case.
+    ``precision`` is what the encoder computes in when the learner asks it; logits and values are float32 in any case.
 
     The weights are blank until a state is set: ``module_state`` gives that of a policy. So nothing assumes that an
     environment runner's node has the policy's folder.
@@ -61,7 +61,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         lower = self.precision is not torch.float32
         with torch.autocast(observation["mask"].device.type, dtype=self.precision, enabled=lower):
             logits, pooled = self.model(observation)
-        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled.float()}
+        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Values [B]: of ``embeddings`` where given, with gradient.

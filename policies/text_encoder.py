@@ -70,7 +70,7 @@ class TextEncoder(nn.Module):
         return self.bert.shape.hidden_size
 
     def forward(self, ids: Tensor) -> Encoded:
-        """The encodings of texts given as padded token ids [N, L].
+        """The encodings, in the weights' precision, of texts given as padded token ids [N, L].
 
         Actions recur, and so do the states of several episodes of one goal: equal texts are encoded once, and without
         gradient their encodings are kept until the weights change.
@@ -87,7 +87,7 @@ class TextEncoder(nn.Module):
             return self.read([padded[row, : lengths[row]] for row in chosen])
 
         found = read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read)
-        unique = Encoded.of(torch.cat(found), *_spans(lengths[rows], ids.device))
+        unique = Encoded.of(torch.cat(found).to(self.bert.dtype), *_spans(lengths[rows], ids.device))
         which = torch.tensor([places[key] for key in keys], device=ids.device)
         return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
 

@@ -9,9 +9,9 @@ import torch
 
 from algorithms.arguments import learning_rates
 from algorithms.imitation import ImitationConfig, ImitationLearner
-from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION
+from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, computing_precision
 from algorithms.ppo import PPOConfig
-from algorithms.seconds import shares
+from algorithms.seconds import parts_of, shares
 from algorithms.training import current_model, flatten
 from envs import CHOICE_ID
 from tests.conftest import SMALL
@@ -119,6 +119,12 @@ def test_learning_rates_rise_and_fall():
     assert learning_rates(flags, 1000) == [[0, 1e-4], [1000, 1e-4]]
 
 
+def test_a_part_that_took_no_time_hides_no_other():
+    timers = {"offline_sampling_timer": 2.0, "rollout_wait": float("nan"), "learner_update_timer": 3.0}
+    assert parts_of(timers) == {"seconds/learner": 3.0, "seconds/preparing batches": 2.0}
+    assert parts_of(timers | {"rollout_wait": 0.5})["seconds/preparing batches"] == 1.5
+
+
 def test_shares_of_time_are_of_all_iterations():
     rows = [
         {"seconds": 10.0, "seconds/learner": 6.0, "seconds/rollouts": 1.0},
@@ -127,3 +133,15 @@ def test_shares_of_time_are_of_all_iterations():
     ]
     assert shares(rows) == {"learner": 0.75, "rest": 0.2, "rollouts": 0.05}
     assert shares([]) == {}
+
+
+def test_auto_is_the_fastest_precision_of_the_hardware(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for has, found in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert computing_precision("auto", cpu) is found
+    for has, found in ((True, torch.bfloat16), (False, torch.float16)):  # a T4 has none, but says that it emulates it
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
+        assert computing_precision("auto", gpu) is found
+    assert computing_precision("float16", cpu) is torch.float16
