@@ -19,7 +19,7 @@ from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.files import write_json
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.shop.goals import typed, without_price_clause
+from rl_recsys.shop.goals import search_words, typed
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 AT_ONCE = 64
@@ -68,11 +68,11 @@ def main(arguments: Arguments) -> None:
 
 
 def _recall(shop: Shop, goals: Sequence[int], queries: dict[str, list[str]]) -> dict[str, dict[int, float]]:
-    found = {"the instruction": [], "the model's first query": [], "any of them": []}
+    found = {"the instruction's own words": [], "the model's first query": [], "any of them": []}
     for index in goals:
         goal = shop.goal(index)
         predicted = [_rank(shop, typed(query), goal.asin) for query in queries[goal.instruction_text]]
-        own = _rank(shop, without_price_clause(goal.instruction_text), goal.asin)
+        own = _rank(shop, search_words(goal.instruction_text), goal.asin)
         for ranks, rank in zip(found.values(), (own, predicted[0], min([own, *predicted])), strict=True):
             ranks.append(rank)
     return {

@@ -19,6 +19,8 @@ PRICE_STEP, STEPS_ABOVE = 10.0, 4  # dollars; a limit is one of so many next ste
 PRICE_STEPS = [PRICE_STEP * step for step in range(1, 100)]
 LIMIT_ABOVE_PRICE = STEPS_ABOVE * PRICE_STEP  # at most
 PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars$")
+OPTION_VALUE = re.compile(r"(?: with |, and )[^:,]+: (.+?)(?=, and [^:,]+: |$)")
+VALUES_AGAIN = 3
 
 GOAL_SCHEMA = pa.schema(
     [
@@ -102,6 +104,18 @@ class Goal:
 def without_price_clause(instruction: str) -> str:
     """An instruction as it is searched for: in lower case, without what it may cost."""
     return typed(PRICE_CLAUSE.sub("", instruction))
+
+
+def search_words(instruction: str) -> str:
+    """What is searched for unless a query model says otherwise: the instruction without what it may cost, and the
+    option values that it names in WebShop's words ("with color: navy") ``VALUES_AGAIN`` times more.
+
+    Most of an instruction is true of many products, and BM25 weighs a word by how often it is typed. Which number was
+    chosen on training goals: docs/learning.md.
+    """
+    plain = without_price_clause(instruction)
+    values = OPTION_VALUE.findall(plain)
+    return " ".join([plain, *values * VALUES_AGAIN])
 
 
 def price_limit(instruction: str) -> float | None:

@@ -16,7 +16,7 @@ import numpy as np
 from rl_recsys.files import checksum, link_or_copy, whole_folder
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.shop.filters import filtered
-from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, typed, without_price_clause
+from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, search_words, typed, without_price_clause
 from rl_recsys.shop.listing import Listing
 from rl_recsys.shop.rules import RulesError, ShopRules
 from rl_recsys.shop.search import Searcher, make_searches_start_faster
@@ -164,15 +164,15 @@ class Shop:
         return array("i", self._searcher.search(query))
 
     def search_candidates(self, instruction: str) -> list[str]:
-        """What may be typed for an instruction: a query model's queries, best first, and the instruction itself.
+        """What may be typed for an instruction: a query model's queries, best first, and its own ``search_words``.
 
-        Without queries in the folder (``with_queries``) it is the instruction alone, without its price clause.
+        Without queries in the folder (``with_queries``) it is these alone.
         """
         if self._queries is None:
             known = QUERIES in self.manifest["files"]
             self._queries = json.loads((self.folder / QUERIES).read_text()) if known else {}
-        plain = without_price_clause(instruction)
-        return list(dict.fromkeys([*filter(None, self._queries.get(plain, ())), plain]))
+        found = self._queries.get(without_price_clause(instruction), ())
+        return list(dict.fromkeys([*filter(None, found), search_words(instruction)]))
 
     def with_queries(self, out: str | Path, queries: Mapping[str, Sequence[str]], made_by: Mapping) -> None:
         """Write the folder ``out``: this shop, with search candidates by instruction, and what they were ``made_by``.

@@ -388,7 +388,7 @@ def test_a_query_model_is_trained_and_its_candidates_added_to_a_shop(
     assert "on held-out instructions {'instructions': 4, 'token_f1'" in said
     assert "trained already" in train(*flags, 1)
     said = add("--shop", shop_folder, "--model", tmp_path / "model", "--out", tmp_path / "shop")
-    assert "the instruction: " in said and "in the first 50" in said
+    assert "the instruction's own words: " in said and "in the first 50" in said
     assert len(Shop.open(tmp_path / "shop").search_candidates(shop.goal(0).instruction_text)) >= 1
     assert json.loads((tmp_path / "shop" / "recall.json").read_text())["goals"] == len(shop.split("test"))
     with pytest.raises(UserError, match="trained with other settings"):

@@ -12,7 +12,7 @@ from policies.choice_model import PolicyError
 from policies.queries import BartQueries, KeywordQueries, load_query_model, token_f1
 from rl_recsys.decision import ChoiceSession
 from rl_recsys.shop import Shop, ShopError
-from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.shop.goals import search_words, without_price_clause
 
 FILLER = ("i", "want", "some", "please", "looking", "for", "a", "with")
 
@@ -103,7 +103,7 @@ def test_a_shop_offers_the_candidates_on_its_search_page(tmp_path, shop, trained
     shop.with_queries(tmp_path / "shop", queries, {"model": "me"})
     opened = Shop.open(tmp_path / "shop", verify=True)
     choices = ChoiceSession(opened.session(5))
-    own = without_price_clause(goal.instruction_text)
+    own = search_words(goal.instruction_text)
     assert [choice.action for choice in choices.decision.choices] == [
         "search[blue  hat]", "search[lamp]", f"search[{own}]"
     ]  # fmt: skip

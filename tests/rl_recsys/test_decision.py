@@ -19,7 +19,7 @@ from rl_recsys.decision import (
     stem,
 )
 from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
-from rl_recsys.shop.goals import price_clause, price_limit, without_price_clause
+from rl_recsys.shop.goals import VALUES_AGAIN, price_clause, price_limit, search_words, without_price_clause
 from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.shoppers import Habits, ScriptedShopper, play, rule_shopper
@@ -30,6 +30,15 @@ SHAPE = EncodingShape(64, 24, 16)
 def test_the_search_candidate_is_the_instruction_without_its_price():
     text = "Find me shirts with size: [xl], and price lower than 30.00 dollars"
     assert without_price_clause(text) == "find me shirts with size:  xl"
+
+
+def test_search_words_name_option_values_again_and_nothing_else():
+    assert VALUES_AGAIN == 3
+    text = "Find me soft shirts with long sleeve, snap closure for men with color: a-bk4, and fit type: big, tall, and"
+    plain = without_price_clause(text)
+    assert search_words(text + " price lower than 30.00 dollars") == " ".join([plain[:-5]] + ["a-bk4 big, tall"] * 3)
+    for instruction in ("i need a red shirt that fits, and price lower than 30.00 dollars", "Find me lamps for desks"):
+        assert search_words(instruction) == without_price_clause(instruction)
 
 
 def choose(choices: ChoiceSession, action: str):
@@ -43,7 +52,7 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     choices = ChoiceSession(shop.session(goal))
     instruction = shop.goal(goal).instruction_text
     assert choices.decision.state == (instruction, "search")
-    assert [choice.action for choice in choices.decision.choices] == [f"search[{without_price_clause(instruction)}]"]
+    assert [choice.action for choice in choices.decision.choices] == [f"search[{search_words(instruction)}]"]
     choices.choose(0)
     while f"click[{target.asin.lower()}]" not in [choice.action for choice in choices.decision.choices]:
         choose(choices, "click[next >]")
