@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import LIMIT_ABOVE_PRICE, price_limit, without_price_clause
+from rl_recsys.shop.goals import (
+    LIMIT_ABOVE_PRICE,
+    named_options,
+    price_limit,
+    typed,
+    without_options,
+    without_price_clause,
+)
 from rl_recsys.shop.page import DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 #: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
-DECISION_FORMAT = 1
+DECISION_FORMAT = 2
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
@@ -80,6 +87,7 @@ class ChoiceSession:
     def __post_init__(self) -> None:
         self._wanted = frozenset(words(without_price_clause(self.session.goal.instruction_text)))
         self._limit = price_limit(self.session.goal.instruction_text)
+        self._options = named_options(self.session.goal.instruction_text)
         self.decision = self._decide()
 
     @property
@@ -129,6 +137,7 @@ class ChoiceSession:
                 instruction,
                 self._offer(product),  # in the words of the results page, so that an encoder needs to read them once
                 f"{session.kind.value}, chosen {chosen}, open {still_open}",
+                *filter(None, [options_offered(self._options, product)]),
                 f"missing {' '.join(missing[:MAX_MISSING])}" if missing else "nothing missing",
                 *read,
             )
@@ -185,13 +194,25 @@ def words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text.lower()) if word not in _COMMON_WORDS]
 
 
+def options_offered(wanted: Sequence[tuple[str, str]], product: Product) -> str:
+    """Whether a product has the wanted (name, value) options, in words; "" where none is wanted.
+
+    Its page lists the values. Which of thirty is exactly the wanted one is hard to see for an encoder, and a product
+    that lacks it is the wrong one, whatever its title says.
+    """
+    offered = {typed(value) for values in product.options.values() for value in values}
+    lacking = [f"{name}: {value}" for name, value in wanted if value not in offered]
+    return f"lacks {', '.join(lacking)}" if lacking else "offers all options" if wanted else ""
+
+
 def missing_words(instruction: str, product: Product, read: Collection[str] = ()) -> list[str]:
     """The words of an instruction, in order, that nothing known of a product has: its title, options, what was read.
 
-    Of the options only values count that the instruction has as a whole: of "multi 6" neither word is offered by
-    "multi 3" and "6 pack". ``read``: the ``stem``s of the words of the pages that were read.
+    Options that the instruction names as such are left to ``options_offered``. Of a product's options only values count
+    that the instruction has as a whole: of "multi 6" neither word is offered by "multi 3" and "6 pack". ``read``: the
+    ``stem``s of the words of the pages that were read.
     """
-    said = without_price_clause(instruction)
+    said = without_options(instruction)
     wanted, said = dict.fromkeys(words(said)), _spaced(said)
     offered = [value for values in product.options.values() for value in values if _spaced(value) in said]
     shown = {stem(word) for text in (product.title, *product.options, *offered) for word in words(text)}

@@ -19,7 +19,7 @@ PRICE_STEP, STEPS_ABOVE = 10.0, 4  # dollars; a limit is one of so many next ste
 PRICE_STEPS = [PRICE_STEP * step for step in range(1, 100)]
 LIMIT_ABOVE_PRICE = STEPS_ABOVE * PRICE_STEP  # at most
 PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars$")
-OPTION_VALUE = re.compile(r"(?: with |, and )[^:,]+: (.+?)(?=, and [^:,]+: |$)")
+OPTION = re.compile(r"(?: with |, and )((?:(?! with )[^:,])+): (.+?)(?=, and [^:,]+: |$)")
 VALUES_AGAIN = 3
 
 GOAL_SCHEMA = pa.schema(
@@ -113,9 +113,18 @@ def search_words(instruction: str) -> str:
     Most of an instruction is true of many products, and BM25 weighs a word by how often it is typed. Which number was
     chosen on training goals: docs/learning.md.
     """
-    plain = without_price_clause(instruction)
-    values = OPTION_VALUE.findall(plain)
-    return " ".join([plain, *values * VALUES_AGAIN])
+    values = [value for _, value in named_options(instruction)]
+    return " ".join([without_price_clause(instruction), *values * VALUES_AGAIN])
+
+
+def named_options(instruction: str) -> list[tuple[str, str]]:
+    """(name, value) of the options that an instruction wants in WebShop's words, "with color: navy, and size: 9"."""
+    return OPTION.findall(without_price_clause(instruction))
+
+
+def without_options(instruction: str) -> str:
+    """An instruction as it is searched for, without its ``named_options``."""
+    return OPTION.sub("", without_price_clause(instruction))
 
 
 def price_limit(instruction: str) -> float | None:

@@ -14,12 +14,22 @@ from rl_recsys.decision import (
     ChoiceSession,
     excerpt,
     missing_words,
+    options_offered,
     price_relation,
     shorten,
     stem,
 )
 from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
-from rl_recsys.shop.goals import VALUES_AGAIN, price_clause, price_limit, search_words, without_price_clause
+from rl_recsys.shop.goals import (
+    VALUES_AGAIN,
+    named_options,
+    price_clause,
+    price_limit,
+    search_words,
+    typed,
+    without_options,
+    without_price_clause,
+)
 from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.shoppers import Habits, ScriptedShopper, play, rule_shopper
@@ -72,7 +82,8 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     choose(choices, "click[features]")
     assert choices.session.kind is PageKind.DETAIL
     choose(choices, "click[< prev]")
-    assert choices.decision.state[4].startswith("features: ")
+    assert choices.decision.state[3] == "offers all options"
+    assert choices.decision.state[5].startswith("features: ")
     choose(choices, "click[< prev]")
     kinds = {choice.text: choice.kind for choice in choices.decision.choices}
     assert kinds.pop(offer) is ChoiceKind.SEEN_PRODUCT
@@ -127,13 +138,31 @@ def test_what_is_wanted_and_not_seen_of_a_product(shop):
         title="Slim-Fit Shirt",
         options={"color": ("multi 3", "6 pack"), "size": ("x-large", "small")},
     )
-    text = "Find me slim fit, soft shirts for work with color: multi 6, and size: small"
-    text += ", and price lower than 30.00 dollars"
-    assert missing_words(text, shirt) == ["soft", "work", "multi", "6"]
-    assert missing_words(text, shirt, {"soft", stem("works")}) == ["multi", "6"]
+    said = "i want a slim fit, soft shirt for work in multi 6"
+    assert missing_words(said, shirt) == ["soft", "work", "multi", "6"]
+    assert missing_words(said, shirt, {"soft", stem("works")}) == ["multi", "6"]
+    named = "Find me slim fit, soft shirts for work with color: multi 6, and size: small, and price lower than 30.00 dollars"
+    assert missing_words(named, shirt) == ["soft", "work"]
+    assert options_offered(named_options(named), shirt) == "lacks color: multi 6"
     shirt = replace(shirt, options={"color": ("multi 6",), "size": ("small",)})
-    assert missing_words(text, shirt) == ["soft", "work"]
-    assert missing_words("Find me shirts with size: xx-large", shirt) == ["xx", "large"]
+    assert missing_words(said, shirt) == ["soft", "work"]
+    assert options_offered(named_options(named), shirt) == "offers all options"
+    assert options_offered(named_options("Find me shirts with size: xx-large"), shirt) == "lacks size: xx-large"
+    assert options_offered(named_options(said), shirt) == ""
+
+
+def test_named_options_are_those_of_the_goal(shop):
+    seen = 0
+    for index in range(shop.goal_count):
+        goal = shop.goal(index)
+        options = {name.lower(): typed(value) for name, value in goal.goal_options.items()}
+        assert dict(named_options(goal.instruction_text)) == options
+        plain = without_options(goal.instruction_text)
+        assert ": " not in plain and plain == without_price_clause(goal.instruction_text)[: len(plain)]
+        product = shop.product(goal.asin)
+        assert options_offered(named_options(goal.instruction_text), product) == ("offers all options" if options else "")
+        seen += len(options) > 1
+    assert seen > 10
 
 
 def test_what_is_missing_is_found_by_reading(shop):
@@ -145,9 +174,9 @@ def test_what_is_missing_is_found_by_reading(shop):
         choices.act(f"click[{product.asin.lower()}]")
         if choices.session.kind is not PageKind.ITEM:
             continue
-        before = choices.decision.state[3]
+        before = next(part for part in choices.decision.state if "missing" in part)
         choices.act("click[features]")
-        after = choices.decision.state[3]
+        after = next(part for part in choices.decision.state if "missing" in part)
         assert before.startswith(("missing ", "nothing missing"))
         gone = set(before.split()[1:]) - set(after.split()[1:])
         text = " ".join(product.bullets).lower()
