@@ -66,6 +66,16 @@ class Schedule:
     last_update: int | None = None
     trackers: Sequence[Tracker] = ()
 
+    def length(self, name: str) -> tuple[str, int]:
+        """What a run is called where its progress is shown, and how long it is: in updates, where these end it."""
+        return (name, self.iterations) if self.last_update is None else (f"{name}, updates", self.last_update)
+
+    def reached(self, row: Mapping[str, float]) -> int:
+        """How far of that a run is after the iteration of a row of its results."""
+        if self.last_update is None:
+            return int(row["iteration"])
+        return min(round(row.get("learners/updates", 0)), self.last_update)
+
 
 class TrainingRun:
     """One run folder: settings.json, result.json (a line an iteration), tensorboard/, checkpoints/, at the end policy/.
@@ -107,7 +117,7 @@ class TrainingRun:
         is no room.
         """
         losses = 0
-        with progress(config.algo_class.__name__, schedule.iterations) as task:
+        with progress(*schedule.length(config.algo_class.__name__)) as task:
             while True:
                 before = self._logged
                 try:
@@ -128,7 +138,7 @@ class TrainingRun:
             )
             with watching, full_disk_named(self.folder, "the same command goes on from the last checkpoint"):
                 self._watching = watching
-                task.resume(done)
+                task.resume(max(map(schedule.reached, self.rows), default=0))
                 if schedule.evaluation and not self.rows:
                     self._evaluate(algorithm, schedule.evaluation, 0)
                 for iteration in range(done + 1, schedule.iterations + 1):
@@ -162,9 +172,8 @@ class TrainingRun:
             time.sleep(LOOK_EVERY_S)
             result = algorithm.train()
         row = self._log(iteration, result)
-        task.update(iteration, schedule.headline(row))
-        end = schedule.last_update
-        last = iteration == schedule.iterations or end is not None and row.get("learners/updates", 0) > end - 0.5
+        task.update(schedule.reached(row), schedule.headline(row))
+        last = iteration == schedule.iterations or schedule.reached(row) == schedule.last_update
         evaluation = schedule.evaluation
         if evaluation and (iteration % evaluation.every == 0 or last):
             self._evaluate(algorithm, evaluation, iteration)

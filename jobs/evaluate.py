@@ -20,7 +20,7 @@ from algorithms.rollouts import RolloutPool
 from policies.episodes import MODES, RULE, Mode, Outcome
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
-from rl_recsys.evaluation.study import ASKED
+from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
@@ -65,7 +65,7 @@ def main(arguments: Arguments) -> None:
     connect(num_cpus=arguments.num_workers)
     products = [shop.goal(goal).asin for goal in goals]
     asked = dict(zip(ASKED, (arguments.seed, goals, shop.fingerprint, products), strict=True))
-    results = []
+    results, files = [], []
     first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
     with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
         for name, folders in arms.items():
@@ -75,6 +75,7 @@ def main(arguments: Arguments) -> None:
                     _outcomes(arguments, pool, asked, name, number, folder, mode)
                     for number, folder in enumerate(folders)
                 ]
+                files += [_file(name, number, mode) for number in range(len(folders))]
                 minutes = [] if name == RULE else [_minutes(folder) for folder in folders]
                 rewards = [[outcome.reward for outcome in one] for one in outcomes]
                 steps = [[outcome.steps for outcome in one] for one in outcomes]
@@ -86,10 +87,8 @@ def main(arguments: Arguments) -> None:
     title = f"{len(goals)} {split} goals of {arguments.shop}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
-    write_json(
-        arguments.out / "results.json",
-        report_json(results, {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint}),
-    )
+    context = {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint, "episodes": files}
+    write_json(arguments.out / RESULTS, report_json(results, context))
 
 
 def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
@@ -118,7 +117,7 @@ def _outcomes(
 
     ``asked``: what is played, equal for all arms; with the policy it tells whether a file is of the same episodes.
     """
-    path = arguments.out / "episodes" / f"{name}-{number}-{mode}.jsonl"
+    path = arguments.out / EPISODES / _file(name, number, mode)
     goals = asked["goals"]
     key = json.loads(json.dumps({"policy": folder, "training": training_of(folder), "mode": mode} | asked))
     if path.is_file():
@@ -130,6 +129,10 @@ def _outcomes(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes
+
+
+def _file(name: str, number: int, mode: Mode) -> str:
+    return f"{name}-{number}-{mode}.jsonl"
 
 
 def _minutes(folder: str) -> float:

@@ -38,6 +38,7 @@ from rl_recsys.evaluation.study import (
     Played,
     claims,
     read_evaluation,
+    read_results,
     timed_arm,
 )
 from rl_recsys.evaluation.study_report import (
@@ -52,6 +53,7 @@ from rl_recsys.progress import format_seconds
 from rl_recsys.shop import Shop
 from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
+from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
 
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
@@ -104,14 +106,14 @@ class Study:
             f"training{'s' if n > 1 else ''} of each arm, the paper's study (Feng & Feng 2024) with every arm "
             "measured on the same goals.",
             f"The demonstrations are {self._source}"
-            + ("." if self._source == "human" else ": no person made them. ")
+            + (". " if "human" in self._demonstrated else ": no person made them. ")
             + "PPO and DPO start from the imitation policy of their seed and get "
             f"{self._settings['updates']:,} updates of {self._settings['batch']} pairs or decisions; what goes on from "
             "the DPO policy gets as many again, on generated trajectories or, to compare, on the demonstrations. The "
             f"rule baseline succeeds on {rule.success:.1%}.",
             "A success is a reward of exactly 1; score is 100 x the mean reward. Intervals are 95 %: bootstrapped over "
-            "seeds and products (goals about one product succeed or fail together), and at least Wilson's for a "
-            "success rate with one seed.",
+            "seeds and products (goals about one product succeed or fail together), with several seeds at least as wide "
+            "as Student's t over them, with one at least Wilson's for a success rate.",
         ]
         return Report(
             title="DPO, PPO and generated trajectories: the study repeated",
@@ -130,11 +132,7 @@ class Study:
 
     @cached_property
     def _evaluation(self) -> dict:
-        path = self._folder / "evaluation" / "results.json"
-        try:
-            return json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); the study is not finished: jobs/reproduce.py") from None
+        return read_results(self._folder / "evaluation")
 
     @cached_property
     def _results(self) -> list[ArmResult]:
@@ -147,13 +145,25 @@ class Study:
 
     @cached_property
     def _source(self) -> str:
-        return " and ".join(SOURCE_WORDS[source] for source in self._demonstrated)
+        """Who demonstrated; how many each, where these are several."""
+        words = {SOURCE_WORDS[source]: count for source, count in self._demonstrated.items()}
+        return next(iter(words)) if len(words) == 1 else " and ".join(f"{n:,} {word}" for word, n in words.items())
 
     @cached_property
     def _demonstrated(self) -> Counter[str]:
         """How many demonstrations were learnt from, by source."""
         found = read_trajectories(self._described["recorded"], minimum_reward=1.0)
         return Counter(one.source for one in islice(found, self._settings["demonstrations"]))
+
+    @cached_property
+    def _about_test_goals(self) -> int:
+        """How many of the demonstrations are about goals that the arms were measured on."""
+        shop = Shop.open(Path(self._settings["shop"]))
+        measured, known = set(self._played[RULE, MODES[0]].goals), known_goals(shop)
+        found = islice(
+            read_trajectories(self._described["recorded"], minimum_reward=1.0), self._settings["demonstrations"]
+        )
+        return sum(not measured.isdisjoint(known.of(one)) for one in found)
 
     @property
     def _minutes(self) -> list[float]:
@@ -169,8 +179,15 @@ class Study:
             for arm in TIMED
         }
 
+    def _time_had(self, minutes: float) -> str:
+        """So many minutes of training in words; where an arm's updates were all made before, its last policy played."""
+        own = self._own_minutes(minutes)
+        ended = [f"{self._label(arm)} had ended after {_span(found)}" for arm, found in own.items() if min(found) < minutes]
+        return "; ".join([f"within {minutes:g} minutes of training each", *ended])
+
     def _label(self, arm: str) -> str:
-        demonstrations = f"{self._demonstrated.total():,} {self._source} demonstrations"
+        one = len(self._demonstrated) == 1
+        demonstrations = f"{f'{self._demonstrated.total():,} ' if one else ''}{self._source} demonstrations"
         if arm.startswith("dpo-size-"):
             return f"DPO, {arm.removeprefix('dpo-size-')} generated"
         return {
@@ -203,15 +220,19 @@ class Study:
             "nothing, those of the policy it started from included, evaluations left out"
             f"; {self._described['at_once']} stages ran side by side. updates: of its own training."
         )
+        if self._about_test_goals:
+            caption += (
+                f" {self._about_test_goals:,} of the demonstrations are about goals that the arms are measured on: what "
+                "learnt from them has seen these."
+            )
         return Table("Every arm on the same goals", [*COLUMNS, "updates"], rows, caption)
 
     def _claim_table(self) -> Table:
-        # Where a run was shorter its last policy was played, and the times are not equal.
-        full = [minutes for minutes in self._minutes if min(sum(self._own_minutes(minutes).values(), [])) >= minutes]
-        timed = [(arm, mode) for arm in TIMED for mode in MODES]
         at_minutes = {
-            minutes: {(arm, mode): self._played[timed_arm(arm, minutes), mode] for arm, mode in timed}
-            for minutes in full
+            self._time_had(minutes): {
+                (arm, mode): self._played[timed_arm(arm, minutes), mode] for arm in TIMED for mode in MODES
+            }
+            for minutes in self._minutes
         }
         rows, n = [], len(self._settings["seeds"])
         for claim in claims(self._played, at_minutes, MODES):
@@ -274,7 +295,12 @@ class Study:
                 best = f"{result['best_probability']:.1%}"
                 rows.append([str(run["run"]), self._label(arm), str(result["pulls"]), success, score, best])
         lost = ", ".join(f"{run['regret']:.1f}" for run in found["runs"])
-        caption = f"{found['title']}; run k plays the policies of the k-th seed. Regret of the runs: {lost} successes."
+        seeds = self._settings["seeds"]
+        plays = ", ".join(f"run {run['run']} those of seed {seeds[run['run'] % len(seeds)]}" for run in found["runs"])
+        caption = (
+            f"{found['title']}. Of the trained policies {plays} are arms. Regret of the runs, in successes, by the "
+            f"success that the equal evaluation found: {lost}."
+        )
         columns = ["run", "arm", "pulls", "success %", "score", "probability to be the best"]
         return Table("Thompson sampling", columns, rows, caption)
 
@@ -344,7 +370,9 @@ class Study:
         played = self._played[best, "greedy"]
         won = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward == 1.0]
         lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward < 1.0]
-        goals = [*_spread(won, self._shown_sessions), *_spread(lost, self._shown_sessions)]
+        half = self._shown_sessions
+        some = half + max(0, half - len(lost)), half + max(0, half - len(won))  # of one more, where the other has few
+        goals = [*_spread(won, some[0]), *_spread(lost, some[1])]
         policy = Path(self._described["arms"][best][0]) / "policy"
         shop = Shop.open(Path(self._settings["shop"]))
         model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)

@@ -20,10 +20,12 @@ from typing import Literal
 import tyro
 
 from algorithms.training import snapshot_folder
+from policies.episodes import RULE
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.study import STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
 from rl_recsys.stages import Stage, run_stages
+from rl_recsys.storage import Place, is_uri
 
 JOBS = Path(__file__).parent
 ITERATIONS = 30  # of a DPO run, at most: a point of its progress each
@@ -91,16 +93,16 @@ PRESETS = {
 class Arguments:
     """Run a study."""
 
-    out: Path
-    """Folder for everything: runs, trajectories, logs, and the report."""
+    out: Place
+    """Folder for everything: runs, trajectories, logs, and the report. On a disk: a study's stages share it."""
     preset: Literal["smoke", "demo", "laptop", "paper"] = "demo"
     """The size of the study: smoke (a minute), demo (15 minutes, demo shop), laptop (under 4 hours on two cores, the
     real 1,000 products), paper (a T4 and the full catalogue)."""
-    shop: Path | None = None
+    shop: Place | None = None
     """Shop folder; by default the preset's. The demo shop is made if it is not there."""
     seeds: tuple[int, ...] | None = None
     """One training of each arm a seed; by default the preset's."""
-    recorded: Path | None = None
+    recorded: Place | None = None
     """Trajectories to imitate, e.g. imported human ones; by default scripted ones are recorded."""
     encoder: str = "minilm"
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
@@ -114,6 +116,11 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Run what is not done yet, and say where the report is."""
+    for name in ("out", "shop", "recorded"):
+        place = getattr(arguments, name)
+        if place is not None and is_uri(place):
+            raise UserError(f"--{name} {place}: a study needs a folder on a disk that all its nodes see, not a bucket")
+        setattr(arguments, name, place if place is None else Path(place))
     preset = PRESETS[arguments.preset]
     changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus")}
     preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
@@ -146,6 +153,7 @@ class Plan:
         """What the report must know and no result says."""
         arms = {arm: [self._run(arm, seed) for seed in seeds] for arm, seeds in self._arms().items()}
         settings = {"preset": self._arguments.preset, "encoder": self._arguments.encoder} | asdict(self._preset)
+        del settings["needs"]  # of the preset as it is, not of this study
         return {
             "recorded": self._demonstrations,
             "thompson": self._thompson,
@@ -167,7 +175,7 @@ class Plan:
             yield from self._of_seed(seed)
         yield self._evaluation()
         yield self._stage(
-            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", *self._policies(self._arms()),
+            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", RULE, *self._policies(self._arms()),
             "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
             "--truth", out / "evaluation" / "results.json", *self._workers(), needs=("evaluation",),
             minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
@@ -191,6 +199,7 @@ class Plan:
             "ppo", seed, "ppo", PPO_SPARE * -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
             "--updates", preset.updates, "--rollout-steps", preset.rollout_steps, "--batch", preset.batch,
             "--num-workers", self._arguments.num_workers, needs=(f"imitation-{seed}",),
+            expected=-(-steps // preset.rollout_steps),
         )  # fmt: skip
         yield self._dpo("dpo", seed, *start, *recorded, *kept, needs=(f"imitation-{seed}",))
         sizes = preset.sizes if seed == preset.seeds[0] else ()
@@ -219,15 +228,24 @@ class Plan:
         )  # fmt: skip
 
     def _training(
-        self, name: str, seed: int, job: str, iterations: int, seconds: float, *flags: object, needs: tuple[str, ...]
+        self,
+        name: str,
+        seed: int,
+        job: str,
+        iterations: int,
+        seconds: float,
+        *flags: object,
+        needs: tuple[str, ...],
+        expected: int | None = None,
     ) -> Stage:
+        """``expected``: how many of the ``iterations`` it takes to the last update, about; by default all."""
         preset = self._preset
         out = self._run(name, seed)
         return self._stage(
             f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
             "--evaluate-every", max(1, iterations // EVALUATIONS), *self._gpus,
-            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=iterations,
+            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=expected or iterations,
         )  # fmt: skip
 
     def _generation(self, name: str, seed: int, arm: str, count: int) -> Stage:

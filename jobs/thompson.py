@@ -139,7 +139,8 @@ def _resume(bandit: ThompsonRun, log: Path) -> None:
     """Take up what was logged; a batch that a kill cut short goes from the log and is played again."""
     if not log.is_file():
         return
-    lines = log.read_text().splitlines()
+    text = log.read_text()
+    lines = text.splitlines()
     pulls = []
     for line in lines:
         try:
@@ -152,7 +153,7 @@ def _resume(bandit: ThompsonRun, log: Path) -> None:
         used = bandit.resume(pulls)
     except ValueError as error:
         raise UserError(f"{log}: not the log of this run ({error}); use another --out") from None
-    if used < len(lines):
+    if used < len(lines) or not text.endswith("\n"):  # else the next batch would go on within the last line
         write_text(log, "".join(line + "\n" for line in lines[:used]))
 
 
@@ -204,8 +205,9 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
     lost = ", ".join(f"{run['regret']:.1f}" for run in runs)
     unit = "successes" if arguments.objective == "success" else "episodes' worth of reward"
     title = (
-        f"Thompson sampling on {arguments.objective}: {arguments.runs} runs of {arguments.rollouts} rollouts, "
-        f"{arguments.mode}"
+        f"Thompson sampling on {arguments.objective}: {arguments.runs} runs of {arguments.rollouts:,} rollouts, "
+        f"{arguments.mode}, seed {arguments.seed}; a run draws {arguments.batch} rollouts before it sees what the last "
+        "ones came to"
     )
     note = f"Regret, in {unit}, by {source}: {lost}."
     print_rows(COLUMNS, rows, title)

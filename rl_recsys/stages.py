@@ -19,6 +19,7 @@ from rl_recsys.files import write_json
 from rl_recsys.progress import Task, format_seconds, progress
 
 DONE, LOGS = "stages.json", "logs"
+INCIDENTAL = ("--num-workers", "--num-gpus")  # flags that do not decide what a finished stage made
 POLL_S = 0.5
 STOP_PATIENCE_S = 20.0
 SHOWN_LINES = 15  # of the log of a stage that failed
@@ -29,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 class Stage:
     """One command: what python runs, the names of the stages it needs, and the minutes it is expected to take.
 
-    ``rows``: a result.json whose last "iteration", of ``iterations``, says how far it is.
+    ``rows``: a result.json whose last "iteration", of about ``iterations``, says how far it is.
     """
 
     name: str
@@ -130,10 +131,23 @@ def _done(folder: Path, stages: Sequence[Stage]) -> dict[str, float]:
     """Seconds of the stages that were run before, with the same command and on what the same commands made."""
     path = folder / DONE
     found = json.loads(path.read_text()) if path.is_file() else {}
-    same = {stage.name for stage in stages if found.get(stage.name, {}).get("command") == list(stage.command)}
+    same = {
+        stage.name for stage in stages
+        if stage.name in found and _deciding(found[stage.name]["command"]) == _deciding(stage.command)
+    }  # fmt: skip
     while stale := {stage.name for stage in stages if stage.name in same and not same.issuperset(stage.needs)}:
         same -= stale
     return {stage.name: found[stage.name]["seconds"] for stage in stages if stage.name in same}
+
+
+def _deciding(command: Sequence[str]) -> list[str]:
+    """What of a command decides what it makes: not where its script lies, which is another place in every Ray job."""
+    script, *flags = command
+    kept = [Path(script).name]
+    for before, flag in zip(["", *flags], flags, strict=False):
+        if flag not in INCIDENTAL and before not in INCIDENTAL:
+            kept.append(flag)
+    return kept
 
 
 def _write(folder: Path, stages: Sequence[Stage], done: Mapping[str, float]) -> None:

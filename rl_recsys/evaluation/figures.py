@@ -41,7 +41,8 @@ def learning_curves(
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=150)
-    rows = ((arm, seed, *point) for arm, lines in curves.items() for seed, line in enumerate(lines) for point in line)
+    rows = [(arm, seed, *point) for arm, lines in curves.items() for seed, line in enumerate(lines) for point in line]
+    rows += [(arm, "", "", success) for arm, success in baseline.items()]
     _write_data(path, ("arm", "seed", "minutes", "success"), rows)
 
 
@@ -110,8 +111,9 @@ def by_size(
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
-    rows = ((mode, *point) for mode, line in points.items() for point in line)
-    _write_data(path, ("mode", "trajectories", "success", "low", "high"), rows)
+    rows = [(mode, *point) for mode, line in points.items() for point in line]
+    rows += [(label, "", *level) for label, level in levels.items()]
+    _write_data(path, ("line", "trajectories", "success", "low", "high"), rows)
 
 
 def _write_data(picture: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:

@@ -16,6 +16,7 @@ from rl_recsys.shop.reward import REWARD_PARTS
 
 Measure = Literal["success", "score"]
 ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluation have in common
+RESULTS, EPISODES = "results.json", "episodes"  # of an evaluation, in its folder
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
 TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
@@ -49,17 +50,24 @@ class Played:
         return found
 
 
+def read_results(folder: Path) -> dict:
+    """What an evaluation wrote into its folder. Raises ``UserError`` where that is missing or damaged."""
+    path = folder / RESULTS
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); jobs/evaluate.py writes it when it ends") from None
+
+
 def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
-    """(arm, mode) -> episodes of an evaluation's folder.
+    """(arm, mode) -> episodes of the last evaluation in a folder, which may have those of earlier ones as well.
 
     Raises ``UserError`` where there is none, or they are of several evaluations: only equal goals can be compared.
     """
     files: dict[tuple[str, str], dict[int, Path]] = {}
-    for path in (folder / "episodes").glob("*.jsonl"):
-        arm, number, mode = path.stem.rsplit("-", 2)
-        files.setdefault((arm, mode), {})[int(number)] = path
-    if not files:
-        raise UserError(f"{folder / 'episodes'}: no episodes; jobs/evaluate.py writes them")
+    for name in read_results(folder)["episodes"]:
+        arm, number, mode = Path(name).stem.rsplit("-", 2)
+        files.setdefault((arm, mode), {})[int(number)] = folder / EPISODES / name
     found: dict[tuple[str, str], Played] = {}
     asked: tuple[Path, dict] | None = None
     for key, numbered in files.items():
@@ -142,12 +150,12 @@ EQUIVALENT = 2.0  # points: "about as well" is at most so much worse
 
 def claims(
     played: Mapping[tuple[str, str], Played],
-    at_minutes: Mapping[float, Mapping[tuple[str, str], Played]],
+    at_minutes: Mapping[str, Mapping[tuple[str, str], Played]],
     modes: Sequence[str],
 ) -> list[Claim]:
     """The paper's claims, each in every mode, and at equal minutes where the arms were kept as they were then.
 
-    ``played``: all arms after equal updates; ``at_minutes``: minutes -> the arms after so many minutes of training.
+    ``played``: all arms after equal updates; ``at_minutes``: what time they had, in words -> the arms after that.
     """
     units: dict[Measure, str] = {"success": "points of success", "score": "points of score"}
     found = []
@@ -171,11 +179,10 @@ def claims(
                     apart = difference(arms[arm], arms["imitation"], measure)
                     text = f"{arm} is better than the imitation policy it starts from (not measured in the paper)"
                     found.append(Claim(text, mode, above(apart), apart, unit))
-    for minutes, arms_then in sorted(at_minutes.items()):
+    for time_had, arms_then in at_minutes.items():
         for mode in modes:
             if {("dpo", mode), ("ppo", mode)} <= arms_then.keys():
                 for measure, unit in units.items():
                     apart = difference(arms_then["dpo", mode], arms_then["ppo", mode], measure)
-                    where = f"after {minutes:g} minutes of training each, {mode}"
-                    found.append(Claim("DPO is better than PPO", where, above(apart), apart, unit))
+                    found.append(Claim("DPO is better than PPO", f"{time_had}, {mode}", above(apart), apart, unit))
     return sorted(found, key=lambda claim: [claim.text for claim in found].index(claim.text))

@@ -57,7 +57,7 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     for shown in (page, text):
         assert " scripted demonstrations" in shown and "human demonstrations" not in shown
         assert "DPO is better than PPO" in shown and "cannot be said at this n" in shown
-        assert "after 0.001 minutes of training each" in shown and "One training an arm" in shown
+        assert "within 0.001 minutes of training each" in shown and "One training an arm" in shown
         assert "Regret of the runs" in shown and "shop fingerprint" in shown and "reward" in shown
     figures = {path.name for path in (out / "figures").iterdir()}
     assert {
@@ -65,18 +65,24 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     } < figures
     assert {"training-minutes.csv", "generated-trajectories.csv"} < figures
     with open(out / "figures" / "generated-trajectories.csv", newline="") as file:
-        assert {row["trajectories"] for row in csv.DictReader(file)} == {"2", "3"}
+        rows = list(csv.DictReader(file))
+    assert {row["trajectories"] for row in rows} == {"2", "3", ""} and "imitation" in rows[-2]["line"]
 
     elsewhere = tmp_path / "elsewhere"
     main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1)
     assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures"}
-    best = max(arm["success"] for name, arm in arms.items() if name.removesuffix(", greedy") in ARMS)
-    sessions = (best > 0) + (best < 1)  # one of the best arm's wins and one of its losses, where there are any
-    assert (elsewhere / "report.html").read_text().count("<details") == sessions < page.count("<details")
+    # As many wins as losses, or more of one where the other has few.
+    assert (elsewhere / "report.html").read_text().count("<details") == 2 and page.count("<details") == 10
 
     again = job("reproduce", *flags)  # the command itself: everything is done
     assert f"report: {out / 'report.html'}" in again.stdout and not again.stderr.strip()
     assert not list((out / "logs").iterdir())
+
+
+def test_a_bucket_is_no_place_for_a_study(tmp_path, capsys):
+    for flag in ("--out", "--shop"):
+        with pytest.raises(UserError, match=f"{flag} s3://team/x: a study needs a folder on a disk"):
+            main_of("reproduce", capsys)("--out", tmp_path, flag, "s3://team/x")
 
 
 def test_a_shop_that_is_missing_is_named_with_what_the_preset_needs(tmp_path, capsys):

@@ -48,6 +48,12 @@ def test_every_rollout_is_logged_once_and_a_killed_experiment_goes_on_with_none_
     assert pulls_of(killed) == pulls
     assert "Thompson sampling:" not in thompson(*flags, "--out", killed)  # finished: nothing is played again
 
+    # As a full disk leaves it: whole lines, the last without its end.
+    log = killed / "pulls-0.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:10]).rstrip("\n"))
+    thompson(*flags, "--out", killed)
+    assert pulls_of(killed) == pulls
+
 
 def test_regret_is_reckoned_from_an_evaluation_of_the_same_arms(flags, tmp_path, capsys):
     thompson = main_of("thompson", capsys)

@@ -41,6 +41,18 @@ def test_stages_wait_for_what_they_need_and_are_run_once(tmp_path):
     assert log.read_text().split() == [*words, "changed", "last"]
 
 
+def test_a_finished_stage_is_not_run_again_with_other_workers_or_from_another_copy_of_the_scripts(tmp_path):
+    def made(folder: str, workers: str, seed: str) -> Stage:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        script = tmp_path / folder / "job.py"
+        script.write_text(append(tmp_path / "log", folder))
+        return Stage("one", (str(script), "--seed", seed, "--num-workers", workers))
+
+    for folder, workers, seed, runs in (("a", "2", "0", 1), ("b", "4", "0", 1), ("b", "4", "1", 2)):
+        run_stages([made(folder, workers, seed)], tmp_path / "study", at_once=1)
+        assert len((tmp_path / "log").read_text().split()) == runs
+
+
 def test_at_most_so_many_run_side_by_side_and_share_the_cores(tmp_path):
     code = f"""
         import os, time, pathlib

@@ -64,10 +64,10 @@ def test_claims_are_settled_by_arms_that_differ_and_left_open_by_those_that_do_n
         ("dpo", "greedy"): by_chance(0.8, 2),
         ("dpo-generated", "greedy"): by_chance(0.5, 3),
     }
-    found = {(one.text, one.where, one.unit): one for one in claims(arms, {10.0: arms}, ["greedy", "sampled"])}
+    found = {(one.text, one.where, one.unit): one for one in claims(arms, {"within 10 minutes": arms}, ["greedy", "sampled"])}
     success = {(text, where): one for (text, where, unit), one in found.items() if unit == "points of success"}
     assert success["DPO is better than PPO", "equal updates, greedy"].verdict == HOLDS
-    assert success["DPO is better than PPO", "after 10 minutes of training each, greedy"].verdict == HOLDS
+    assert success["DPO is better than PPO", "within 10 minutes, greedy"].verdict == HOLDS
     about = next(one for (text, _), one in success.items() if "about as well" in text)
     assert about.verdict == FAILS and about.numbers.startswith("-") and "McNemar p = " in about.numbers
     ppo = next(one for (text, _), one in success.items() if text.startswith("ppo"))
@@ -92,6 +92,9 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
             for goal in (4, 5)
         ]
         (folder / f"dpo-on-top-{number}-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "dpo-on-top-2-greedy.jsonl").write_text("of an earlier evaluation, with more seeds")
+    asked = [f"dpo-on-top-{number}-greedy.jsonl" for number in (0, 1, 10)]
+    (tmp_path / "results.json").write_text(json.dumps({"episodes": asked}))
     (key,) = (found := read_evaluation(tmp_path))
     assert key == ("dpo-on-top", "greedy")
     assert found[key].goals == (4, 5) and found[key].rewards.tolist() == [[0, 0], [0.1, 0.1], [1, 1]]
@@ -99,7 +102,8 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
     assert parts["bought"] == 0.5 and parts["r_type"] == 0.5 and parts["r_price"] == 1 and np.isnan(parts["r_att"])
     rows[0]["goals"] = [6, 7]
     (folder / "rule-0-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "results.json").write_text(json.dumps({"episodes": [*asked, "rule-0-greedy.jsonl"]}))
     with pytest.raises(UserError, match="other goals, shop or seed than .*; delete the one that is old"):
         read_evaluation(tmp_path)
-    with pytest.raises(UserError, match=r"no episodes; jobs/evaluate\.py"):
+    with pytest.raises(UserError, match=r"results\.json: cannot be read .*; jobs/evaluate\.py writes it"):
         read_evaluation(tmp_path / "nothing")
