@@ -71,12 +71,15 @@ class Arguments:
     """Folder of the report and its figures; by default the study's."""
     sessions: int = 5
     """Episodes to show of those that succeeded, and as many of those that did not."""
+    quote: bool = True
+    """Show the shop's own words in these: instructions, titles, options. --no-quote leaves them out, for a report that
+    goes where the catalogue's texts may not."""
 
 
 def main(arguments: Arguments) -> None:
     """Read the study, play the examples, write the report."""
     out = arguments.out or arguments.study
-    report = Study(arguments.study, out / "figures", arguments.sessions).report()
+    report = Study(arguments.study, out / "figures", arguments.sessions, quote=arguments.quote).report()
     write_report(report, out)
     for row in report.claims.rows:
         print(" | ".join(row))
@@ -86,8 +89,8 @@ def main(arguments: Arguments) -> None:
 class Study:
     """What a study left in its folder."""
 
-    def __init__(self, folder: Path, figures: Path, sessions: int):
-        self._folder, self._figures, self._shown_sessions = folder, figures, sessions
+    def __init__(self, folder: Path, figures: Path, sessions: int, *, quote: bool):
+        self._folder, self._figures, self._shown_sessions, self._quote = folder, figures, sessions, quote
         try:
             self._described = json.loads((folder / STUDY).read_text())
         except (OSError, ValueError) as error:
@@ -112,8 +115,8 @@ class Study:
             "the DPO policy gets as many again, on generated trajectories or, to compare, on the demonstrations. The "
             f"rule baseline succeeds on {rule.success:.1%}.",
             "A success is a reward of exactly 1; score is 100 x the mean reward. Intervals are 95 %: bootstrapped over "
-            "seeds and products (goals about one product succeed or fail together), with several seeds at least as wide "
-            "as Student's t over them, with one at least Wilson's for a success rate.",
+            "seeds and products (goals about one product succeed or fail together), with several seeds at least "
+            "Student's t over them, with one at least Wilson's for a success rate.",
         ]
         return Report(
             title="DPO, PPO and generated trajectories: the study repeated",
@@ -124,7 +127,8 @@ class Study:
             pictures=list(self._pictures()),
             tables=list(self._tables()),
             sessions=sessions,
-            sessions_of=f"{self._label(best)}, taking its best action; evenly chosen from its wins and its losses.",
+            sessions_of=f"{self._label(best)}, taking its best action; evenly chosen from its wins and its losses."
+            + ("" if self._quote else " The catalogue's words are left out: products stand as their numbers."),
             facts=self._facts(),
         )
 
@@ -182,7 +186,9 @@ class Study:
     def _time_had(self, minutes: float) -> str:
         """So many minutes of training in words; where an arm's updates were all made before, its last policy played."""
         own = self._own_minutes(minutes)
-        ended = [f"{self._label(arm)} had ended after {_span(found)}" for arm, found in own.items() if min(found) < minutes]
+        ended = [
+            f"{self._label(arm)} had ended after {_span(found)}" for arm, found in own.items() if min(found) < minutes
+        ]
         return "; ".join([f"within {minutes:g} minutes of training each", *ended])
 
     def _label(self, arm: str) -> str:
@@ -222,7 +228,7 @@ class Study:
         )
         if self._about_test_goals:
             caption += (
-                f" {self._about_test_goals:,} of the demonstrations are about goals that the arms are measured on: what "
+                f" {self._about_test_goals:,} of the demonstrations are about measured goals: what "
                 "learnt from them has seen these."
             )
         return Table("Every arm on the same goals", [*COLUMNS, "updates"], rows, caption)
@@ -377,7 +383,7 @@ class Study:
         shop = Shop.open(Path(self._settings["shop"]))
         model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)
         episodes = policy_trajectories(model, encoder, shop, goals, author=best, greedy=True)
-        return best, [_example(episode) for episode in episodes]
+        return best, [_example(episode, quote=self._quote) for episode in episodes]
 
     # Settings
 
@@ -443,14 +449,14 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _example(episode: Trajectory) -> ExampleSession:
+def _example(episode: Trajectory, *, quote: bool) -> ExampleSession:
     goal = episode.goal
     options = goal.get("goal_options") or {}
     listed = [f"{k}: {v}" for k, v in options.items()] if isinstance(options, Mapping) else list(map(str, options))
-    wanted = f"Wanted: {goal.get('name', goal.get('asin', '?'))}" + "".join(
-        f"; {name} {', '.join(values)}"
-        for name, values in (("options", listed), ("attributes", list(goal.get("attributes", ()))))
-        if values
+    parts = (("options", listed), ("attributes", list(goal.get("attributes", ()))))
+    product = goal.get("name", "?") if quote else goal.get("asin", "?")
+    wanted = f"Wanted: {product}" + "".join(
+        f"; {name} {', '.join(values)}" if quote else f"; {len(values)} {name}" for name, values in parts if values
     )
     if episode.success:
         outcome = "reward 1, a success"
@@ -459,8 +465,9 @@ def _example(episode: Trajectory) -> ExampleSession:
         outcome = f"reward {episode.reward:.2f} ({', '.join(f'{name} {value:.2f}' for name, value in parts.items())})"
     else:
         outcome = "nothing bought"
-    steps = [_step(step) for step in episode.steps]
-    return ExampleSession(goal["instruction_text"], wanted, outcome, episode.success, steps)
+    steps = [_step(step) if quote else _step_without_words(step) for step in episode.steps]
+    instruction = goal["instruction_text"] if quote else f"goal {episode.goal_index}"
+    return ExampleSession(instruction, wanted, outcome, episode.success, steps)
 
 
 def _step(step: Step) -> SessionStep:
@@ -470,6 +477,24 @@ def _step(step: Step) -> SessionStep:
     if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT):
         action += f" {step.choices[step.chosen]}"
     return SessionStep(page, action, len(step.actions))
+
+
+def _step_without_words(step: Step) -> SessionStep:
+    """A step as its kind of page and the place of its action among its like."""
+    kind = ChoiceKind(step.kinds[step.chosen])
+    like = [place for place, one in enumerate(step.kinds) if one == kind]
+    place = f"{like.index(step.chosen) + 1} of {len(like)}"
+    action = step.actions[step.chosen]
+    said = {
+        ChoiceKind.SEARCH: f"search, query {place}",
+        ChoiceKind.OPTION: f"option {place} of groups that are open",
+        ChoiceKind.OTHER_OPTION: f"option {place} instead of another",
+        ChoiceKind.PRODUCT: f"{action}, product {place}",
+        ChoiceKind.SEEN_PRODUCT: f"{action}, seen product {place}",
+    }.get(kind, action)
+    page = step.state[1]
+    listed = page.startswith("results") or page == "search"
+    return SessionStep(page if listed else "page of a product", said, len(step.actions))
 
 
 def _shown(value: object) -> str:

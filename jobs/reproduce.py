@@ -175,8 +175,8 @@ class Plan:
             yield from self._of_seed(seed)
         yield self._evaluation()
         yield self._stage(
-            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", RULE, *self._policies(self._arms()),
-            "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
+            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", RULE,
+            *self._policies(self._arms()), "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
             "--truth", out / "evaluation" / "results.json", *self._workers(), needs=("evaluation",),
             minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
         )  # fmt: skip

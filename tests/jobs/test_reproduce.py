@@ -12,6 +12,7 @@ import tyro
 
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
+from rl_recsys.shop import Shop
 from rl_recsys.stages import DONE
 from tests.jobs.test_jobs import job, job_module, main_of
 
@@ -69,8 +70,12 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     assert {row["trajectories"] for row in rows} == {"2", "3", ""} and "imitation" in rows[-2]["line"]
 
     elsewhere = tmp_path / "elsewhere"
-    main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1)
+    main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1, "--no-quote")
     assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures"}
+    header, *_ = (out / "evaluation" / "episodes" / "rule-0-greedy.jsonl").read_text().splitlines()
+    said = {Shop.open(shop_folder).goal(goal).instruction_text for goal in json.loads(header)["goals"]}
+    wordless = (elsewhere / "report.html").read_text()
+    assert any(one in page for one in said) and not any(one in wordless for one in said)
     # As many wins as losses, or more of one where the other has few.
     assert (elsewhere / "report.html").read_text().count("<details") == 2 and page.count("<details") == 10
 

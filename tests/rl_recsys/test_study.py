@@ -64,7 +64,8 @@ def test_claims_are_settled_by_arms_that_differ_and_left_open_by_those_that_do_n
         ("dpo", "greedy"): by_chance(0.8, 2),
         ("dpo-generated", "greedy"): by_chance(0.5, 3),
     }
-    found = {(one.text, one.where, one.unit): one for one in claims(arms, {"within 10 minutes": arms}, ["greedy", "sampled"])}
+    settled = claims(arms, {"within 10 minutes": arms}, ["greedy", "sampled"])
+    found = {(one.text, one.where, one.unit): one for one in settled}
     success = {(text, where): one for (text, where, unit), one in found.items() if unit == "points of success"}
     assert success["DPO is better than PPO", "equal updates, greedy"].verdict == HOLDS
     assert success["DPO is better than PPO", "within 10 minutes, greedy"].verdict == HOLDS
