@@ -176,9 +176,9 @@ class Plan:
         yield self._evaluation()
         yield self._stage(
             "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", RULE,
-            *self._policies(self._arms()), "--runs", preset.runs, "--rollouts", preset.rollouts, "--goals", preset.goals,
-            "--truth", out / "evaluation" / "results.json", *self._workers(), needs=("evaluation",),
-            minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
+            *self._policies(self._arms()), "--runs", preset.runs, "--rollouts", preset.rollouts,
+            "--goals", preset.goals, "--truth", out / "evaluation" / "results.json", *self._workers(),
+            needs=("evaluation",), minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
         )  # fmt: skip
         yield self._stage("report", "report", "--study", out, needs=("thompson",))
 
