@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.linear import Linear
+from policies.linear import Linear, with_round_rows
 
 BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
 LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
@@ -107,15 +107,18 @@ class Bert(nn.Module):
 def through(layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]) -> list[Tensor]:
     """What layers make of texts of these lengths: [length, H] of each; ``tokens`` gives some texts' tokens [T, H].
 
-    Most of a layer works on tokens one by one, so they are given to it without padding.
+    Most of a layer works on tokens one by one, so they are given to it without padding, but for a few rows of zeros at
+    the end (``with_round_rows``).
     """
     found: list[Tensor] = [torch.empty(0)] * len(lengths)
     for rows in _batches(lengths):
         hidden = tokens(rows)
+        count = len(hidden)
         groups = list(_groups([lengths[row] for row in rows], hidden.device))
+        hidden = with_round_rows(hidden)
         for layer in layers:
             hidden = layer(hidden, groups)
-        for row, one in zip(rows, hidden.split([lengths[row] for row in rows]), strict=True):
+        for row, one in zip(rows, hidden[:count].split([lengths[row] for row in rows]), strict=True):
             found[row] = one
     return found
 
@@ -206,7 +209,10 @@ def _groups(lengths: Sequence[int], device: torch.device) -> Iterator[_Group]:
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group]) -> Tensor:
-    """Attention within each of the texts that stand one after the other in query, key and value [T, heads, D]."""
+    """Attention within each of the texts that stand one after the other in query, key and value [T, heads, D].
+
+    Rows after the last text's find nothing: 0.
+    """
     if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         # Its gradient takes a CPU five times as long in bfloat16 as in float32, and it is a small part of a layer.
         with torch.autocast("cpu", enabled=False):
@@ -222,4 +228,5 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Grou
         mask = None if group.mask is None else group.mask[:, None, None]
         attended = F.scaled_dot_product_attention(*padded, attn_mask=mask).transpose(1, 2)  # [N, L, heads, D]
         found.append(attended.flatten(0, 1) if group.mask is None else attended[group.mask])
-    return torch.cat(found)
+    beyond = len(query) - groups[-1].end
+    return torch.cat([*found, found[0].new_zeros(beyond, *query.shape[1:])])

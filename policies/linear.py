@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+#: oneDNN makes a program for each number of rows and keeps it, half a megabyte each: there must be few such numbers.
+FEW_ROWS, ROWS, MANY_ROWS = 1024, 64, 128  # up to so many, multiples of the second; above, of the third
+
 
 class Linear(nn.Linear):
     """``nn.Linear``: same weights, same values up to the order of sums, same gradients."""
@@ -21,6 +24,13 @@ class Linear(nn.Linear):
         if _takes(given):
             return _Product.apply(given, self.weight, self.bias)
         return F.linear(given, self.weight, self.bias)
+
+
+def with_round_rows(rows: Tensor) -> Tensor:
+    """Rows [T, D] and as many of zeros as it takes to one of the few numbers of rows that programs are kept for."""
+    count = len(rows)
+    step = ROWS if count <= FEW_ROWS else MANY_ROWS
+    return F.pad(rows, (0, 0, 0, -count % step)) if count % step else rows
 
 
 def _takes(given: Tensor) -> bool:
@@ -43,16 +53,19 @@ def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(given, weight)
-        return _product(given, weight, bias)
+        count = given.numel() // given.shape[-1]
+        rows = with_round_rows(given.reshape(count, -1))
+        ctx.save_for_backward(rows, weight)
+        return _product(rows, weight, bias)[:count].view(*given.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        given, weight = ctx.saved_tensors
-        rows = gradient.flatten(0, -2)
+        rows, weight = ctx.saved_tensors
+        count = gradient.numel() // gradient.shape[-1]
+        of_rows = with_round_rows(gradient.reshape(count, -1))
         of_given, of_weight, of_bias = ctx.needs_input_grad
         return (
-            _product(gradient, weight.t()) if of_given else None,
-            _product(rows.t(), given.flatten(0, -2).t()) if of_weight else None,
-            rows.sum(0) if of_bias else None,
+            _product(of_rows, weight.t())[:count].view(*gradient.shape[:-1], -1) if of_given else None,
+            _product(of_rows.t(), rows.t()) if of_weight else None,
+            of_rows.sum(0) if of_bias else None,
         )

@@ -38,6 +38,13 @@ def test_values_and_gradients_are_those_of_pytorch(inputs, outputs, rows, transp
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@given(st.integers(1, 5000))
+def test_rows_come_in_few_numbers(count):
+    rows = linear.with_round_rows(torch.ones(count, 1))
+    assert rows.sum() == count and (rows[:count] == 1).all()
+    assert len(rows) % linear.ROWS == 0 and len(rows) - count < max(linear.ROWS, count / 8)
+
+
 def test_a_gradient_that_nobody_asks_for_is_not_computed(monkeypatch):
     products = []
     product = linear._product
