@@ -17,8 +17,8 @@ SHOP ?= shops/webshop-1k
 OUT ?= runs/agent
 SEED ?= 0
 agent: $(READY)
-	$(RUN) jobs/demonstrate.py --shop $(SHOP) --trajectories 4000 --variations 2000 --out $(OUT)/demonstrations
-	$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 120 --seed $(SEED) \
+	$(RUN) jobs/demonstrate.py --shop $(SHOP) --trajectories 3000 --variations 5000 --out $(OUT)/demonstrations
+	$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 140 --seed $(SEED) \
 		--out $(OUT)/imitation-$(SEED)
 	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies imitation=$(OUT)/imitation-$(SEED)/policy \
 		--out $(OUT)/evaluation-$(SEED)
