@@ -142,6 +142,9 @@ class ChoiceLearner(TorchLearner):
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
+        for optimizer in self._optimizer_parameters:
+            for group in optimizer.param_groups:
+                group["fused"] = True  # whatever the state was saved by; the loss scaler counts on it
         if state.get("loss_scaler"):
             self._scaler.load_state_dict(state["loss_scaler"])
         self._updates = state.get("updates", self._updates)

@@ -234,6 +234,7 @@ class TrainingRun:
 
     def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
         before = read_policy_file(algorithm.config.policy, TRAINING_FILE).get("total_training_seconds", 0.0)
+        model = current_model(algorithm)  # first: of a learner that is lost RLlib raises it here, and later not
         summary = {
             "algorithm": type(algorithm).__name__,
             "iterations": iterations,
@@ -243,7 +244,7 @@ class TrainingRun:
             "precision": learners_precision(algorithm),
             "settings": self.settings,
         }
-        current_model(algorithm).save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
+        model.save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
         return summary
 
 
@@ -260,8 +261,11 @@ def current_model(algorithm: Algorithm) -> ChoiceModel:
 
 
 def learners_precision(algorithm: Algorithm) -> str:
-    """What the learners' forward passes compute in."""
-    return next(iter(algorithm.learner_group.foreach_learner(lambda learner: learner.precision))).get()
+    """What the learners' forward passes compute in. Raises ``RayActorError`` where no learner is left to say it."""
+    for result in algorithm.learner_group.foreach_learner(lambda learner: learner.precision):
+        if result.ok:
+            return result.get()
+    raise RayActorError(error_msg="no learner is left")
 
 
 def flatten(result: Mapping) -> dict[str, float]:

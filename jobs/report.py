@@ -401,6 +401,7 @@ class Study:
                 k: v for k, v in training["settings"].items() if k not in ("shop", "out", "shop_fingerprint", "seed")
             }
             shares = ", ".join(f"{name} {share:.0%}" for name, share in training["shares_of_time"].items())
+            kept["precision"] = training["precision"]  # as it was, where the setting is "auto"
             facts[f"{folder.name}: settings"] = "; ".join(f"{k} {_shown(v)}" for k, v in kept.items())
             facts[f"{folder.name}: time"] = f"{format_seconds(training['training_seconds'])}: {shares}"
         facts["versions"] = ", ".join(

@@ -204,11 +204,12 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
         runs.append({"run": bandit.run, "regret": regret(bandit.pulls, expected), "means": expected, "arms": found})
     lost = ", ".join(f"{run['regret']:.1f}" for run in runs)
     unit = "successes" if arguments.objective == "success" else "episodes' worth of reward"
-    title = (
+    short = (
         f"Thompson sampling on {arguments.objective}: {arguments.runs} runs of {arguments.rollouts:,} rollouts, "
-        f"{arguments.mode}, seed {arguments.seed}; a run draws {arguments.batch} rollouts before it sees what the last "
-        "ones came to"
+        f"{arguments.mode}"
     )
+    delay = f"a run draws {arguments.batch} rollouts before it sees what the last ones came to"
+    title = f"{short}, seed {arguments.seed}; {delay}"
     note = f"Regret, in {unit}, by {source}: {lost}."
     print_rows(COLUMNS, rows, title)
     print(note)
@@ -218,7 +219,7 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
     for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
         curves = {(arm, run): found.get(arm, []) for run, found in means_of.items() for arm in arms}
-        running_means(curves, arguments.out / f"running_{objective}.png", label, title)
+        running_means(curves, arguments.out / f"running_{objective}.png", label, short)
     print(f"pulls, table and pictures: {arguments.out}")
 
 

@@ -100,7 +100,7 @@ class ChoiceModel(nn.Module):
             kinds = observation["kinds"][rows, columns].long()
             with torch.autocast(available.device.type, enabled=False):  # it compares: small products, fine differences
                 scored = self.scorer(states, regions, texts, rows, positions, kinds)
-            logits = logits.index_put((rows, columns), scored)
+            logits = logits.index_put((rows, columns), scored.float())
         return logits, states.means
 
     def value(self, pooled: Tensor) -> Tensor:

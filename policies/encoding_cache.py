@@ -62,7 +62,7 @@ class EncodingCache:
             digest = hashlib.blake2b(self._reading.encode(), digest_size=16)
             for parameter in self._parameters():
                 digest.update(f"{parameter.device} {parameter.dtype}".encode())
-                digest.update(parameter.detach().cpu().contiguous().numpy())
+                digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
             self._written, self._digest = written, digest.digest()
         # What a lower precision gave is not what is asked for without it.
         key = self._digest, any(map(torch.is_autocast_enabled, ("cpu", "cuda")))

@@ -1,7 +1,7 @@
 """A linear layer that is computed by oneDNN on a CPU.
 
 PyTorch gives float32 products to MKL, which leaves out AVX-512 on processors that are not Intel's: on a Zen 5 core it
-reaches 105 GFLOP/s where oneDNN reaches 225 (docs/learning.md). Nearly all time of a policy goes to such products.
+reached 105 GFLOP/s where oneDNN reached 225. Nearly all time of a policy goes to such products.
 """
 
 from __future__ import annotations

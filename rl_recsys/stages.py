@@ -19,7 +19,7 @@ from rl_recsys.files import write_json
 from rl_recsys.progress import Task, format_seconds, progress
 
 DONE, LOGS = "stages.json", "logs"
-INCIDENTAL = ("--num-workers", "--num-gpus")  # flags that do not decide what a finished stage made
+INCIDENTAL = ("--num-workers", "--num-gpus")  # where and how fast a finished stage was made
 POLL_S = 0.5
 STOP_PATIENCE_S = 20.0
 SHOWN_LINES = 15  # of the log of a stage that failed

@@ -54,9 +54,12 @@ def read_results(folder: Path) -> dict:
     """What an evaluation wrote into its folder. Raises ``UserError`` where that is missing or damaged."""
     path = folder / RESULTS
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); jobs/evaluate.py writes it when it ends") from None
+    if not isinstance(found, dict) or not {"arms", "episodes"} <= found.keys():
+        raise UserError(f"{path}: not this version's; run jobs/evaluate.py again")
+    return found
 
 
 def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
@@ -73,11 +76,14 @@ def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
     for key, numbered in files.items():
         rows = []
         for number in sorted(numbered):
-            header, *played = map(json.loads, numbered[number].read_text().splitlines())
+            try:
+                header, *played = map(json.loads, numbered[number].read_text().splitlines())
+            except (OSError, ValueError) as error:
+                raise UserError(f"{numbered[number]}: cannot be read ({error}); run jobs/evaluate.py again") from None
             this = numbered[number], {name: header.get(name) for name in ASKED}
             asked = asked or this
             if this[1] != asked[1]:
-                raise UserError(f"{this[0]}: other goals, shop or seed than {asked[0]}; delete the one that is old")
+                raise UserError(f"{this[0]}: other goals, shop or seed than {asked[0]}; run jobs/evaluate.py again")
             rows.append([header, *played])
         episodes = tuple(tuple(lines[1:]) for lines in rows)
         found[key] = Played(

@@ -119,7 +119,7 @@ def search_words(instruction: str) -> str:
 
 def named_options(instruction: str) -> list[tuple[str, str]]:
     """(name, value) of the options that an instruction wants in WebShop's words, "with color: navy, and size: 9"."""
-    return OPTION.findall(without_price_clause(instruction))
+    return [(name.strip(), value.strip()) for name, value in OPTION.findall(without_price_clause(instruction))]
 
 
 def without_options(instruction: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import tyro
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
 from rl_recsys.shop import Shop
+from rl_recsys.shop.goals import search_words
 from rl_recsys.stages import DONE
 from tests.jobs.test_jobs import job, job_module, main_of
 
@@ -73,9 +75,15 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1, "--no-quote")
     assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures"}
     header, *_ = (out / "evaluation" / "episodes" / "rule-0-greedy.jsonl").read_text().splitlines()
-    said = {Shop.open(shop_folder).goal(goal).instruction_text for goal in json.loads(header)["goals"]}
-    wordless = (elsewhere / "report.html").read_text()
-    assert any(one in page for one in said) and not any(one in wordless for one in said)
+    shop = Shop.open(shop_folder)
+    goals = [shop.goal(goal) for goal in json.loads(header)["goals"]]
+    texts = [goal.instruction_text for goal in goals]
+    said = {*texts, *map(search_words, texts), *(goal.name for goal in goals)}
+    said |= {attribute for goal in goals for attribute in goal.attributes if " " in attribute}
+    said |= {escape(words) for words in said}
+    wordless = [(elsewhere / name).read_text() for name in ("report.html", "report.md")]
+    assert sum(words in page for words in said) > 10
+    assert not [words for words in said for one in wordless if words in one]
     # As many wins as losses, or more of one where the other has few.
     assert (elsewhere / "report.html").read_text().count("<details") == 2 and page.count("<details") == 10
 

@@ -95,7 +95,7 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
         (folder / f"dpo-on-top-{number}-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "dpo-on-top-2-greedy.jsonl").write_text("of an earlier evaluation, with more seeds")
     asked = [f"dpo-on-top-{number}-greedy.jsonl" for number in (0, 1, 10)]
-    (tmp_path / "results.json").write_text(json.dumps({"episodes": asked}))
+    (tmp_path / "results.json").write_text(json.dumps({"arms": [], "episodes": asked}))
     (key,) = (found := read_evaluation(tmp_path))
     assert key == ("dpo-on-top", "greedy")
     assert found[key].goals == (4, 5) and found[key].rewards.tolist() == [[0, 0], [0.1, 0.1], [1, 1]]
@@ -103,8 +103,14 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
     assert parts["bought"] == 0.5 and parts["r_type"] == 0.5 and parts["r_price"] == 1 and np.isnan(parts["r_att"])
     rows[0]["goals"] = [6, 7]
     (folder / "rule-0-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "results.json").write_text(json.dumps({"episodes": [*asked, "rule-0-greedy.jsonl"]}))
-    with pytest.raises(UserError, match="other goals, shop or seed than .*; delete the one that is old"):
+    (tmp_path / "results.json").write_text(json.dumps({"arms": [], "episodes": [*asked, "rule-0-greedy.jsonl"]}))
+    with pytest.raises(UserError, match="other goals, shop or seed than .*; run jobs/evaluate.py again"):
         read_evaluation(tmp_path)
     with pytest.raises(UserError, match=r"results\.json: cannot be read .*; jobs/evaluate\.py writes it"):
         read_evaluation(tmp_path / "nothing")
+    (folder / "rule-0-greedy.jsonl").unlink()
+    with pytest.raises(UserError, match=r"rule-0-greedy\.jsonl: cannot be read .*; run jobs/evaluate\.py again"):
+        read_evaluation(tmp_path)
+    (tmp_path / "results.json").write_text('{"arms": []}')
+    with pytest.raises(UserError, match=r"results\.json: not this version's; run jobs/evaluate\.py again"):
+        read_evaluation(tmp_path)
