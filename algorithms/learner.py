@@ -64,7 +64,8 @@ class ChoiceLearner(TorchLearner):
                 self.register_optimizer(
                     module_id=module_id,
                     optimizer_name=name,
-                    optimizer=torch.optim.Adam(parameters, fused=True),
+                    # Not fused=True: PyTorch's fused steps do not count as writes, by which encodings are kept.
+                    optimizer=torch.optim.Adam(parameters, foreach=True),
                     params=parameters,
                     lr_or_lr_schedule=_scaled(config.lr, rate),
                 )
@@ -142,9 +143,6 @@ class ChoiceLearner(TorchLearner):
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
-        for optimizer in self._optimizer_parameters:
-            for group in optimizer.param_groups:
-                group["fused"] = True  # whatever the state was saved by; the loss scaler counts on it
         if state.get("loss_scaler"):
             self._scaler.load_state_dict(state["loss_scaler"])
         self._updates = state.get("updates", self._updates)
