@@ -64,8 +64,9 @@ class ChoiceLearner(TorchLearner):
                 self.register_optimizer(
                     module_id=module_id,
                     optimizer_name=name,
-                    # Not fused=True: PyTorch's fused steps do not count as writes, by which encodings are kept.
-                    optimizer=torch.optim.Adam(parameters, foreach=True),
+                    # Neither fused=True, whose steps do not count as writes, by which encodings are kept, nor
+                    # foreach=True, which cannot go on from a checkpoint, where RLlib makes the rate a tensor.
+                    optimizer=torch.optim.Adam(parameters),
                     params=parameters,
                     lr_or_lr_schedule=_scaled(config.lr, rate),
                 )
