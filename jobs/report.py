@@ -156,18 +156,19 @@ class Study:
     @cached_property
     def _demonstrated(self) -> Counter[str]:
         """How many demonstrations were learnt from, by source."""
+        return Counter(one.source for one in self._demonstrations())
+
+    def _demonstrations(self) -> Iterable[Trajectory]:
+        """Those that were learnt from."""
         found = read_trajectories(self._described["recorded"], minimum_reward=1.0)
-        return Counter(one.source for one in islice(found, self._settings["demonstrations"]))
+        return islice(found, self._settings["demonstrations"])
 
     @cached_property
     def _about_test_goals(self) -> int:
         """How many of the demonstrations are about goals that the arms were measured on."""
         shop = Shop.open(Path(self._settings["shop"]))
         measured, known = set(self._played[RULE, MODES[0]].goals), known_goals(shop)
-        found = islice(
-            read_trajectories(self._described["recorded"], minimum_reward=1.0), self._settings["demonstrations"]
-        )
-        return sum(not measured.isdisjoint(known.of(one)) for one in found)
+        return sum(not measured.isdisjoint(known.of(one)) for one in self._demonstrations())
 
     @property
     def _minutes(self) -> list[float]:

@@ -22,7 +22,7 @@ import tyro
 from algorithms.training import snapshot_folder
 from policies.episodes import RULE
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.evaluation.study import STUDY, TIMED, timed_arm
+from rl_recsys.evaluation.study import RESULTS, STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
 from rl_recsys.stages import Stage, run_stages
 from rl_recsys.storage import Place, is_uri
@@ -177,7 +177,7 @@ class Plan:
         yield self._stage(
             "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", RULE,
             *self._policies(self._arms()), "--runs", preset.runs, "--rollouts", preset.rollouts,
-            "--goals", preset.goals, "--truth", out / "evaluation" / "results.json", *self._workers(),
+            "--goals", preset.goals, "--truth", out / "evaluation" / RESULTS, *self._workers(),
             needs=("evaluation",), minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
         )  # fmt: skip
         yield self._stage("report", "report", "--study", out, needs=("thompson",))
