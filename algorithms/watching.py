@@ -86,6 +86,7 @@ class Watching:
             for metric in METRICS
         }
         self._labels = {"run": f"{folder.parent.name}/{folder.name}", "algorithm": algorithm}
+        self._evaluated: dict[str, float] = {}
         for callback in self._callbacks:
             callback.setup()
             callback.log_trial_start(self._run)
@@ -95,8 +96,10 @@ class Watching:
         for name, value in row.items():
             self._writer.add_scalar(name, value, int(row["iteration"]))
         self._writer.flush()
+        # Ray forgets a gauge that is not set for some seconds, and there are many iterations between two evaluations.
+        self._evaluated |= {name: value for name, value in row.items() if name.startswith("evaluation/")}
         for metric, gauge in self._gauges.items():
-            for label, value in _values(metric, row):
+            for label, value in _values(metric, self._evaluated | row):
                 gauge.set(value, self._labels | ({metric.label: label} if metric.label else {}))
         result = dict(row) | {"training_iteration": int(row["iteration"])}
         for callback in self._callbacks:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.util.metrics import Gauge
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from algorithms.dashboard import GRAFANA, dashboard
@@ -60,6 +61,22 @@ def test_a_run_shows_its_rows_in_tensorboard_and_as_metrics_of_ray(policy_folder
     while not (shown := exported()) or not all_there():
         assert time.monotonic() < deadline, [line for line in shown.splitlines() if "rl_recsys" in line]
         time.sleep(1)
+
+
+def test_the_last_evaluation_stays_a_metric_between_evaluations(tmp_path, monkeypatch):
+    told = []
+    setting = Gauge.set
+
+    def tell(gauge: Gauge, value: float, tags: dict) -> None:
+        told.append((gauge.info["name"], value))
+        setting(gauge, value, tags)
+
+    monkeypatch.setattr(Gauge, "set", tell)
+    with Watching(tmp_path, "DPO", {}) as watching:
+        watching.log({"iteration": 1, "evaluation/success": 0.5})
+        watching.log({"iteration": 2})
+        watching.log({"iteration": 3, "evaluation/success": 0.75})
+    assert [value for name, value in told if name.endswith("evaluation_success")] == [0.5, 0.5, 0.75]
 
 
 def test_tensorboard_drops_what_is_done_again(tmp_path):
