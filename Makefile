@@ -12,16 +12,18 @@ test: $(READY)
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
 
-# The best agent, from nothing; each step goes on where it was stopped.
+# The best agent, from nothing, once for each seed; each step goes on where it was stopped.
 SHOP ?= shops/webshop-1k
 OUT ?= runs/agent
-SEED ?= 0
+SEEDS ?= 0
 agent: $(READY)
 	$(RUN) jobs/demonstrate.py --shop $(SHOP) --trajectories 3000 --variations 5000 --out $(OUT)/demonstrations
-	$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 140 --seed $(SEED) \
-		--out $(OUT)/imitation-$(SEED)
-	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies imitation=$(OUT)/imitation-$(SEED)/policy \
-		--out $(OUT)/evaluation-$(SEED)
+	for seed in $(SEEDS); do \
+		$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 140 --seed $$seed \
+			--out $(OUT)/imitation-$$seed || exit 1; \
+	done
+	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies heuristic $(SEEDS:%=imitation=$(OUT)/imitation-%/policy) \
+		--out $(OUT)/evaluation
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -6,22 +6,24 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from policies.choice_model import TRAINING_FILE, read_policy_file
-from policies.episodes import RULE
+from policies.episodes import RULES
 from rl_recsys.errors import UserError
 
 
 def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
     """NAME=FOLDER flags as name -> policy folders; a name given several times is one arm trained with several seeds.
 
-    "rule" alone is the rule baseline. Raises ``UserError`` for another form, ``PolicyError`` where a folder is none.
+    The name of one of ``RULES`` alone is that baseline. Raises ``UserError`` for another form, ``PolicyError`` where a
+    folder is none.
     """
     arms: dict[str, list[str]] = defaultdict(list)
     for policy in policies:
         name, separator, folder = policy.partition("=")
-        if policy == RULE:
-            folder = RULE
-        elif not (separator and name and folder) or name == RULE:
-            raise UserError(f"--policies {policy!r}: expected NAME=FOLDER, or {RULE} for the rule baseline")
+        if policy in RULES:
+            folder = policy
+        elif not (separator and name and folder) or name in RULES:
+            baselines = " or ".join(RULES)
+            raise UserError(f"--policies {policy!r}: expected NAME=FOLDER, or {baselines} for one without a model")
         else:
             read_policy_file(folder, TRAINING_FILE)
         arms[name].append(folder)
@@ -29,5 +31,5 @@ def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
 
 
 def training_of(folder: str) -> dict:
-    """How an arm's policy was trained; of the rule baseline {}."""
-    return {} if folder == RULE else read_policy_file(folder, TRAINING_FILE)
+    """How an arm's policy was trained; of a baseline without a model {}."""
+    return {} if folder in RULES else read_policy_file(folder, TRAINING_FILE)

@@ -20,7 +20,7 @@ from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import (
-    RULE,
+    RULES,
     SESSIONS_AT_ONCE,
     Outcome,
     policy_episodes,
@@ -61,8 +61,8 @@ class _RolloutWorker:
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
     ) -> list[Outcome]:
         """The outcomes of these goals, in their order."""
-        if policy == RULE:
-            return self._watched(rule_episodes(self._shop, goals))
+        if policy in RULES:
+            return self._watched(rule_episodes(self._shop, goals, policy))
         model, encoder = self._policy(policy)
         return self._watched(policy_episodes(model, encoder, self._shop, goals, draws=draws, greedy=greedy, seed=seed))
 
@@ -306,7 +306,7 @@ def _call_off(tasks: Iterable[ray.ObjectRef]) -> None:
 
 def _name(policy: str | Path) -> str:
     """A policy as workers know it, whatever directory they run in."""
-    return RULE if str(policy) == RULE else absolute(policy)
+    return str(policy) if str(policy) in RULES else absolute(policy)
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:

@@ -19,7 +19,7 @@ from rl_recsys.shop.goals import Goal
 from rl_recsys.shop.variations import GoalVariations
 from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from rl_recsys.trajectories.shoppers import play, scripted_shopper
 
 WHAT = ("seed", "trajectories", "variations")  # decide what is played
 
@@ -37,7 +37,7 @@ class Arguments:
     variations: int = 0
     """Episodes besides, each of a goal that the shop does not have: some of a product's attributes, in other words."""
     seed: int = 0
-    """Decides which goals are played, and how."""
+    """Decides which goals are played."""
 
 
 @writes_to_its_out
@@ -57,9 +57,8 @@ def main(arguments: Arguments) -> None:
     played = sum(1 for _ in read_trajectories(arguments.out)) if begun else 0
     with TrajectoryWriter(arguments.out) as writer, progress("demonstrate", len(goals)) as task:
         task.resume(played)
-        for number, goal in enumerate(goals[played:], played):
-            shopper = ScriptedShopper(random.Random(f"{arguments.seed}:{number}"))
-            writer.append(play(shop, goal, shopper, source="scripted", author="scripted", seed=arguments.seed))
+        for goal in goals[played:]:
+            writer.append(play(shop, goal, scripted_shopper, source="scripted", author="scripted", seed=arguments.seed))
             task.advance()
     recorded = list(read_trajectories(arguments.out))
     successes = sum(trajectory.success for trajectory in recorded)

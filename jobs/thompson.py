@@ -44,7 +44,7 @@ class Arguments:
     shop: Place
     """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...]
-    """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule" is the rule baseline."""
+    """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule" and "heuristic" are baselines without a model."""
     out: Place
     """Folder for the log of every pull, the table and the pictures."""
     runs: int = 4

@@ -16,12 +16,12 @@ from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Shop, StepResult
 from rl_recsys.trajectories.preferences import sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory
-from rl_recsys.trajectories.shoppers import full_instruction, play, rule_shopper
+from rl_recsys.trajectories.shoppers import full_instruction, heuristic_shopper, play, rule_shopper
 
 Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
 MODES: tuple[Mode, ...] = get_args(Mode)
 SESSIONS_AT_ONCE = 16
-RULE = "rule"  # the name of the arm without a model
+RULE, HEURISTIC = RULES = ("rule", "heuristic")  # the names of the arms without a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,11 @@ class Outcome:
         return self.reward == 1.0
 
 
-def rule_episodes(shop: Shop, goals: Sequence[int]) -> Iterator[Outcome]:
-    """The rule baseline on these goals, in order."""
+def rule_episodes(shop: Shop, goals: Sequence[int], rule: str = RULE) -> Iterator[Outcome]:
+    """One of ``RULES`` on these goals, in order: WebShop's rule baseline, or the hand-written heuristic."""
+    shopper, queries = {RULE: (rule_shopper, full_instruction), HEURISTIC: (heuristic_shopper, None)}[rule]
     for goal in goals:
-        episode = play(shop, goal, rule_shopper, source="scripted", author=RULE, seed=0, queries=full_instruction)
+        episode = play(shop, goal, shopper, source="scripted", author=rule, seed=0, queries=queries)
         yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 

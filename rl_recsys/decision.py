@@ -25,6 +25,7 @@ MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
 MAX_MISSING = 12  # words
+AFFORDABLE = "affordable"
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _WORD = re.compile(r"[^\W_]+")
 _COMMON_WORDS = frozenset(
@@ -186,7 +187,7 @@ def price_relation(price_text: str, limit: float | None) -> str:
         return ""
     if min(prices) > limit:
         return "too expensive"
-    return "affordable" if max(prices) >= limit - LIMIT_ABOVE_PRICE else "much cheaper"
+    return AFFORDABLE if max(prices) >= limit - LIMIT_ABOVE_PRICE else "much cheaper"
 
 
 def words(text: str) -> list[str]:
@@ -200,9 +201,14 @@ def options_offered(wanted: Sequence[tuple[str, str]], product: Product) -> str:
     Its page lists the values. Which of thirty is exactly the wanted one is hard to see for an encoder, and a product
     that lacks it is the wrong one, whatever its title says.
     """
-    offered = {typed(value) for values in product.options.values() for value in values}
-    lacking = [f"{name}: {value}" for name, value in wanted if value not in offered]
+    lacking = [f"{name}: {value}" for name, value in options_lacking(wanted, product)]
     return f"lacks {', '.join(lacking)}" if lacking else "offers all options" if wanted else ""
+
+
+def options_lacking(wanted: Sequence[tuple[str, str]], product: Product) -> list[tuple[str, str]]:
+    """Those of the wanted (name, value) options that a product does not have."""
+    offered = {typed(value) for values in product.options.values() for value in values}
+    return [(name, value) for name, value in wanted if value not in offered]
 
 
 def missing_words(instruction: str, product: Product, read: Collection[str] = ()) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import random
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from rl_recsys.shop import Shop
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.trajectories.record import TrajectoryWriter
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from rl_recsys.trajectories.shoppers import play, scripted_shopper
 
 hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
 hypothesis.settings.load_profile("loaded")
@@ -112,9 +111,8 @@ def scripted(tmp_path_factory, shop) -> Callable[[int], Path]:
         folder = tmp_path_factory.mktemp("scripted")
         with TrajectoryWriter(folder) as writer:
             for goal in shop.split("train")[:count]:
-                shopper = ScriptedShopper(random.Random(goal))
                 options = {"source": "scripted", "author": "s", "seed": 0, "max_choices": SMALL.choices}
-                writer.append(play(shop, goal, shopper, **options))
+                writer.append(play(shop, goal, scripted_shopper, **options))
         return folder
 
     return record

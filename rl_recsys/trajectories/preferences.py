@@ -11,13 +11,14 @@ from rl_recsys.trajectories.record import Step, Trajectory
 
 
 def lasting_steps(steps: Sequence[Step]) -> list[Step]:
-    """The steps of an episode whose action it did not itself undo by coming back to the same place later.
+    """The steps of an episode whose action it did not itself undo by coming back to the same place, knowing no more.
 
-    The paper prunes looped sub-trajectories. Here only the action that led into the loop goes: what was done inside,
-    such as turning back from the wrong product, is worth preferring.
+    The paper prunes looped sub-trajectories. Here only an action that led into a loop for nothing goes, such as opening
+    a product again: a policy that does not know which product is meant has to open others, and who comes back from one
+    has seen more, which the state says.
     """
-    last = {step.url: position for position, step in enumerate(steps)}
-    return [step for position, step in enumerate(steps) if last[step.url] == position]
+    last = {(step.url, step.state): position for position, step in enumerate(steps)}
+    return [step for position, step in enumerate(steps) if last[step.url, step.state] == position]
 
 
 def without_loops(steps: Sequence[Step]) -> list[Step]:

@@ -1,14 +1,13 @@
-"""Shoppers without a model: the rule baseline, and the scripted one whose trajectories are the demonstrations."""
+"""Shoppers without a model: two baselines, and the scripted one whose trajectories are the demonstrations."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
-from rl_recsys.decision import ChoiceSession
-from rl_recsys.shop.goals import Goal, typed
-from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV, ElementKind, PageKind
+from rl_recsys.decision import AFFORDABLE, ChoiceSession, options_lacking, price_relation
+from rl_recsys.shop.goals import Goal, named_options, price_limit, typed
+from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, NEXT, PREV, ElementKind, PageKind
 from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
 
@@ -26,74 +25,65 @@ def rule_shopper(choice_session: ChoiceSession) -> int:
     return _index(choice_session, BUY_NOW)
 
 
-@dataclass(frozen=True)
-class Habits:
-    """How the scripted shopper behaves: chances in [0, 1], ``detours`` a count an episode."""
+def heuristic_shopper(choice_session: ChoiceSession) -> int:
+    """What a few rules reach that know only what is shown: a baseline without a model.
 
-    detour: float = 0.35  # opens another product that could be meant
-    detours: int = 3
-    first: int = 3  # results that could be meant whatever they are
-    read: float = 0.3  # reads the features or the description before going on
-    last_page: int = 5
-
-
-class ScriptedShopper:
-    """Knows the goal and shops plausibly: may open other products first, read, go back, choose options, buy.
-
-    It knows the goal's product and what a purchase brings, which no policy does, and buys what earns the whole reward;
-    what it records says ``scripted``. One object plays one episode.
+    It opens the results whose price fits in their order, leaves a product that does not have the options which the
+    instruction names, chooses these and buys at the first that has them.
     """
+    session = choice_session.session
+    if session.kind is not PageKind.ITEM:
+        return _to_an_item(choice_session)
+    wanted = named_options(session.goal.instruction_text)
+    if options_lacking(wanted, session.product):
+        return _index(choice_session, PREV)
+    values = {value for _, value in wanted}
+    named = {
+        group: value for group, offer in session.product.options.items() for value in offer if typed(value) in values
+    }
+    return _choose_and_buy(choice_session, named)
 
-    def __init__(self, rng: random.Random, habits: Habits = Habits()):
-        self._rng, self._habits = rng, habits
-        self._detours = 0
-        self._considered: set[str] = set()
 
-    def __call__(self, choice_session: ChoiceSession) -> int:
-        """The index of the choice to take."""
-        session = choice_session.session
-        if session.kind is PageKind.SEARCH:
-            return 0
-        if session.kind is PageKind.RESULTS:
-            return self._on_results(choice_session)
-        if session.kind is PageKind.DETAIL:
-            return _index(choice_session, PREV)
-        return self._on_item(choice_session)
+def scripted_shopper(choice_session: ChoiceSession) -> int:
+    """Shops as one does who knows what a purchase would bring, but not which product is meant before it looks.
 
-    def _on_results(self, choice_session: ChoiceSession) -> int:
-        session = choice_session.session
-        shown = [element.text for element in session.page.of_kind(ElementKind.PRODUCT)]
-        target = session.goal.asin
-        likely = [
-            asin
-            for place, asin in enumerate(shown)
-            if asin != target
-            and asin not in session.visited
-            and (place < self._habits.first or session.shop.product(asin).query == session.goal.query)
-        ]
-        if likely and self._detours < self._habits.detours and self._rng.random() < self._habits.detour:
-            self._detours += 1
-            return _index(choice_session, self._rng.choice(likely))
-        if target in shown:
-            return _index(choice_session, target)
-        if session.page_number < min(self._habits.last_page, session.last_page):
-            return _index(choice_session, NEXT)
-        return _index(choice_session, BACK_TO_SEARCH)
+    It opens products as ``heuristic_shopper`` does, leaves those that would not earn the whole reward, and buys at the
+    first that does (at the goal's own product even where nothing earns it). So each of its actions follows from what is
+    shown, but for the last look.
+    """
+    session = choice_session.session
+    if session.kind is not PageKind.ITEM:
+        return _to_an_item(choice_session)
+    wanted = _wanted_options(session.product.options, session.goal.goal_options)
+    fits = session.score(session.product, wanted.values()).total == 1.0
+    if not fits and session.product.asin != session.goal.asin:
+        return _index(choice_session, PREV)
+    return _choose_and_buy(choice_session, wanted)
 
-    def _on_item(self, choice_session: ChoiceSession) -> int:
-        session = choice_session.session
-        if session.product.asin not in self._considered:
-            self._considered.add(session.product.asin)
-            if self._rng.random() < self._habits.read:
-                return _index(choice_session, self._rng.choice((FEATURES, DESCRIPTION)))
-        wanted = _wanted_options(session.product.options, session.goal.goal_options)
-        fits = session.score(session.product, wanted.values()).total == 1.0
-        if not fits and session.product.asin != session.goal.asin:
-            return _index(choice_session, PREV)
-        for group, value in wanted.items():
-            if session.options.get(group) != value:
-                return _index(choice_session, value)
-        return _index(choice_session, BUY_NOW)
+
+def _to_an_item(choice_session: ChoiceSession) -> int:
+    kind = choice_session.session.kind
+    if kind is PageKind.SEARCH:
+        return 0
+    return _on_results(choice_session) if kind is PageKind.RESULTS else _index(choice_session, PREV)
+
+
+def _on_results(choice_session: ChoiceSession) -> int:
+    session = choice_session.session
+    limit = price_limit(session.goal.instruction_text)
+    for element in session.page.of_kind(ElementKind.PRODUCT):
+        fits = price_relation(session.shop.product(element.text).price_text, limit) in ("", AFFORDABLE)
+        if fits and not element.clicked:
+            return _index(choice_session, element.text)
+    return _index(choice_session, NEXT if session.page_number < session.last_page else BACK_TO_SEARCH)
+
+
+def _choose_and_buy(choice_session: ChoiceSession, wanted: Mapping[str, str]) -> int:
+    session = choice_session.session
+    for group, value in wanted.items():
+        if session.options.get(group) != value:
+            return _index(choice_session, value)
+    return _index(choice_session, BUY_NOW)
 
 
 def _wanted_options(offered: dict[str, tuple[str, ...]], wanted: dict[str, str] | tuple[str, ...]) -> dict[str, str]:

@@ -495,6 +495,7 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
         assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
         assert spread[:10] == alone
         assert {outcome.steps for outcome in pool.play("rule", goals)} == {3}
+        assert len({outcome.steps for outcome in pool.play("heuristic", goals)}) > 1
         mixed = [("rule", 5, 0), (policy_folder, 7, 0), ("rule", 6, 0), (policy_folder, 7, 1), (policy_folder, 8, 0)]
         each = pool.play_each(mixed, greedy=False, seed=3)
         assert [outcome.goal for outcome in each] == [5, 7, 6, 7, 8]

@@ -32,7 +32,8 @@ from rl_recsys.shop.goals import (
 )
 from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.trajectories.preferences import lasting_steps
-from rl_recsys.trajectories.shoppers import Habits, ScriptedShopper, play, rule_shopper
+from rl_recsys.trajectories.record import Trajectory
+from rl_recsys.trajectories.shoppers import heuristic_shopper, play, rule_shopper, scripted_shopper
 
 SHAPE = EncodingShape(64, 24, 16)
 
@@ -272,17 +273,19 @@ def test_every_listed_choice_can_be_taken(shop, goal, rng):
         assert result.done or result.page.url != place  # every listed action leads somewhere
 
 
+def played(shop, shopper, goals, **options) -> list[Trajectory]:
+    return [play(shop, goal, shopper, source="scripted", author="test", seed=0, **options) for goal in goals]
+
+
 def test_the_shoppers(shop):
-    rule = [play(shop, goal, rule_shopper, source="scripted", author="rule", seed=0) for goal in range(30)]
+    goals, shoppers = range(100), (rule_shopper, heuristic_shopper, scripted_shopper)
+    rule, heuristic, scripted = (played(shop, shopper, goals) for shopper in shoppers)
     assert {len(episode.steps) for episode in rule} == {3}
-    scripted = [
-        play(shop, goal, ScriptedShopper(random.Random(goal)), source="scripted", author="s", seed=0)
-        for goal in range(100)
-    ]
-    success = [sum(episode.success for episode in episodes) / len(episodes) for episodes in (rule, scripted)]
-    assert success[0] < 0.2 and success[1] > 0.8
-    actions = [step.actions[step.chosen] for episode in scripted for step in episode.steps]
-    for behaviour in ("click[features]", "click[description]", "click[< prev]", "click[buy now]"):
+    success = [sum(episode.success for episode in episodes) for episodes in (rule, heuristic, scripted)]
+    assert success[0] < 20 and success[0] + 20 < success[1] < success[2] and success[2] > 80
+    vague = played(shop, scripted_shopper, goals, queries=lambda _: ["free machine wash long lasting"])
+    actions = [step.actions[step.chosen] for episode in vague for step in episode.steps]
+    for behaviour in ("click[next >]", "click[back to search]", "click[< prev]", "click[buy now]"):
         assert behaviour in actions
     bought = [
         episode
@@ -292,15 +295,29 @@ def test_the_shoppers(shop):
     assert bought and all(episode.success for episode in bought)  # another product only where it earns as much
 
 
-def test_a_wrong_turn_is_no_lasting_step_and_the_way_back_is(shop):
-    wrong = back = 0
-    for goal in range(60):
-        shopper = ScriptedShopper(random.Random(goal), Habits(detour=1.0, read=0.0))
-        episode = play(shop, goal, shopper, source="scripted", author="s", seed=0)
-        lasting = lasting_steps(episode.steps)
-        left = [step for step in episode.steps if step.actions[step.chosen] == "click[< prev]"]
-        opened = [step for step in episode.steps if step.kinds[step.chosen] == ChoiceKind.PRODUCT]
-        wrong += len(opened) - sum(step in lasting for step in opened)
-        back += sum(step in lasting for step in left)
-        assert sum(step in lasting for step in opened) <= 1
-    assert wrong > 30 and back > 30
+def test_shoppers_open_what_fits_in_the_order_of_the_search(shop):
+    opened = 0
+    for episode in played(shop, heuristic_shopper, range(40)) + played(shop, scripted_shopper, range(40)):
+        for step in episode.steps:
+            if step.kinds[step.chosen] != ChoiceKind.PRODUCT:
+                continue
+            passed = zip(step.choices[: step.chosen], step.kinds[: step.chosen], strict=True)
+            assert step.choices[step.chosen].startswith("affordable ")
+            assert not any(text.startswith("affordable ") and kind == ChoiceKind.PRODUCT for text, kind in passed)
+            opened += 1
+    assert opened > 80
+
+
+def test_the_heuristic_knows_only_what_is_shown(shop):
+    episodes = played(shop, heuristic_shopper, range(60))
+    bought = [episode.steps[-1] for episode in episodes if episode.done]
+    assert bought and all("offers all options" in step.state for step in bought)
+    steps = [step for episode in episodes for step in episode.steps]
+    left = [step for step in steps if step.actions[step.chosen] == "click[< prev]" and len(step.state) > 2]
+    assert left and all(any(segment.startswith("lacks ") for segment in step.state) for step in left)
+
+
+def test_every_action_of_the_scripted_shopper_lasts(shop):
+    for episode in played(shop, scripted_shopper, range(60)):
+        if episode.success:
+            assert lasting_steps(episode.steps) == list(episode.steps)

@@ -11,7 +11,7 @@ from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import without_price_clause
 from rl_recsys.trajectories.known_goals import KnownGoals, goals_of, known_goals
 from rl_recsys.trajectories.record import Trajectory, TrajectoryError, TrajectoryWriter
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from rl_recsys.trajectories.shoppers import play, scripted_shopper
 
 
 def words_of(shop: Shop, goal: int) -> str:
@@ -59,7 +59,7 @@ def test_the_goals_that_episodes_are_about(tmp_path, shop):
     one, other, third = shop.split("train")[:3]
 
     def episode(number: int, **changed) -> Trajectory:
-        played = play(shop, number, ScriptedShopper(random.Random(0)), source="scripted", author="s", seed=0)
+        played = play(shop, number, scripted_shopper, source="scripted", author="s", seed=0)
         return replace(played, **changed)
 
     said = {"instruction_text": f"{words_of(shop, other)}, and price lower than 9999.00 dollars"}

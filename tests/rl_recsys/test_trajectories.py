@@ -132,10 +132,10 @@ def test_the_start_that_two_episodes_share_is_left_out():
 
 
 def test_actions_that_were_undone_are_not_preferred():
-    # results, a wrong product, its features, the product, results again, the right product
-    places = ["results", "wrong", "features", "wrong", "results", "right"]
-    steps = [Step(place, "", (), (), (), (), number) for number, place in enumerate(places)]
-    assert [step.chosen for step in lasting_steps(steps)] == [2, 3, 4, 5]
+    # results, a product, results again with it seen, the product once more, results as before, the right product
+    places = [("results", "0 seen"), ("a", ""), ("results", "1 seen"), ("a", ""), ("results", "1 seen"), ("b", "")]
+    steps = [Step(url, "", ("wanted", said), (), (), (), number) for number, (url, said) in enumerate(places)]
+    assert [step.chosen for step in lasting_steps(steps)] == [0, 3, 4, 5]
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))

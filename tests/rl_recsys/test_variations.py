@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import Goal, price_limit
 from rl_recsys.shop.variations import GoalVariations, attribute_places
-from rl_recsys.trajectories.shoppers import ScriptedShopper, play
+from rl_recsys.trajectories.shoppers import play, scripted_shopper
 
 COUNT = 300
 
@@ -40,7 +38,7 @@ def test_variations_want_what_their_product_has_and_can_be_won(shop):
         assert all(word in one.instruction_text for word in (*one.attributes, product.query))
         assert price_limit(one.instruction_text) == one.price_upper > product.price
     episodes = [
-        play(shop, one, ScriptedShopper(random.Random(number)), source="scripted", author="s", seed=0)
+        play(shop, one, scripted_shopper, source="scripted", author="s", seed=0)
         for number, one in enumerate(goals[:60])
     ]
     assert {episode.goal_index for episode in episodes} == {-1}
