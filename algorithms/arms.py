@@ -6,24 +6,30 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from policies.choice_model import TRAINING_FILE, read_policy_file
-from policies.episodes import RULES
+from policies.episodes import BASELINES
 from rl_recsys.errors import UserError
 
 
 def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
     """NAME=FOLDER flags as name -> policy folders; a name given several times is one arm trained with several seeds.
 
-    The name of one of ``RULES`` alone is that baseline. Raises ``UserError`` for another form, ``PolicyError`` where a
-    folder is none.
+    The name of one of ``BASELINES`` alone is that baseline. Raises ``UserError`` for another form, ``PolicyError``
+    where a folder is none.
     """
     arms: dict[str, list[str]] = defaultdict(list)
     for policy in policies:
         name, separator, folder = policy.partition("=")
-        if policy in RULES:
+        baselines = " or ".join(BASELINES)
+        if policy in BASELINES:
             folder = policy
-        elif not (separator and name and folder) or name in RULES:
-            baselines = " or ".join(RULES)
-            raise UserError(f"--policies {policy!r}: expected NAME=FOLDER, or {baselines} for one without a model")
+            if policy in arms:
+                raise UserError(f"--policies {policy}: given twice, and it has no seeds")
+        elif not (separator and name and folder) or name in BASELINES:
+            raise UserError(
+                f"--policies {policy!r}: expected NAME=FOLDER with another name than {baselines}, or one of these alone"
+            )
+        elif folder in BASELINES:
+            raise UserError(f"--policies {policy!r}: write {name}=./{folder} if that is a folder, not the baseline")
         else:
             read_policy_file(folder, TRAINING_FILE)
         arms[name].append(folder)
@@ -32,4 +38,4 @@ def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
 
 def training_of(folder: str) -> dict:
     """How an arm's policy was trained; of a baseline without a model {}."""
-    return {} if folder in RULES else read_policy_file(folder, TRAINING_FILE)
+    return {} if folder in BASELINES else read_policy_file(folder, TRAINING_FILE)

@@ -15,8 +15,7 @@ from policies.choice_model import ChoiceModel, decision_encoder
 
 
 class Demonstrations(DecisionData):
-    """Decisions with the action that was taken and that the episode did not undo: a wrong turn is not to be imitated,
-    the way back is."""
+    """Decisions with the action that was taken, of those that the episode did not undo knowing no more."""
 
     def next_batch(self) -> dict[str, Any]:
         """Observations and the taken actions' indices."""

@@ -36,7 +36,7 @@ from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, rea
 
 
 def decisions_to_learn(trajectories: Iterable[Trajectory]) -> list[list[Step]]:
-    """The steps of each episode that had more than one action and that it did not undo. Empty episodes go."""
+    """The steps of each episode with more than one action that it did not undo knowing no more. Empty episodes go."""
     kept = ([step for step in lasting_steps(one.steps) if len(step.choices) > 1] for one in trajectories)
     return [steps for steps in kept if steps]
 

@@ -20,12 +20,12 @@ from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import (
-    RULES,
+    BASELINES,
     SESSIONS_AT_ONCE,
     Outcome,
+    baseline_episodes,
     policy_episodes,
     policy_trajectories,
-    rule_episodes,
 )
 from policies.module_state import load_module_state
 from rl_recsys.encoding import DecisionEncoder
@@ -61,8 +61,8 @@ class _RolloutWorker:
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
     ) -> list[Outcome]:
         """The outcomes of these goals, in their order."""
-        if policy in RULES:
-            return self._watched(rule_episodes(self._shop, goals, policy))
+        if policy in BASELINES:
+            return self._watched(baseline_episodes(self._shop, goals, policy))
         model, encoder = self._policy(policy)
         return self._watched(policy_episodes(model, encoder, self._shop, goals, draws=draws, greedy=greedy, seed=seed))
 
@@ -198,7 +198,7 @@ class RolloutPool:
         seed: int = 0,
         progress: Callable[[int], None] = lambda episodes: None,
     ) -> list[Outcome]:
-        """Outcomes of a policy folder (or "rule") on these goals, in their order."""
+        """Outcomes of a policy folder, or one of ``BASELINES``, on these goals, in their order."""
         return self.play_each([(policy, goal, 0) for goal in goals], greedy=greedy, seed=seed, progress=progress)
 
     def play_each(
@@ -209,7 +209,7 @@ class RolloutPool:
         seed: int = 0,
         progress: Callable[[int], None] = lambda episodes: None,
     ) -> list[Outcome]:
-        """Outcomes of (policy folder or "rule", goal, draw), in their order.
+        """Outcomes of (policy folder or baseline, goal, draw), in their order.
 
         Sampled episodes of one goal with different draws differ.
         """
@@ -306,7 +306,7 @@ def _call_off(tasks: Iterable[ray.ObjectRef]) -> None:
 
 def _name(policy: str | Path) -> str:
     """A policy as workers know it, whatever directory they run in."""
-    return str(policy) if str(policy) in RULES else absolute(policy)
+    return str(policy) if str(policy) in BASELINES else absolute(policy)
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:

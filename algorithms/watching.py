@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from rl_recsys.errors import UserError
 
 Tracker = Literal["wandb", "mlflow"]
 TENSORBOARD = "tensorboard"  # in a run folder
+AGAIN_S = 5.0  # between two times that the gauges are set
 PREFIX = "rl_recsys_"  # of the metrics' names; Ray puts "ray_" before it
 
 
@@ -86,7 +88,10 @@ class Watching:
             for metric in METRICS
         }
         self._labels = {"run": f"{folder.parent.name}/{folder.name}", "algorithm": algorithm}
-        self._evaluated: dict[str, float] = {}
+        self._shown: dict[tuple[str, str], tuple[Gauge, float, dict[str, str]]] = {}
+        self._ended = threading.Event()
+        self._showing = threading.Thread(target=self._show_again, name="metrics", daemon=True)
+        self._showing.start()
         for callback in self._callbacks:
             callback.setup()
             callback.log_trial_start(self._run)
@@ -96,19 +101,28 @@ class Watching:
         for name, value in row.items():
             self._writer.add_scalar(name, value, int(row["iteration"]))
         self._writer.flush()
-        # Ray forgets a gauge that is not set for some seconds, and there are many iterations between two evaluations.
-        self._evaluated |= {name: value for name, value in row.items() if name.startswith("evaluation/")}
         for metric, gauge in self._gauges.items():
-            for label, value in _values(metric, self._evaluated | row):
-                gauge.set(value, self._labels | ({metric.label: label} if metric.label else {}))
+            for label, value in _values(metric, row):
+                labels = self._labels | ({metric.label: label} if metric.label else {})
+                self._shown[metric.name, label] = gauge, value, labels
+                gauge.set(value, labels)
         result = dict(row) | {"training_iteration": int(row["iteration"])}
         for callback in self._callbacks:
             callback.log_trial_result(int(row["iteration"]), self._run, result)
+
+    def _show_again(self) -> None:
+        """Ray drops a gauge that was not set for two exports (some 20 s); an iteration may take minutes, and there are
+        many between two evaluations."""
+        while not self._ended.wait(AGAIN_S):
+            for gauge, value, labels in list(self._shown.values()):
+                gauge.set(value, labels)
 
     def __enter__(self) -> Watching:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
+        self._ended.set()
+        self._showing.join()
         self._writer.close()
         for callback in self._callbacks:
             callback.log_trial_end(self._run, failed=kind is not None)

@@ -1,4 +1,4 @@
-"""Record demonstrations: a scripted shopper that knows the goal plays training goals (its rows say "scripted").
+"""Record demonstrations: a scripted shopper that knows what a purchase brings plays training goals.
 
 python jobs/demonstrate.py --shop shops/demo --out runs/demo/demonstrations
 """
@@ -19,7 +19,7 @@ from rl_recsys.shop.goals import Goal
 from rl_recsys.shop.variations import GoalVariations
 from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
-from rl_recsys.trajectories.shoppers import play, scripted_shopper
+from rl_recsys.trajectories.shoppers import SCRIPTED, play, scripted_shopper
 
 WHAT = ("seed", "trajectories", "variations")  # decide what is played
 
@@ -52,7 +52,7 @@ def main(arguments: Arguments) -> None:
         )
     goals = _goals(arguments, shop, training)
     begun = bool(list(arguments.out.glob("part-*.arrows")))
-    settings = {"shop": shop.fingerprint} | {name: getattr(arguments, name) for name in WHAT}
+    settings = {"shop": shop.fingerprint, "shopper": SCRIPTED} | {name: getattr(arguments, name) for name in WHAT}
     claim(arguments.out, settings, begun=begun)
     played = sum(1 for _ in read_trajectories(arguments.out)) if begun else 0
     with TrajectoryWriter(arguments.out) as writer, progress("demonstrate", len(goals)) as task:

@@ -1,4 +1,4 @@
-"""Evaluate policies and the rule baseline on the same held-out goals, each goal once for every arm.
+"""Evaluate policies and baselines on the same held-out goals, each goal once for every arm.
 
     python jobs/evaluate.py --shop shops/demo --policies imitation=runs/demo/seed-0/imitation/policy --out runs/again
 
@@ -17,7 +17,7 @@ import tyro
 from algorithms.arms import arms_of, training_of
 from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
-from policies.episodes import MODES, RULE, RULES, Mode, Outcome
+from policies.episodes import BASELINES, MODES, RULE, Mode, Outcome
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
 from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
@@ -69,18 +69,18 @@ def main(arguments: Arguments) -> None:
     first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
     with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
         for name, folders in arms.items():
-            for mode in MODES[:1] if name in RULES else arguments.modes:
-                label = name if name in RULES else f"{name}, {mode}"
+            for mode in MODES[:1] if name in BASELINES else arguments.modes:
+                label = name if name in BASELINES else f"{name}, {mode}"
                 outcomes = [
                     _outcomes(arguments, pool, asked, name, number, folder, mode)
                     for number, folder in enumerate(folders)
                 ]
                 files += [_file(name, number, mode) for number in range(len(folders))]
-                minutes = [] if name in RULES else [_minutes(folder) for folder in folders]
+                minutes = [] if name in BASELINES else [_minutes(folder) for folder in folders]
                 rewards = [[outcome.reward for outcome in one] for one in outcomes]
                 steps = [[outcome.steps for outcome in one] for one in outcomes]
                 against = None
-                if name not in RULES:
+                if name not in BASELINES:
                     other = first.setdefault(mode, rewards)
                     against = other if other is not rewards and len(other) == len(rewards) else None
                 results.append(arm_result(label, rewards, steps, minutes, against, products))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
@@ -16,12 +16,17 @@ from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Shop, StepResult
 from rl_recsys.trajectories.preferences import sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory
-from rl_recsys.trajectories.shoppers import full_instruction, heuristic_shopper, play, rule_shopper
+from rl_recsys.trajectories.shoppers import Shopper, full_instruction, heuristic_shopper, play, rule_shopper
 
 Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
 MODES: tuple[Mode, ...] = get_args(Mode)
 SESSIONS_AT_ONCE = 16
-RULE, HEURISTIC = RULES = ("rule", "heuristic")  # the names of the arms without a model
+RULE, HEURISTIC = "rule", "heuristic"
+#: The arms without a model: what plays them, and what it searches for (None: as a policy does).
+BASELINES: dict[str, tuple[Shopper, Callable[[str], Sequence[str]] | None]] = {
+    RULE: (rule_shopper, full_instruction),
+    HEURISTIC: (heuristic_shopper, None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,11 @@ class Outcome:
         return self.reward == 1.0
 
 
-def rule_episodes(shop: Shop, goals: Sequence[int], rule: str = RULE) -> Iterator[Outcome]:
-    """One of ``RULES`` on these goals, in order: WebShop's rule baseline, or the hand-written heuristic."""
-    shopper, queries = {RULE: (rule_shopper, full_instruction), HEURISTIC: (heuristic_shopper, None)}[rule]
+def baseline_episodes(shop: Shop, goals: Sequence[int], name: str) -> Iterator[Outcome]:
+    """One of ``BASELINES`` on these goals, in order."""
+    shopper, queries = BASELINES[name]
     for goal in goals:
-        episode = play(shop, goal, shopper, source="scripted", author=rule, seed=0, queries=queries)
+        episode = play(shop, goal, shopper, source="scripted", author=name, seed=0, queries=queries)
         yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 

@@ -25,7 +25,7 @@ MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
 MAX_MISSING = 12  # words
-AFFORDABLE = "affordable"
+TOO_EXPENSIVE, AFFORDABLE, MUCH_CHEAPER = "too expensive", "affordable", "much cheaper"  # of prices and a limit
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _WORD = re.compile(r"[^\W_]+")
 _COMMON_WORDS = frozenset(
@@ -186,8 +186,8 @@ def price_relation(price_text: str, limit: float | None) -> str:
     if limit is None or not prices:
         return ""
     if min(prices) > limit:
-        return "too expensive"
-    return AFFORDABLE if max(prices) >= limit - LIMIT_ABOVE_PRICE else "much cheaper"
+        return TOO_EXPENSIVE
+    return AFFORDABLE if max(prices) >= limit - LIMIT_ABOVE_PRICE else MUCH_CHEAPER
 
 
 def words(text: str) -> list[str]:

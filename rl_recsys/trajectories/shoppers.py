@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from rl_recsys.decision import AFFORDABLE, ChoiceSession, options_lacking, price_relation
@@ -12,6 +12,7 @@ from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
 
 Shopper = Callable[[ChoiceSession], int]  # the index of the choice to take
+SCRIPTED = 2  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
 
 
 def rule_shopper(choice_session: ChoiceSession) -> int:
@@ -29,7 +30,8 @@ def heuristic_shopper(choice_session: ChoiceSession) -> int:
     """What a few rules reach that know only what is shown: a baseline without a model.
 
     It opens the results whose price fits in their order, leaves a product that does not have the options which the
-    instruction names, chooses these and buys at the first that has them.
+    instruction names, chooses these and buys at the first that has them. Where none of the results does it gives up:
+    it goes back and searches for the same until the steps run out.
     """
     session = choice_session.session
     if session.kind is not PageKind.ITEM:
@@ -37,19 +39,15 @@ def heuristic_shopper(choice_session: ChoiceSession) -> int:
     wanted = named_options(session.goal.instruction_text)
     if options_lacking(wanted, session.product):
         return _index(choice_session, PREV)
-    values = {value for _, value in wanted}
-    named = {
-        group: value for group, offer in session.product.options.items() for value in offer if typed(value) in values
-    }
-    return _choose_and_buy(choice_session, named)
+    return _choose_and_buy(choice_session, _named_options(session.product.options, wanted))
 
 
 def scripted_shopper(choice_session: ChoiceSession) -> int:
     """Shops as one does who knows what a purchase would bring, but not which product is meant before it looks.
 
     It opens products as ``heuristic_shopper`` does, leaves those that would not earn the whole reward, and buys at the
-    first that does (at the goal's own product even where nothing earns it). So each of its actions follows from what is
-    shown, but for the last look.
+    first that does, or at the goal's own product in any case. Which product it opens follows from what is shown;
+    whether it stays there does not.
     """
     session = choice_session.session
     if session.kind is not PageKind.ITEM:
@@ -86,6 +84,16 @@ def _choose_and_buy(choice_session: ChoiceSession, wanted: Mapping[str, str]) ->
     return _index(choice_session, BUY_NOW)
 
 
+def _named_options(offered: Mapping[str, Sequence[str]], wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Option name -> value to choose: of the named group, or of another one that has the value."""
+    found = {}
+    for name, value in wanted:
+        groups = sorted(offered, key=lambda group: group.lower() != name)
+        places = ((group, one) for group in groups for one in offered[group] if typed(one) == value)
+        found.update([next(places)])
+    return found
+
+
 def _wanted_options(offered: dict[str, tuple[str, ...]], wanted: dict[str, str] | tuple[str, ...]) -> dict[str, str]:
     """Option name -> value to choose, in page order; a human goal gives values without names."""
     if isinstance(wanted, dict):
@@ -99,7 +107,7 @@ def _index(choice_session: ChoiceSession, label: str) -> int:
     for index, choice in enumerate(choice_session.decision.choices):
         if choice.action == action:
             return index
-    return 0  # not on offer (a label the action grammar cannot name): the first button leads back
+    return 0  # not on offer (a label that the grammar cannot name, or beyond the cap): the first button leads back
 
 
 def full_instruction(instruction: str) -> list[str]:

@@ -63,20 +63,33 @@ def test_a_run_shows_its_rows_in_tensorboard_and_as_metrics_of_ray(policy_folder
         time.sleep(1)
 
 
-def test_the_last_evaluation_stays_a_metric_between_evaluations(tmp_path, monkeypatch):
-    told = []
-    setting = Gauge.set
+def test_figures_stay_metrics_until_there_are_new_ones(tmp_path, monkeypatch):
+    told, setting = [], Gauge.set
 
     def tell(gauge: Gauge, value: float, tags: dict) -> None:
-        told.append((gauge.info["name"], value))
+        told.append((gauge.info["name"].removeprefix("rl_recsys_"), value))
         setting(gauge, value, tags)
 
+    def until(figure: tuple[str, float]) -> None:
+        deadline = time.monotonic() + 20
+        told.clear()
+        while figure not in told:
+            assert time.monotonic() < deadline, told
+            time.sleep(0.01)
+
     monkeypatch.setattr(Gauge, "set", tell)
+    monkeypatch.setattr("algorithms.watching.AGAIN_S", 0.02)
     with Watching(tmp_path, "DPO", {}) as watching:
         watching.log({"iteration": 1, "evaluation/success": 0.5})
-        watching.log({"iteration": 2})
-        watching.log({"iteration": 3, "evaluation/success": 0.75})
-    assert [value for name, value in told if name.endswith("evaluation_success")] == [0.5, 0.5, 0.75]
+        until(("evaluation_success", 0.5))
+        watching.log({"iteration": 2, "evaluation/success": 0.75})
+        until(("evaluation_success", 0.75))
+        watching.log({"iteration": 3})
+        until(("evaluation_success", 0.75))
+        assert ("evaluation_success", 0.5) not in told and ("iteration", 2.0) not in told
+    told.clear()
+    time.sleep(0.1)
+    assert not told  # a run that ended shows nothing
 
 
 def test_tensorboard_drops_what_is_done_again(tmp_path):

@@ -37,10 +37,7 @@ def test_variations_want_what_their_product_has_and_can_be_won(shop):
         assert all(value in product.options[name] for name, value in one.goal_options.items())
         assert all(word in one.instruction_text for word in (*one.attributes, product.query))
         assert price_limit(one.instruction_text) == one.price_upper > product.price
-    episodes = [
-        play(shop, one, scripted_shopper, source="scripted", author="s", seed=0)
-        for number, one in enumerate(goals[:60])
-    ]
+    episodes = [play(shop, one, scripted_shopper, source="scripted", author="s", seed=0) for one in goals[:60]]
     assert {episode.goal_index for episode in episodes} == {-1}
     assert sum(episode.success for episode in episodes) > 40
 
