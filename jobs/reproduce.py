@@ -1,6 +1,6 @@
 """Repeat the study of Feng & Feng (2024), and more than it could show: one command, one report.
 
-    python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 15 minutes
+    python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 8 minutes
     python jobs/reproduce.py --preset laptop --shop shops/webshop-1k --out runs/laptop
 
 Arms: the rule baseline; imitation of demonstrations; from that policy PPO, DPO on the same demonstrations, and DPO on
