@@ -17,9 +17,9 @@ def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
     where a folder is none.
     """
     arms: dict[str, list[str]] = defaultdict(list)
+    baselines = " or ".join(BASELINES)
     for policy in policies:
         name, separator, folder = policy.partition("=")
-        baselines = " or ".join(BASELINES)
         if policy in BASELINES:
             folder = policy
             if policy in arms:

@@ -91,10 +91,10 @@ class Watching:
         self._shown: dict[tuple[str, str], tuple[Gauge, float, dict[str, str]]] = {}
         self._ended = threading.Event()
         self._showing = threading.Thread(target=self._show_again, name="metrics", daemon=True)
-        self._showing.start()
         for callback in self._callbacks:
             callback.setup()
             callback.log_trial_start(self._run)
+        self._showing.start()  # last: what fails before leaves no thread behind
 
     def log(self, row: Mapping[str, float]) -> None:
         """Show a row."""

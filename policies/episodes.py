@@ -21,11 +21,11 @@ from rl_recsys.trajectories.shoppers import Shopper, full_instruction, heuristic
 Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
 MODES: tuple[Mode, ...] = get_args(Mode)
 SESSIONS_AT_ONCE = 16
-RULE, HEURISTIC = "rule", "heuristic"
+RULE = "rule"
 #: The arms without a model: what plays them, and what it searches for (None: as a policy does).
 BASELINES: dict[str, tuple[Shopper, Callable[[str], Sequence[str]] | None]] = {
     RULE: (rule_shopper, full_instruction),
-    HEURISTIC: (heuristic_shopper, None),
+    "heuristic": (heuristic_shopper, None),
 }
 
 

@@ -88,9 +88,9 @@ def _named_options(offered: Mapping[str, Sequence[str]], wanted: Sequence[tuple[
     """Option name -> value to choose: of the named group, or of another one that has the value."""
     found = {}
     for name, value in wanted:
-        groups = sorted(offered, key=lambda group: group.lower() != name)
-        places = ((group, one) for group in groups for one in offered[group] if typed(one) == value)
-        found.update([next(places)])
+        places = [(group, one) for group, values in offered.items() for one in values if typed(one) == value]
+        group, chosen = min(places, key=lambda place: place[0].lower() != name)  # the first, where none has the name
+        found[group] = chosen
     return found
 
 
