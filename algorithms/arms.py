@@ -37,5 +37,7 @@ def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
 
 
 def training_of(folder: str) -> dict:
-    """How an arm's policy was trained; of a baseline without a model {}."""
-    return {} if folder in BASELINES else read_policy_file(folder, TRAINING_FILE)
+    """How an arm's policy was trained; of a baseline without a model its version."""
+    if folder in BASELINES:
+        return {"version": BASELINES[folder].version}
+    return read_policy_file(folder, TRAINING_FILE)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from algorithms.configuration import refuse_negative, set_given
 from algorithms.figures import log_rollouts
+from algorithms.goal_order import ContestedGoals
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss, imitation_loss
 from algorithms.offline import OfflineAlgorithm, OfflineConfig, decisions_to_learn
@@ -21,6 +22,7 @@ from algorithms.preferences import (
     REFERENCE_LOGP,
     REFERENCE_MARGIN,
     SIGN,
+    EpisodeGroups,
     MixedPreferences,
     OutcomePreferences,
     Pairing,
@@ -105,7 +107,8 @@ class DPOConfig(OfflineConfig):
         self.pairing: Pairing = "decision"
         self.ties: Ties = "skip"
         self.shop: str | None = None
-        self.group_size, self.rollout_workers, self.rollout_gpus = 8, 2, 0.0
+        self.group_size, self.pair_uses = 8, 1
+        self.rollout_workers, self.rollout_gpus = 2, 0.0
         self.refresh_reference_every = 0
 
     def training(
@@ -119,6 +122,7 @@ class DPOConfig(OfflineConfig):
         ties: Ties = NotProvided,
         shop: str = NotProvided,
         group_size: int = NotProvided,
+        pair_uses: int = NotProvided,
         rollout_workers: int = NotProvided,
         rollout_gpus: float = NotProvided,
         refresh_reference_every: int = NotProvided,
@@ -129,7 +133,8 @@ class DPOConfig(OfflineConfig):
         ``imitation_weight`` >= 0; with 0 only the two actions of a pair are encoded, and updates are faster.
         ``train_batch_size_per_learner`` counts pairs. ``ties``: what becomes of a recorded action that the reference
         draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``shop`` folder,
-        ``group_size`` episodes of each goal, ``rollout_workers`` processes that share ``rollout_gpus``.
+        ``group_size`` episodes of each goal, ``pair_uses`` updates for each pair of them, and ``rollout_workers``
+        processes that share ``rollout_gpus``.
         ``refresh_reference_every``: iterations after which the current policy becomes the reference; 0 keeps the one
         that the run starts from.
         """
@@ -144,6 +149,7 @@ class DPOConfig(OfflineConfig):
             ties=ties,
             shop=shop,
             group_size=group_size,
+            pair_uses=pair_uses,
             rollout_workers=rollout_workers,
             rollout_gpus=rollout_gpus,
             refresh_reference_every=refresh_reference_every,
@@ -164,6 +170,8 @@ class DPOConfig(OfflineConfig):
             self._value_error(f"{self.preferences} preferences need a shop to roll out in: .training(shop=FOLDER)")
         if self.group_size < 2:
             self._value_error(f"group_size is {self.group_size}, two episodes are the least that can be compared")
+        if self.pair_uses < 1:
+            self._value_error(f"pair_uses is {self.pair_uses}, a pair is learnt from once at least")
 
     @property
     def needs_trajectories(self) -> bool:
@@ -194,21 +202,23 @@ class DPO(OfflineAlgorithm):
             sources.append(self._recorded())
         if config.preferences != "recorded":
             self._pool = RolloutPool(config.shop, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
-            goals = shared_shop(config.shop).split("train")
-            self._groups = self._pool.groups(config.policy, goals, size=config.group_size, seed=config.seed or 0)
+            seed = config.seed or 0
+            goals = ContestedGoals(shared_shop(config.shop).split("train"), seed)
+            self._groups = self._pool.groups(config.policy, goals, size=config.group_size, seed=seed)
             self._publish()
-            sources.append(self._outcomes(self._groups))
+            sources.append(self._outcomes(self._groups, uses=config.pair_uses))
         return MixedPreferences(*sources) if len(sources) > 1 else sources[0]
 
     def _recorded(self) -> PreferenceSource:
         """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""
         if self.config.pairing == "trajectory":
-            return self._outcomes(RecordedGroups(self.recorded_trajectories(0.0), seed=self.config.seed or 0))
+            return self._outcomes(RecordedGroups(self.recorded_trajectories(0.0), seed=self.config.seed or 0), uses=1)
         episodes = decisions_to_learn(self.recorded_trajectories())
         return RecordedPreferences(episodes, self._reference, ties=self.config.ties, **self._of_batches())
 
-    def _outcomes(self, groups: Any) -> OutcomePreferences:
-        return OutcomePreferences(groups, self._reference, pairing=self.config.pairing, **self._of_batches())
+    def _outcomes(self, groups: EpisodeGroups, *, uses: int) -> OutcomePreferences:
+        pairing = self.config.pairing
+        return OutcomePreferences(groups, self._reference, pairing=pairing, uses=uses, **self._of_batches())
 
     def _of_batches(self) -> dict[str, Any]:
         return {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import abstractmethod
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 
+from algorithms.goal_order import ShuffledGoals
 from algorithms.offline import BatchSource, DecisionData, encode_steps
 from policies.choice_model import MASKED, ChoiceModel
 from rl_recsys.encoding import DecisionEncoder
@@ -39,7 +39,7 @@ REFERENCE_LOGP = "reference_logp"
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
 BARREN_GROUPS = 200  # groups without a single pair before the run is given up
 SCORED_AT_ONCE = 64
-COUNTS = ("groups", "unequal", "episodes", "successes")
+COUNTS = ("groups", "unequal", "episodes", "successes", "batches")
 
 
 class NoPreferences(UserError):
@@ -186,15 +186,19 @@ class EpisodeGroups(Protocol):
     def __next__(self) -> list[Trajectory]:
         """The next group."""
 
-    def skip(self, count: int) -> None:
-        """Leave out the next ``count``."""
+    def get_state(self) -> dict[str, Any]:
+        """The position."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a saved position; before the first group is taken."""
 
 
 class OutcomePreferences(PreferenceSource):
     """Groups of episodes of one goal: what a better one did against what a worse one did.
 
     By "decision": the actions by which they left a place that both came to. By "trajectory": all their decisions from
-    the first in which they differ. ``groups`` is endless.
+    the first in which they differ. ``groups`` is endless. Each pair is learnt from ``uses`` times: batches are drawn
+    from as many batches' pairs, so that a pair's uses lie apart.
     """
 
     def __init__(
@@ -204,34 +208,41 @@ class OutcomePreferences(PreferenceSource):
         *,
         pairs: int,
         pairing: Pairing,
+        uses: int = 1,
         whole_pages: bool = False,
         seed: int = 0,
     ):
         self._groups, self._reference, self._wanted = groups, reference, pairs
-        self._pairing, self._whole_pages, self._seed = pairing, whole_pages, seed
-        self._pairs: deque = deque()
-        self.groups = self.unequal = self.episodes = self.successes = 0
+        self._pairing, self._uses, self._whole_pages, self._seed = pairing, uses, whole_pages, seed
+        self._pairs: list[tuple[Any, int]] = []  # with the uses that are left
+        self.groups = self.unequal = self.episodes = self.successes = self.batches = 0
 
     def reference_changed(self) -> None:
         """Pairs are scored when they are taken: nothing is kept."""
 
     def next_batch(self) -> dict[str, Any]:
-        """As many pairs as wanted; groups are taken until there are."""
+        """As many pairs as wanted; groups are taken until there are enough to draw from."""
         barren = 0
-        while len(self._pairs) < self._wanted:
+        while len(self._pairs) < self._wanted * self._uses:
             group = next(self._groups)
             pairs = self._pairs_of(group)
             self.groups, self.unequal = self.groups + 1, self.unequal + bool(pairs)
             self.episodes += len(group)
             self.successes += sum(episode.success for episode in group)
-            self._pairs.extend(pairs)
+            self._pairs += [(pair, self._uses) for pair in pairs]
             barren = 0 if pairs else barren + 1
             if barren == BARREN_GROUPS:
                 raise NoPreferences(
                     f"in {barren} goals one after the other no episode was better than another: the policy always "
                     "does the same or always fails; train it by imitation first, or take larger groups"
                 )
-        taken = [self._pairs.popleft() for _ in range(self._wanted)]
+        rng = np.random.default_rng((self._seed, self.batches))
+        self.batches += 1
+        drawn = set(rng.choice(len(self._pairs), self._wanted, replace=False).tolist())
+        taken = [self._pairs[place][0] for place in sorted(drawn)]
+        self._pairs = [
+            (pair, left - (place in drawn)) for place, (pair, left) in enumerate(self._pairs) if left > (place in drawn)
+        ]
         if self._pairing == "trajectory":
             return trajectory_columns(self._reference, taken)
         return decision_columns(self._reference, taken, whole_pages=self._whole_pages)
@@ -262,13 +273,14 @@ class OutcomePreferences(PreferenceSource):
         }
 
     def get_state(self) -> dict[str, Any]:
-        """How many groups were taken, what they were like, and the pairs that are left of them."""
-        return {name: getattr(self, name) for name in COUNTS} | {"pairs": list(self._pairs)}
+        """How many groups were taken, what they were like, which are next, and the pairs that are left of them."""
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return counts | {"source": self._groups.get_state(), "pairs": list(self._pairs)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on after the groups that were taken."""
-        self._groups.skip(state["groups"] - self.groups)
-        self._pairs = deque(state["pairs"])
+        self._groups.set_state(state["source"])
+        self._pairs = list(state["pairs"])
         for name in COUNTS:
             setattr(self, name, state[name])
 
@@ -289,18 +301,18 @@ class RecordedGroups:
                 f"{len(trajectories)} trajectories of {len(by_goal)} goals, and no goal has a better and a worse one: "
                 "record several episodes a goal, as jobs/generate.py --group 8 does, and keep the failed ones"
             )
-        self._endless = itertools.chain.from_iterable(
-            (groups[place] for place in np.random.default_rng((seed, epoch)).permutation(len(groups)))
-            for epoch in itertools.count()
-        )
+        self._groups, self._order = groups, ShuffledGoals(range(len(groups)), seed)
 
     def __next__(self) -> list[Trajectory]:
-        return next(self._endless)
+        return self._groups[next(self._order)]
 
-    def skip(self, count: int) -> None:
-        """Leave out the next ``count`` groups."""
-        for _ in range(count):
-            next(self._endless)
+    def get_state(self) -> dict[str, Any]:
+        """The position in the order."""
+        return self._order.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        self._order.set_state(state)
 
 
 class MixedPreferences(PreferenceSource):

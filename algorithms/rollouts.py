@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
 import torch
 
 from algorithms.cluster import require_resources
+from algorithms.goal_order import ShuffledGoals
 from algorithms.memory import release_memory
 from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
@@ -115,28 +115,19 @@ class _RolloutWorker:
 
 
 class RolloutGroups:
-    """Groups of episodes that are played while the last ones are learnt from.
+    """Groups of episodes that are played while the last ones are learnt from, each of the next of ``goals``.
 
     Every worker has ``TASKS_AHEAD`` tasks. Groups come in the order in which they were asked for, so which weights
     played which does not depend on how fast the workers are.
     """
 
-    def __init__(self, workers: Sequence, policy: str, goals: Sequence[int], size: int, seed: int):
-        self._workers, self._policy, self._size, self._seed = workers, policy, size, seed
-        self._goals = self._shuffled(list(goals))
-        self._pending: deque = deque()
+    def __init__(self, workers: Sequence, policy: str, goals: ShuffledGoals, size: int, seed: int):
+        self._workers, self._policy, self._goals, self._size, self._seed = workers, policy, goals, size, seed
+        self._pending: deque[tuple[int, ray.ObjectRef]] = deque()  # goals and their episodes
         self._asked, self.waited = 0, 0.0  # seconds for which groups were waited for
+        self._repeated: deque[int] = deque()  # goals that a run which was stopped had asked for
         self._weights: Weights | None = None
         self._taken: list[Trajectory] = []
-
-    def _shuffled(self, goals: list[int]) -> Iterator[tuple[int, int]]:
-        for epoch in itertools.count():
-            yield from ((goal, epoch) for goal in random.Random(f"{self._seed}:{epoch}").sample(goals, len(goals)))
-
-    def skip(self, count: int) -> None:
-        """Leave out the goals of the next ``count`` groups; before the first group is taken."""
-        for _ in range(count):
-            next(self._goals)
 
     def publish(self, state: dict[str, np.ndarray]) -> None:
         """Tasks that are begun from now on are played with these weights."""
@@ -146,8 +137,10 @@ class RolloutGroups:
         while len(self._pending) < TASKS_AHEAD * len(self._workers):
             self._ask()
         start = time.monotonic()
-        group = ray.get(self._pending.popleft())
+        goal, episodes = self._pending.popleft()
+        group = ray.get(episodes)
         self.waited += time.monotonic() - start
+        self._goals.played(goal, unequal=len({episode.reward for episode in group}) > 1)
         self._ask()
         self._taken += group
         return group
@@ -157,18 +150,27 @@ class RolloutGroups:
         taken, self._taken = self._taken, []
         return taken
 
+    def get_state(self) -> dict[str, Any]:
+        """Which goals come next: those that were asked for and not taken are asked for again."""
+        pending = [goal for goal, _ in self._pending]
+        return {"taken": self._asked - len(pending), "pending": pending, "goals": self._goals.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where another was; before the first group is taken."""
+        self._asked, self._repeated = state["taken"], deque(state["pending"])
+        self._goals.set_state(state["goals"])
+
     def close(self) -> None:
         """Call off what nobody waits for any more; a task that is under way is played to its end."""
-        _call_off(self._pending)
+        _call_off(episodes for _, episodes in self._pending)
 
     def _ask(self) -> None:
-        goal, epoch = next(self._goals)
+        goal = self._repeated.popleft() if self._repeated else next(self._goals)
         worker = self._workers[self._asked % len(self._workers)]
-        # Another pass over the goals draws anew.
-        seed = self._seed + epoch * SEED_STRIDE
+        seed = self._seed + self._asked * SEED_STRIDE  # a goal that comes again is drawn for anew
         goals, draws = [goal] * self._size, range(self._size)
         task = worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
-        self._pending.append(task)
+        self._pending.append((goal, task))
         self._asked += 1
 
 
@@ -279,7 +281,7 @@ class RolloutPool:
         finally:
             _call_off(pending)
 
-    def groups(self, policy: str | Path, goals: Sequence[int], *, size: int, seed: int = 0) -> RolloutGroups:
+    def groups(self, policy: str | Path, goals: ShuffledGoals, *, size: int, seed: int = 0) -> RolloutGroups:
         """Endless groups of ``size`` sampled episodes, each of one of ``goals``; ``publish`` weights before."""
         return RolloutGroups(self._workers, absolute(policy), goals, size, seed)
 

@@ -42,6 +42,8 @@ class Arguments(TrainingArguments):
     """skip: where the policy draws the recorded action there is no pair this time. resample: it draws again."""
     group_size: int = 8
     """Episodes of each goal that are compared, for rollouts."""
+    pair_uses: int = 1
+    """Updates that each pair from rollouts is used for; more keep the learner busy while the workers play."""
     refresh_reference_every: int = 0
     """Iterations after which the current policy becomes the reference; 0 keeps the first."""
     minimum_reward: float = 1.0
@@ -70,6 +72,7 @@ def main(arguments: Arguments) -> None:
         ties=arguments.ties,
         shop=absolute(arguments.shop),
         group_size=arguments.group_size,
+        pair_uses=arguments.pair_uses,
         rollout_workers=arguments.num_workers,
         refresh_reference_every=arguments.refresh_reference_every,
         minimum_reward=arguments.minimum_reward,

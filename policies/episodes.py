@@ -22,11 +22,19 @@ Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn fr
 MODES: tuple[Mode, ...] = get_args(Mode)
 SESSIONS_AT_ONCE = 16
 RULE = "rule"
-#: The arms without a model: what plays them, and what it searches for (None: as a policy does).
-BASELINES: dict[str, tuple[Shopper, Callable[[str], Sequence[str]] | None]] = {
-    RULE: (rule_shopper, full_instruction),
-    "heuristic": (heuristic_shopper, None),
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """An arm without a model: what plays it, what it searches for (None: as a policy does), and a version, which is
+    raised when it plays otherwise, so that what it played before is not taken for its own."""
+
+    shopper: Shopper
+    queries: Callable[[str], Sequence[str]] | None
+    version: int
+
+
+BASELINES = {RULE: Baseline(rule_shopper, full_instruction, 1), "heuristic": Baseline(heuristic_shopper, None, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,9 @@ class Outcome:
 
 def baseline_episodes(shop: Shop, goals: Sequence[int], name: str) -> Iterator[Outcome]:
     """One of ``BASELINES`` on these goals, in order."""
-    shopper, queries = BASELINES[name]
+    baseline = BASELINES[name]
     for goal in goals:
-        episode = play(shop, goal, shopper, source="scripted", author=name, seed=0, queries=queries)
+        episode = play(shop, goal, baseline.shopper, source="scripted", author=name, seed=0, queries=baseline.queries)
         yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 

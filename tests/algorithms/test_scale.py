@@ -15,6 +15,7 @@ import psutil
 import pytest
 import ray
 
+from algorithms.goal_order import ContestedGoals, ShuffledGoals
 from algorithms.rollouts import RolloutGroups
 from algorithms.scale import (
     BLOCKS,
@@ -57,13 +58,26 @@ def workers(ray_session, recorded):
 def test_the_same_episodes_come_out_whatever_the_number_of_actors(workers, recorded, policy_folder):
     taken = {}
     for count in (1, 3, 4):
-        source = RolloutGroups(workers[:count], "recorded", sorted(recorded.groups), SIZE, seed=1)
+        source = RolloutGroups(workers[:count], "recorded", ShuffledGoals(sorted(recorded.groups), 1), SIZE, seed=1)
         source.publish(policy_state(policy_folder))
         taken[count] = [next(source) for _ in range(12)]
     assert taken[1] == taken[3] == taken[4]
     goals = [group[0].goal_index for group in taken[1]]
     assert taken[1] == [recorded.groups[goal] for goal in goals]
     assert sorted(goals[:5]) == sorted(goals[5:10]) == sorted(recorded.groups)
+
+
+def test_groups_go_on_from_a_state_with_those_that_were_asked_for(workers, recorded, policy_folder):
+    def source() -> RolloutGroups:
+        made = RolloutGroups(workers[:2], "recorded", ContestedGoals(sorted(recorded.groups), 1), SIZE, seed=1)
+        made.publish(policy_state(policy_folder))
+        return made
+
+    first, resumed = source(), source()
+    for _ in range(7):
+        next(first)
+    resumed.set_state(first.get_state())
+    assert [next(resumed) for _ in range(12)] == [next(first) for _ in range(12)]
 
 
 def test_simulated_workers_are_light(workers):

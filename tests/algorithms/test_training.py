@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -242,8 +243,11 @@ class Groups:
         self.taken += 1
         return self.groups[(self.taken - 1) % len(self.groups)]
 
-    def skip(self, count):
-        self.taken += count
+    def get_state(self):
+        return self.taken
+
+    def set_state(self, state):
+        self.taken = state
 
 
 @pytest.mark.parametrize("whole_pages", [False, True])
@@ -267,6 +271,33 @@ def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, wh
     equal = [[replace(episode, reward=0.5) for episode in group] for group in groups]
     with pytest.raises(NoPreferences, match="no episode was better than another"):
         OutcomePreferences(Groups(equal), reference, pairs=1, pairing="decision").next_batch()
+
+
+def test_every_pair_of_rollouts_is_used_as_often_as_asked_and_not_at_once(policy_folder, shop):
+    reference = Reference(ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder))
+    groups = [group_of(shop, goal, 4) for goal in range(12)]
+
+    def source(uses: int) -> OutcomePreferences:
+        return OutcomePreferences(Groups(groups), reference, pairs=2, pairing="decision", uses=uses)
+
+    data, once = source(3), source(1)
+    used, known, fresh = Counter(), {}, 0
+    for batch in range(20):
+        if batch == 10:
+            resumed = source(3)
+            resumed.set_state(data.get_state())
+            data = resumed
+        before = {id(pair): left for pair, left in data._pairs}
+        known |= {id(pair): pair for pair, _ in data._pairs}  # kept, so that no id is given twice
+        fresh += data.next_batch()[PAIRS].shape[0]
+        after = {id(pair): left for pair, left in data._pairs}
+        for pair, left in before.items():
+            assert left - after.get(pair, 0) in (0, 1), "a pair came twice in a batch"
+            used[pair] += left - after.get(pair, 0)
+    assert fresh == 40 and max(used.values()) <= 3
+    for _ in range(20):
+        once.next_batch()
+    assert once.groups > 2 * data.groups  # so many more are played for as many updates
 
 
 def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folder, shop):

@@ -216,6 +216,15 @@ def test_settings_are_chosen_on_training_goals_that_were_not_learnt(
     assert heuristic["gain"] is None and fresh["gain"] is None  # what is compared with is the first policy
     assert fresh["training_minutes"] == 0  # it was not trained
 
+    # What a baseline of another version played is not taken for its own.
+    played = out / "episodes" / "heuristic-0-greedy.jsonl"
+    written = played.read_text()
+    header, *episodes = map(json.loads, written.splitlines())
+    header["training"] = {"version": header["training"]["version"] - 1}
+    played.write_text("".join(json.dumps(line | {"steps": 15}) + "\n" for line in (header, *episodes)))
+    evaluate(*flags, "--unseen-by", demonstrations, "--goals", 3, "--out", out)
+    assert played.read_text() == written
+
 
 def free_port() -> int:
     with socket.socket() as one:

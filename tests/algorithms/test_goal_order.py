@@ -1,0 +1,55 @@
+"""Which goals are rolled out next."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algorithms.goal_order import ContestedGoals, ShuffledGoals
+
+GOALS = st.lists(st.integers(0, 10_000), min_size=1, max_size=12, unique=True)
+
+
+@given(goals=GOALS, seed=st.integers(0, 9), taken=st.integers(0, 40))
+def test_every_goal_comes_once_a_pass_and_the_order_goes_on_from_a_state(goals, seed, taken):
+    order = ShuffledGoals(goals, seed)
+    found = [next(order) for _ in range(3 * len(goals))]
+    for start in range(0, len(found), len(goals)):
+        assert sorted(found[start : start + len(goals)]) == sorted(goals)
+    first, resumed = ShuffledGoals(goals, seed), ShuffledGoals(goals, seed)
+    for _ in range(taken):
+        next(first)
+    resumed.set_state(first.get_state())
+    assert [next(first) for _ in range(20)] == [next(resumed) for _ in range(20)]
+
+
+@given(goals=GOALS, data=st.data(), ahead=st.integers(1, 5))
+def test_every_other_goal_is_a_contested_one_while_there_are_any(goals, data, ahead):
+    contested = data.draw(st.sets(st.sampled_from(goals)))
+    order, in_turn = ContestedGoals(goals, 0), ShuffledGoals(goals, 0)
+    waiting, given_out = [], []
+    for asked in range(60):
+        expected = waiting.pop(0) if asked % 2 == 0 and waiting else next(in_turn)
+        given_out.append(next(order))
+        assert given_out[-1] == expected
+        if asked >= ahead:  # other goals are asked for before the episodes of one come
+            goal = given_out[asked - ahead]
+            order.played(goal, unequal=goal in contested)
+            if goal in contested and goal not in waiting:
+                waiting.append(goal)
+    resumed = ContestedGoals(goals, 0)
+    resumed.set_state(order.get_state())
+    assert [next(order) for _ in range(9)] == [next(resumed) for _ in range(9)]
+
+
+def test_a_contested_goal_comes_again_until_its_episodes_end_alike():
+    order = ContestedGoals(range(100), 0)
+    first = next(order)
+    order.played(first, unequal=True)
+    following = [next(order) for _ in range(4)]
+    assert following.count(first) == 1
+    order.played(first, unequal=True)
+    order.played(first, unequal=True)  # twice in a row, as where it was asked for twice
+    assert [next(order) for _ in range(4)].count(first) == 1
+    order.played(first, unequal=False)
+    assert first not in [next(order) for _ in range(40)]
