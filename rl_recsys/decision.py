@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import (
-    LIMIT_ABOVE_PRICE,
-    named_options,
-    price_limit,
-    typed,
-    without_options,
-    without_price_clause,
+from rl_recsys.matching import (
+    excerpt,
+    missing_words,
+    named_choices,
+    options_offered,
+    price_relation,
+    share_missing,
+    stem,
+    words,
 )
+from rl_recsys.shop.catalog import Product
+from rl_recsys.shop.goals import named_options, price_limit, without_price_clause
 from rl_recsys.shop.page import DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 #: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
-DECISION_FORMAT = 2
+DECISION_FORMAT = 3
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
-EXCERPT_CHUNKS, CHUNK_WORDS = 3, 16
 MAX_MISSING = 12  # words
-TOO_EXPENSIVE, AFFORDABLE, MUCH_CHEAPER = "too expensive", "affordable", "much cheaper"  # of prices and a limit
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_WORD = re.compile(r"[^\W_]+")
-_COMMON_WORDS = frozenset(
-    (
-        "a an and are as at be by can for from has have i in is it its me my need of on or our that the their "
-        "this to want with you your find looking am would like some please show could "
-    ).split()
-)
 
 
 class ChoiceKind(IntEnum):
@@ -46,6 +38,7 @@ class ChoiceKind(IntEnum):
     SEEN_PRODUCT = 4  # visited since the last time the session was on the search page
     OPTION = 5  # of a group in which nothing is chosen yet
     OTHER_OPTION = 6  # of a group in which another is chosen
+    NAMED_OPTION = 7  # that the instruction names
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +101,14 @@ class ChoiceSession:
         self.decision = self._decide()
         return result
 
+    def missing(self, product: Product) -> list[str]:
+        """The words of the instruction that nothing has that was shown of a product so far."""
+        return missing_words(self.session.goal.instruction_text, product, self._read_words.get(product.asin, ()))
+
+    def has_read(self, product: Product) -> bool:
+        """Whether a page of a product's features or description was read."""
+        return product.asin in self._read
+
     def _remember(self) -> None:
         session = self.session
         if session.kind is not PageKind.DETAIL:
@@ -132,14 +133,15 @@ class ChoiceSession:
             product = session.product
             chosen = ", ".join(f"{name}: {value}" for name, value in session.options.items()) or "nothing"
             still_open = ", ".join(name for name in product.options if name not in session.options) or "nothing"
-            missing = missing_words(instruction, product, self._read_words.get(product.asin, ()))
+            missing = self.missing(product)
+            lacking = f"{share_missing(instruction, missing)}: {' '.join(missing[:MAX_MISSING])}"
             read = [f"{page.lower()}: {found}" for page, found in self._read.get(product.asin, {}).items()]
             return (
                 instruction,
                 self._offer(product),  # in the words of the results page, so that an encoder needs to read them once
-                f"{session.kind.value}, chosen {chosen}, open {still_open}",
+                f"{session.kind.value}, {len(session.visited)} seen, chosen {chosen}, open {still_open}",
                 *filter(None, [options_offered(self._options, product)]),
-                f"missing {' '.join(missing[:MAX_MISSING])}" if missing else "nothing missing",
+                lacking if missing else "nothing missing",
                 *read,
             )
         return instruction, session.kind.value
@@ -155,6 +157,7 @@ class ChoiceSession:
             queries = self.queries or session.shop.search_candidates
             return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in queries(instruction)]
         choices = []
+        named = named_choices(self._options, session.product) if session.kind is PageKind.ITEM else {}
         for label, element in session.page.clickables.items():
             if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
                 continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
@@ -169,70 +172,14 @@ class ChoiceSession:
                 chosen = session.options.get(element.group)
                 if chosen == label:
                     continue
-                kind = ChoiceKind.OPTION if chosen is None else ChoiceKind.OTHER_OPTION
+                if named.get(element.group) == label:
+                    kind = ChoiceKind.NAMED_OPTION
+                else:
+                    kind = ChoiceKind.OPTION if chosen is None else ChoiceKind.OTHER_OPTION
             else:
                 text, kind = label, ChoiceKind.BUTTON
             choices.append(Choice(f"click[{label}]", text, kind))
         return choices
-
-
-def price_relation(price_text: str, limit: float | None) -> str:
-    """How a shown price, or range of prices, relates to a limit in dollars, in words; "" where there is none.
-
-    Two numbers in two texts that are read apart are hard to compare for an encoder, and WebShop's limit says much: it
-    is at most ``LIMIT_ABOVE_PRICE`` dollars above what the wanted product costs.
-    """
-    prices = [float(number.replace(",", "")) for number in _NUMBER.findall(price_text)]
-    if limit is None or not prices:
-        return ""
-    if min(prices) > limit:
-        return TOO_EXPENSIVE
-    return AFFORDABLE if max(prices) >= limit - LIMIT_ABOVE_PRICE else MUCH_CHEAPER
-
-
-def words(text: str) -> list[str]:
-    """The lower-cased words of a text that carry meaning."""
-    return [word for word in _WORD.findall(text.lower()) if word not in _COMMON_WORDS]
-
-
-def options_offered(wanted: Sequence[tuple[str, str]], product: Product) -> str:
-    """Whether a product has the wanted (name, value) options, in words; "" where none is wanted.
-
-    Its page lists the values. Which of thirty is exactly the wanted one is hard to see for an encoder, and a product
-    that lacks it is the wrong one, whatever its title says.
-    """
-    lacking = [f"{name}: {value}" for name, value in options_lacking(wanted, product)]
-    return f"lacks {', '.join(lacking)}" if lacking else "offers all options" if wanted else ""
-
-
-def options_lacking(wanted: Sequence[tuple[str, str]], product: Product) -> list[tuple[str, str]]:
-    """Those of the wanted (name, value) options that a product does not have."""
-    offered = {typed(value) for values in product.options.values() for value in values}
-    return [(name, value) for name, value in wanted if value not in offered]
-
-
-def missing_words(instruction: str, product: Product, read: Collection[str] = ()) -> list[str]:
-    """The words of an instruction, in order, that nothing known of a product has: its title, options, what was read.
-
-    Options that the instruction names as such are left to ``options_offered``. Of a product's options only values count
-    that the instruction has as a whole: of "multi 6" neither word is offered by "multi 3" and "6 pack". ``read``: the
-    ``stem``s of the words of the pages that were read.
-    """
-    said = without_options(instruction)
-    wanted, said = dict.fromkeys(words(said)), _spaced(said)
-    offered = [value for values in product.options.values() for value in values if _spaced(value) in said]
-    shown = {stem(word) for text in (product.title, *product.options, *offered) for word in words(text)}
-    return [word for word in wanted if stem(word) not in shown and stem(word) not in read]
-
-
-def _spaced(text: str) -> str:
-    """A text's words with a space on either side of each, so that a text is part of another by whole words only."""
-    return f" {' '.join(_WORD.findall(text.lower()))} "
-
-
-def stem(word: str) -> str:
-    """A word without its plural's ending, so that "shirts" and "shirt" are one."""
-    return word[:-1] if word.endswith("s") else word
 
 
 def shorten(choices: Sequence[Choice], wanted: frozenset[str], cap: int) -> tuple[Choice, ...]:
@@ -245,12 +192,3 @@ def shorten(choices: Sequence[Choice], wanted: frozenset[str], cap: int) -> tupl
         return choice.kind is not ChoiceKind.BUTTON, -len(wanted.intersection(words(choice.text))), position
 
     return tuple(choices[position] for position in sorted(sorted(range(len(choices)), key=rank)[:cap]))
-
-
-def excerpt(text: str, wanted: frozenset[str]) -> str:
-    """The passages of a text that share the most words with what is wanted, in their order."""
-    tokens = text.split()
-    chunks = [tokens[start : start + CHUNK_WORDS] for start in range(0, len(tokens), CHUNK_WORDS)]
-    overlap = [len(wanted.intersection(words(" ".join(chunk)))) for chunk in chunks]
-    best = sorted(range(len(chunks)), key=lambda position: (-overlap[position], position))[:EXCERPT_CHUNKS]
-    return " ... ".join(" ".join(chunks[position]) for position in sorted(best) if overlap[position]) or "nothing"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from rl_recsys.decision import AFFORDABLE, ChoiceSession, options_lacking, price_relation
+from rl_recsys.decision import ChoiceSession
+from rl_recsys.matching import AFFORDABLE, MANY, MOST, named_choices, options_lacking, price_relation, share_missing
 from rl_recsys.shop.goals import Goal, named_options, price_limit, typed
-from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, NEXT, PREV, ElementKind, PageKind
+from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, FEATURES, NEXT, PREV, ElementKind, PageKind
 from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
 
 Shopper = Callable[[ChoiceSession], int]  # the index of the choice to take
-SCRIPTED = 2  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
+SCRIPTED = 3  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
 
 
 def rule_shopper(choice_session: ChoiceSession) -> int:
@@ -39,24 +40,36 @@ def heuristic_shopper(choice_session: ChoiceSession) -> int:
     wanted = named_options(session.goal.instruction_text)
     if options_lacking(wanted, session.product):
         return _index(choice_session, PREV)
-    return _choose_and_buy(choice_session, _named_options(session.product.options, wanted))
+    return _choose_and_buy(choice_session, named_choices(wanted, session.product))
 
 
 def scripted_shopper(choice_session: ChoiceSession) -> int:
     """Shops as one does who knows what a purchase would bring, but not which product is meant before it looks.
 
     It opens products as ``heuristic_shopper`` does, leaves those that would not earn the whole reward, and buys at the
-    first that does, or at the goal's own product in any case. Which product it opens follows from what is shown;
-    whether it stays there does not.
+    first that does, or at the goal's own product in any case. Where much of the instruction is not on an item's page it
+    reads the features before. Which product it opens, and what it reads, follows from what is shown; whether it stays
+    there follows from that as far as it can.
     """
     session = choice_session.session
     if session.kind is not PageKind.ITEM:
         return _to_an_item(choice_session)
+    if _worth_reading(choice_session):
+        return _index(choice_session, FEATURES)
     wanted = _wanted_options(session.product.options, session.goal.goal_options)
     fits = session.score(session.product, wanted.values()).total == 1.0
     if not fits and session.product.asin != session.goal.asin:
         return _index(choice_session, PREV)
     return _choose_and_buy(choice_session, wanted)
+
+
+def _worth_reading(choice_session: ChoiceSession) -> bool:
+    """Whether a product has the options that the instruction names, but much of the rest was not seen of it yet."""
+    session = choice_session.session
+    instruction, product = session.goal.instruction_text, session.product
+    if choice_session.has_read(product) or options_lacking(named_options(instruction), product):
+        return False
+    return share_missing(instruction, choice_session.missing(product)) in (MANY, MOST)
 
 
 def _to_an_item(choice_session: ChoiceSession) -> int:
@@ -82,16 +95,6 @@ def _choose_and_buy(choice_session: ChoiceSession, wanted: Mapping[str, str]) ->
         if session.options.get(group) != value:
             return _index(choice_session, value)
     return _index(choice_session, BUY_NOW)
-
-
-def _named_options(offered: Mapping[str, Sequence[str]], wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Option name -> value to choose: of the named group, or of another one that has the value."""
-    found = {}
-    for name, value in wanted:
-        places = [(group, one) for group, values in offered.items() for one in values if typed(one) == value]
-        group, chosen = min(places, key=lambda place: place[0].lower() != name)  # the first, where none has the name
-        found[group] = chosen
-    return found
 
 
 def _wanted_options(offered: dict[str, tuple[str, ...]], wanted: dict[str, str] | tuple[str, ...]) -> dict[str, str]:

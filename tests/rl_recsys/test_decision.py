@@ -8,18 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_recsys.decision import (
-    Choice,
-    ChoiceKind,
-    ChoiceSession,
+from rl_recsys.decision import Choice, ChoiceKind, ChoiceSession, shorten
+from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
+from rl_recsys.matching import (
+    FEW,
+    MANY,
+    MOST,
+    SOME,
     excerpt,
     missing_words,
+    named_choices,
     options_offered,
     price_relation,
-    shorten,
+    share_missing,
     stem,
 )
-from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
 from rl_recsys.shop.goals import (
     VALUES_AGAIN,
     named_options,
@@ -71,14 +74,19 @@ def test_a_decision_shows_what_was_chosen_and_read(shop):
     assert offer in [choice.text for choice in choices.decision.choices]
     choose(choices, f"click[{target.asin.lower()}]")
     first, second = list(target.options)[:2]
+    wanted = shop.goal(goal).goal_options
     assert choices.decision.state[1] == offer
-    assert choices.decision.state[2].startswith("item, chosen nothing, open " + first)
+    assert choices.decision.state[2].startswith("item, 1 seen, chosen nothing, open " + first)
+    named = [choice.text for choice in choices.decision.choices if choice.kind is ChoiceKind.NAMED_OPTION]
+    assert named == [f"{name}: {typed(wanted[name])}" for name in target.options if name in wanted] and named
     choose(choices, f"click[{target.options[first][0]}]")
-    assert choices.decision.state[2].startswith(f"item, chosen {first}: {target.options[first][0]}, open {second}")
+    chosen = f"{first}: {target.options[first][0]}"
+    assert choices.decision.state[2].startswith(f"item, 1 seen, chosen {chosen}, open {second}")
     kinds = {choice.text: choice.kind for choice in choices.decision.choices}
-    assert f"{first}: {target.options[first][0]}" not in kinds  # to choose it again changes nothing
-    assert kinds[f"{first}: {target.options[first][1]}"] is ChoiceKind.OTHER_OPTION
-    assert kinds[f"{second}: {target.options[second][0]}"] is ChoiceKind.OPTION
+    assert chosen not in kinds  # to choose it again changes nothing
+    for group, kind in ((first, ChoiceKind.OTHER_OPTION), (second, ChoiceKind.OPTION)):
+        others = {kinds[f"{group}: {value}"] for value in target.options[group] if f"{group}: {value}" in kinds}
+        assert others - {ChoiceKind.NAMED_OPTION} == {kind} or others == {ChoiceKind.NAMED_OPTION}
     assert kinds["buy now"] is ChoiceKind.BUTTON
     choose(choices, "click[features]")
     assert choices.session.kind is PageKind.DETAIL
@@ -153,6 +161,16 @@ def test_what_is_wanted_and_not_seen_of_a_product(shop):
     assert options_offered(named_options(said), shirt) == ""
 
 
+def test_the_share_of_missing_words_is_told(shop):
+    said = "find me slim fit, soft, machine washable shirts for daily work wear, warm, with size: small"
+    wanted = ["slim", "fit", "soft", "machine", "washable", "shirts", "daily", "work", "wear", "warm"]
+    shares = [share_missing(said, wanted[:count]) for count in range(11)]
+    assert shares == [FEW] * 2 + [SOME] * 2 + [MANY] * 2 + [MOST] * 5
+    shirt = replace(shop.product(shop.goal(0).asin), options={"color": ("Red", "8"), "size": ("8", "9")})
+    assert named_choices([("size", "8"), ("colour", "red")], shirt) == {"size": "8", "color": "Red"}
+    assert named_choices([("width", "8"), ("size", "none")], shirt) == {"color": "8"}
+
+
 def test_named_options_are_those_of_the_goal(shop):
     seen = 0
     for index in range(shop.goal_count):
@@ -179,10 +197,11 @@ def test_what_is_missing_is_found_by_reading(shop):
         before = next(part for part in choices.decision.state if "missing" in part)
         choices.act("click[features]")
         after = next(part for part in choices.decision.state if "missing" in part)
-        assert before.startswith(("missing ", "nothing missing"))
-        gone = set(before.split()[1:]) - set(after.split()[1:])
+        shares = [*(f"{share}: " for share in (FEW, SOME, MANY, MOST)), "nothing missing"]
+        assert before.startswith(tuple(shares)) and after.startswith(tuple(shares))
+        gone = set(before.partition(": ")[2].split()) - set(after.partition(": ")[2].split())
         text = " ".join(product.bullets).lower()
-        assert all(stem(word) in text for word in gone - {"missing"})
+        assert all(stem(word) in text for word in gone)
         found += after != before
     assert found > 5
 
@@ -322,6 +341,22 @@ def test_the_heuristic_knows_only_what_is_shown(shop):
         assert [step.actions[step.chosen] for step in again.steps] == [
             step.actions[step.chosen] for step in episode.steps
         ]
+
+
+def test_the_scripted_shopper_reads_before_it_decides_about_what_it_cannot_see(shop):
+    read = 0
+    for episode in played(shop, scripted_shopper, range(80)):
+        known = set()
+        for step in episode.steps:
+            if len(step.state) < 3 or not step.state[2].startswith("item, "):
+                continue
+            fits = not any(segment.startswith("lacks ") for segment in step.state)
+            unseen = any(segment.startswith((MANY, MOST)) for segment in step.state)
+            features = step.actions[step.chosen] == "click[features]"
+            assert features == (fits and unseen and step.url not in known and "chosen nothing" in step.state[2])
+            known |= {step.url} if features else set()
+            read += features
+    assert read > 10
 
 
 def test_every_action_of_the_scripted_shopper_lasts(shop):
