@@ -131,13 +131,25 @@ def _done(folder: Path, stages: Sequence[Stage]) -> dict[str, float]:
     """Seconds of the stages that were run before, with the same command and on what the same commands made."""
     path = folder / DONE
     found = json.loads(path.read_text()) if path.is_file() else {}
-    same = {
-        stage.name for stage in stages
-        if stage.name in found and _deciding(found[stage.name]["command"]) == _deciding(stage.command)
-    }  # fmt: skip
+    same = {stage.name for stage in stages if stage.name in found and _same(found[stage.name], stage)}
     while stale := {stage.name for stage in stages if stage.name in same and not same.issuperset(stage.needs)}:
         same -= stale
     return {stage.name: found[stage.name]["seconds"] for stage in stages if stage.name in same}
+
+
+def _same(row: Mapping, stage: Stage) -> bool:
+    """Whether a finished stage's command, as it was given or with its places spelled out, is the stage's."""
+    before, now = _deciding(row["command"]), _deciding(stage.command)
+    return before == now or row.get("places") == _spelled_out(now)
+
+
+def _spelled_out(flags: Sequence[str]) -> list[str]:
+    """Flags with relative places, also as NAME=PLACE, made absolute: "runs/a" and "/home/me/runs/a" are one."""
+    found = []
+    for flag in flags:
+        name, equals, place = flag.rpartition("=")
+        found.append(f"{name}{equals}{os.path.abspath(place)}" if os.sep in place and "://" not in place else flag)
+    return found
 
 
 def _deciding(command: Sequence[str]) -> list[str]:
@@ -152,7 +164,11 @@ def _deciding(command: Sequence[str]) -> list[str]:
 
 def _write(folder: Path, stages: Sequence[Stage], done: Mapping[str, float]) -> None:
     rows = {
-        stage.name: {"command": list(stage.command), "seconds": round(done[stage.name], 1)}
+        stage.name: {
+            "command": list(stage.command),
+            "places": _spelled_out(_deciding(stage.command)),
+            "seconds": round(done[stage.name], 1),
+        }
         for stage in stages
         if stage.name in done
     }

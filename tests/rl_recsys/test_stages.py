@@ -106,6 +106,21 @@ def test_a_study_that_is_killed_takes_its_stages_along_and_goes_on(tmp_path):
     assert log.read_text().split() == ["first"]
 
 
+def test_places_may_be_spelled_otherwise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.py").write_text("import sys; open('log', 'a').write(' '.join(sys.argv[1:]) + chr(10))")
+
+    def lines(*flags: str) -> int:
+        run_stages([Stage("one", ("job.py", *flags))], tmp_path / "study", at_once=1)
+        return len((tmp_path / "log").read_text().splitlines())
+
+    assert lines("--shop", "shops/a", "--policies", "dpo=runs/dpo") == 1
+    assert lines("--shop", f"{tmp_path}/shops/a", "--policies", f"dpo={tmp_path}/runs/dpo") == 1
+    assert lines("--shop", "./shops/../shops/a", "--policies", "dpo=runs/dpo") == 1
+    assert lines("--shop", "shops/b", "--policies", "dpo=runs/dpo") == 2
+    assert lines("--shop", "shops/b", "--policies", "ppo=runs/dpo") == 3
+
+
 def _state(pid: str) -> str:
     try:
         with open(f"/proc/{pid}/status") as file:
