@@ -172,6 +172,8 @@ class DPOConfig(OfflineConfig):
             self._value_error(f"group_size is {self.group_size}, two episodes are the least that can be compared")
         if self.pair_uses < 1:
             self._value_error(f"pair_uses is {self.pair_uses}, a pair is learnt from once at least")
+        if self.pair_uses > 1 and self.preferences == "recorded":
+            self._value_error("pair_uses is for pairs from rollouts; recorded ones come again by themselves")
 
     @property
     def needs_trajectories(self) -> bool:

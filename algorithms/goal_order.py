@@ -5,45 +5,62 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 
-class ShuffledGoals:
-    """Endless goals: each one once, then all again in another order."""
+class Shuffled:
+    """Endless items: each one once, then all again in another order that the seed decides.
 
-    def __init__(self, goals: Sequence[int], seed: int):
-        self._goals, self._seed = list(goals), seed
-        self._given = 0
+    Raises ValueError where there is none.
+    """
+
+    def __init__(self, items: Sequence[int], seed: int):
+        if not len(items):
+            raise ValueError("nothing to shuffle: there is no item")
+        self._items, self._seed = list(items), seed
+        self._given, self._epoch, self._order = 0, -1, self._items
 
     def __next__(self) -> int:
-        epoch, place = divmod(self._given, len(self._goals))
-        if place == 0:
-            self._order = self._shuffled(epoch)
+        epoch, place = divmod(self._given, len(self._items))
+        if epoch != self._epoch:
+            order = random.Random(f"{self._seed}:{epoch}")
+            self._epoch, self._order = epoch, order.sample(self._items, len(self._items))
         self._given += 1
         return self._order[place]
 
-    def _shuffled(self, epoch: int) -> list[int]:
-        return random.Random(f"{self._seed}:{epoch}").sample(self._goals, len(self._goals))
-
-    def played(self, goal: int, unequal: bool) -> None:
-        """What came of a goal that was given: whether its episodes had different rewards. Changes nothing here."""
-
     def get_state(self) -> dict[str, Any]:
-        """How many goals were given."""
+        """How many were given."""
         return {"given": self._given}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on after them."""
         self._given = state["given"]
-        self._order = self._shuffled(self._given // len(self._goals))
 
 
-class ContestedGoals(ShuffledGoals):
-    """The same, but every other goal is one whose last episodes had different rewards, as long as there are such.
+class NextGoal(NamedTuple):
+    """A goal, and whether it came in turn: only those that did say how well a policy does."""
+
+    goal: int
+    in_turn: bool = True
+
+
+class GoalsInTurn(Shuffled):
+    """All goals alike, whatever comes of them."""
+
+    def __next__(self) -> NextGoal:
+        return NextGoal(super().__next__())
+
+    def played(self, goal: int, unequal: bool) -> None:
+        """Called with each goal whose episodes have ended, and whether they had different rewards."""
+
+
+class ContestedGoals(GoalsInTurn):
+    """Goals in turn, and between them, every other time, one whose last episodes had different rewards.
 
     A policy that succeeds nine times in ten does so on nearly the same goals each time: of a group of episodes of a
-    goal chosen at random there is mostly nothing to learn. A contested goal comes up until its episodes end alike, the
-    one that waited longest first.
+    goal chosen at random there is mostly nothing to learn. A contested goal comes again until its episodes end alike;
+    the one that waited longest comes first. Where few are contested each of them comes often, with the weights that
+    were learnt meanwhile.
     """
 
     def __init__(self, goals: Sequence[int], seed: int):
@@ -51,17 +68,19 @@ class ContestedGoals(ShuffledGoals):
         self._contested: deque[int] = deque()
         self._again = False
 
-    def __next__(self) -> int:
+    def __next__(self) -> NextGoal:
         self._again = not self._again
-        return self._contested.popleft() if self._again and self._contested else super().__next__()
+        if self._again and self._contested:
+            return NextGoal(self._contested.popleft(), in_turn=False)
+        return super().__next__()
 
     def played(self, goal: int, unequal: bool) -> None:
-        """Remember a goal that is worth playing again."""
-        if unequal and goal not in self._contested:
-            self._contested.append(goal)
+        """Remember a goal that is worth playing again, and forget one that is not any more."""
+        if unequal != (goal in self._contested):
+            (self._contested.append if unequal else self._contested.remove)(goal)
 
     def get_state(self) -> dict[str, Any]:
-        """How many goals were given in turn, which are contested, and whose turn it is."""
+        """How many goals came in turn, which are contested, and whether one of those is next."""
         return super().get_state() | {"contested": list(self._contested), "again": self._again}
 
     def set_state(self, state: dict[str, Any]) -> None:

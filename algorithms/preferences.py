@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 
-from algorithms.goal_order import ShuffledGoals
+from algorithms.goal_order import Shuffled
 from algorithms.offline import BatchSource, DecisionData, encode_steps
 from policies.choice_model import MASKED, ChoiceModel
 from rl_recsys.encoding import DecisionEncoder
@@ -39,7 +39,8 @@ REFERENCE_LOGP = "reference_logp"
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
 BARREN_GROUPS = 200  # groups without a single pair before the run is given up
 SCORED_AT_ONCE = 64
-COUNTS = ("groups", "unequal", "episodes", "successes", "batches")
+COUNTS = ("groups", "unequal", "batches")
+MIXED_BATCHES = 4  # batches' pairs that are kept at least, where pairs are used several times
 
 
 class NoPreferences(UserError):
@@ -187,18 +188,19 @@ class EpisodeGroups(Protocol):
         """The next group."""
 
     def get_state(self) -> dict[str, Any]:
-        """The position."""
+        """Which groups come next."""
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a saved position; before the first group is taken."""
+        """The inverse of ``get_state``; before the first group is taken."""
 
 
 class OutcomePreferences(PreferenceSource):
     """Groups of episodes of one goal: what a better one did against what a worse one did.
 
     By "decision": the actions by which they left a place that both came to. By "trajectory": all their decisions from
-    the first in which they differ. ``groups`` is endless. Each pair is learnt from ``uses`` times: batches are drawn
-    from as many batches' pairs, so that a pair's uses lie apart.
+    the first in which they differ. ``groups`` is endless. Each pair is in ``uses`` batches: they are drawn at random
+    from the pairs that have uses left, of which some batches' worth is kept, and as many are taken anew as are used up.
+    The last pairs of a run are used less often.
     """
 
     def __init__(
@@ -215,7 +217,7 @@ class OutcomePreferences(PreferenceSource):
         self._groups, self._reference, self._wanted = groups, reference, pairs
         self._pairing, self._uses, self._whole_pages, self._seed = pairing, uses, whole_pages, seed
         self._pairs: list[tuple[Any, int]] = []  # with the uses that are left
-        self.groups = self.unequal = self.episodes = self.successes = self.batches = 0
+        self.groups = self.unequal = self.batches = 0
 
     def reference_changed(self) -> None:
         """Pairs are scored when they are taken: nothing is kept."""
@@ -223,33 +225,34 @@ class OutcomePreferences(PreferenceSource):
     def next_batch(self) -> dict[str, Any]:
         """As many pairs as wanted; groups are taken until there are enough to draw from."""
         barren = 0
-        while len(self._pairs) < self._wanted * self._uses:
-            group = next(self._groups)
-            pairs = self._pairs_of(group)
+        while self._too_few():
+            pairs = self._pairs_of(next(self._groups))
             self.groups, self.unequal = self.groups + 1, self.unequal + bool(pairs)
-            self.episodes += len(group)
-            self.successes += sum(episode.success for episode in group)
             self._pairs += [(pair, self._uses) for pair in pairs]
             barren = 0 if pairs else barren + 1
             if barren == BARREN_GROUPS:
                 raise NoPreferences(
-                    f"in {barren} goals one after the other no episode was better than another: the policy always "
+                    f"in {barren} groups one after the other no episode was better than another: the policy always "
                     "does the same or always fails; train it by imitation first, or take larger groups"
                 )
         rng = np.random.default_rng((self._seed, self.batches))
         self.batches += 1
         drawn = set(rng.choice(len(self._pairs), self._wanted, replace=False).tolist())
         taken = [self._pairs[place][0] for place in sorted(drawn)]
-        self._pairs = [
-            (pair, left - (place in drawn)) for place, (pair, left) in enumerate(self._pairs) if left > (place in drawn)
-        ]
+        left = [(pair, uses - (place in drawn)) for place, (pair, uses) in enumerate(self._pairs)]
+        self._pairs = [(pair, uses) for pair, uses in left if uses]
         if self._pairing == "trajectory":
             return trajectory_columns(self._reference, taken)
         return decision_columns(self._reference, taken, whole_pages=self._whole_pages)
 
+    def _too_few(self) -> bool:
+        # Counted in uses, not in pairs: so new ones are asked for at every batch, not all at once when old ones end.
+        kept = self._wanted * min(self._uses, MIXED_BATCHES) * self._uses
+        return len(self._pairs) < self._wanted or sum(uses for _, uses in self._pairs) < kept
+
     def _pairs_of(self, group: list[Trajectory]) -> list:
         pairs = better_and_worse(group)
-        order = np.random.default_rng((self._seed, self.groups)).permutation(len(pairs))
+        order = np.random.default_rng((self._seed, self.groups, 1)).permutation(len(pairs))
         found = []
         # A worse episode is compared once: all combinations would let a single goal fill the batches.
         compared: set[int] = set()
@@ -266,11 +269,8 @@ class OutcomePreferences(PreferenceSource):
         return found
 
     def figures(self) -> dict[str, float]:
-        """Of the groups so far: the share that had better and worse episodes, and their success."""
-        return {
-            "unequal_share": self.unequal / max(self.groups, 1),
-            "group_success": self.successes / max(self.episodes, 1),
-        }
+        """The share of the groups so far that gave pairs; goals that did before come more often than others."""
+        return {"unequal_share": self.unequal / max(self.groups, 1)}
 
     def get_state(self) -> dict[str, Any]:
         """How many groups were taken, what they were like, which are next, and the pairs that are left of them."""
@@ -301,7 +301,7 @@ class RecordedGroups:
                 f"{len(trajectories)} trajectories of {len(by_goal)} goals, and no goal has a better and a worse one: "
                 "record several episodes a goal, as jobs/generate.py --group 8 does, and keep the failed ones"
             )
-        self._groups, self._order = groups, ShuffledGoals(range(len(groups)), seed)
+        self._groups, self._order = groups, Shuffled(range(len(groups)), seed)
 
     def __next__(self) -> list[Trajectory]:
         return self._groups[next(self._order)]

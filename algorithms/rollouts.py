@@ -14,7 +14,7 @@ import ray
 import torch
 
 from algorithms.cluster import require_resources
-from algorithms.goal_order import ShuffledGoals
+from algorithms.goal_order import GoalsInTurn, NextGoal
 from algorithms.memory import release_memory
 from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
@@ -121,11 +121,11 @@ class RolloutGroups:
     played which does not depend on how fast the workers are.
     """
 
-    def __init__(self, workers: Sequence, policy: str, goals: ShuffledGoals, size: int, seed: int):
+    def __init__(self, workers: Sequence, policy: str, goals: GoalsInTurn, size: int, seed: int):
         self._workers, self._policy, self._goals, self._size, self._seed = workers, policy, goals, size, seed
-        self._pending: deque[tuple[int, ray.ObjectRef]] = deque()  # goals and their episodes
+        self._pending: deque[tuple[NextGoal, ray.ObjectRef]] = deque()  # goals and their episodes
         self._asked, self.waited = 0, 0.0  # seconds for which groups were waited for
-        self._repeated: deque[int] = deque()  # goals that a run which was stopped had asked for
+        self._repeated: deque[NextGoal] = deque()  # what a run that was stopped had asked for and not taken
         self._weights: Weights | None = None
         self._taken: list[Trajectory] = []
 
@@ -137,27 +137,31 @@ class RolloutGroups:
         while len(self._pending) < TASKS_AHEAD * len(self._workers):
             self._ask()
         start = time.monotonic()
-        goal, episodes = self._pending.popleft()
+        (goal, in_turn), episodes = self._pending.popleft()
         group = ray.get(episodes)
         self.waited += time.monotonic() - start
         self._goals.played(goal, unequal=len({episode.reward for episode in group}) > 1)
         self._ask()
-        self._taken += group
+        self._taken += group if in_turn else ()
         return group
 
     def taken(self) -> list[Trajectory]:
-        """The episodes that were taken since this was last asked."""
+        """The episodes of goals in turn that were taken since this was last asked."""
         taken, self._taken = self._taken, []
         return taken
 
     def get_state(self) -> dict[str, Any]:
-        """Which goals come next: those that were asked for and not taken are asked for again."""
-        pending = [goal for goal, _ in self._pending]
-        return {"taken": self._asked - len(pending), "pending": pending, "goals": self._goals.get_state()}
+        """How many groups were taken, which were asked for besides, and what the order of the goals is after them."""
+        asked = [*(goal for goal, _ in self._pending), *self._repeated]
+        return {
+            "taken": self._asked - len(self._pending),
+            "asked": list(map(tuple, asked)),
+            "goals": self._goals.get_state(),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on where another was; before the first group is taken."""
-        self._asked, self._repeated = state["taken"], deque(state["pending"])
+        self._asked, self._repeated = state["taken"], deque(NextGoal(*goal) for goal in state["asked"])
         self._goals.set_state(state["goals"])
 
     def close(self) -> None:
@@ -165,12 +169,12 @@ class RolloutGroups:
         _call_off(episodes for _, episodes in self._pending)
 
     def _ask(self) -> None:
-        goal = self._repeated.popleft() if self._repeated else next(self._goals)
+        following = self._repeated.popleft() if self._repeated else next(self._goals)
         worker = self._workers[self._asked % len(self._workers)]
         seed = self._seed + self._asked * SEED_STRIDE  # a goal that comes again is drawn for anew
-        goals, draws = [goal] * self._size, range(self._size)
+        goals, draws = [following.goal] * self._size, range(self._size)
         task = worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
-        self._pending.append((goal, task))
+        self._pending.append((following, task))
         self._asked += 1
 
 
@@ -281,8 +285,8 @@ class RolloutPool:
         finally:
             _call_off(pending)
 
-    def groups(self, policy: str | Path, goals: ShuffledGoals, *, size: int, seed: int = 0) -> RolloutGroups:
-        """Endless groups of ``size`` sampled episodes, each of one of ``goals``; ``publish`` weights before."""
+    def groups(self, policy: str | Path, goals: GoalsInTurn, *, size: int, seed: int = 0) -> RolloutGroups:
+        """Endless groups of ``size`` sampled episodes, each of the next goal; ``publish`` weights before."""
         return RolloutGroups(self._workers, absolute(policy), goals, size, seed)
 
     def close(self) -> None:

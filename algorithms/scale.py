@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
 from algorithms.cluster import connect
-from algorithms.goal_order import ShuffledGoals
+from algorithms.goal_order import GoalsInTurn
 from algorithms.ppo import PPOConfig
 from algorithms.rollouts import TASKS_AHEAD, RolloutGroups, RolloutPool
 from algorithms.simulated import SimulatedWorker
@@ -188,7 +188,7 @@ def play_groups(policy: Path, shop: Path, *, workers: int, size: int, groups: in
     One worker never waits, so a group took it the time since the last came; with more the seconds say less.
     """
     with RolloutPool(shop, num_workers=workers) as pool:
-        source = pool.groups(policy, ShuffledGoals(shared_shop(shop).split("train"), 0), size=size)
+        source = pool.groups(policy, GoalsInTurn(shared_shop(shop).split("train"), 0), size=size)
         source.publish(policy_state(policy))
         for _ in range(WARM_GROUPS):
             next(source)
@@ -342,7 +342,7 @@ def measure_actors(workers: Sequence, recorded: Recorded, mean_s: float, state: 
 def drive(workers: Sequence, seconds: Mapping[int, float], size: int, state: Mapping[str, np.ndarray]) -> list[Block]:
     """``BLOCKS`` blocks of groups of ``size`` episodes, from actors that take so many ``seconds`` for each goal's."""
     ray.get([worker.pace.remote(seconds) for worker in workers])
-    source = RolloutGroups(workers, POLICY, ShuffledGoals(sorted(seconds), 0), size, seed=0)
+    source = RolloutGroups(workers, POLICY, GoalsInTurn(sorted(seconds), 0), size, seed=0)
     source.publish(state)
     for _ in range(TASKS_AHEAD * len(workers)):
         next(source)

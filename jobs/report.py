@@ -489,11 +489,13 @@ def _step_without_words(step: Step) -> SessionStep:
     action = step.actions[step.chosen]
     said = {
         ChoiceKind.SEARCH: f"search, query {place}",
+        ChoiceKind.BUTTON: action,
+        ChoiceKind.NAMED_OPTION: f"option {place} that the instruction names",
         ChoiceKind.OPTION: f"option {place} of groups that are open",
         ChoiceKind.OTHER_OPTION: f"option {place} instead of another",
         ChoiceKind.PRODUCT: f"{action}, product {place}",
         ChoiceKind.SEEN_PRODUCT: f"{action}, seen product {place}",
-    }.get(kind, action)
+    }[kind]
     page = step.state[1]
     listed = page.startswith("results") or page == "search"
     return SessionStep(page if listed else "page of a product", said, len(step.actions))

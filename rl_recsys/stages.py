@@ -17,6 +17,7 @@ from pathlib import Path
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
 from rl_recsys.progress import Task, format_seconds, progress
+from rl_recsys.storage import absolute, is_uri
 
 DONE, LOGS = "stages.json", "logs"
 INCIDENTAL = ("--num-workers", "--num-gpus")  # where and how fast a finished stage was made
@@ -138,17 +139,18 @@ def _done(folder: Path, stages: Sequence[Stage]) -> dict[str, float]:
 
 
 def _same(row: Mapping, stage: Stage) -> bool:
-    """Whether a finished stage's command, as it was given or with its places spelled out, is the stage's."""
+    """Whether a finished stage's command is the stage's: as it was given, so that a study may be moved with all that
+    it needs, or with its places spelled out, so that they may be given otherwise."""
     before, now = _deciding(row["command"]), _deciding(stage.command)
     return before == now or row.get("places") == _spelled_out(now)
 
 
 def _spelled_out(flags: Sequence[str]) -> list[str]:
-    """Flags with relative places, also as NAME=PLACE, made absolute: "runs/a" and "/home/me/runs/a" are one."""
+    """Flags with each relative place that has a "/", also as NAME=PLACE, made absolute."""
     found = []
     for flag in flags:
-        name, equals, place = flag.rpartition("=")
-        found.append(f"{name}{equals}{os.path.abspath(place)}" if os.sep in place and "://" not in place else flag)
+        name, equals, place = ("", "", flag) if is_uri(flag) or "=" not in flag else flag.partition("=")
+        found.append(f"{name}{equals}{absolute(place)}" if os.sep in place else flag)
     return found
 
 

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.goal_order import ContestedGoals, ShuffledGoals
+from algorithms.goal_order import ContestedGoals, GoalsInTurn, Shuffled
 
 GOALS = st.lists(st.integers(0, 10_000), min_size=1, max_size=12, unique=True)
 
 
 @given(goals=GOALS, seed=st.integers(0, 9), taken=st.integers(0, 40))
-def test_every_goal_comes_once_a_pass_and_the_order_goes_on_from_a_state(goals, seed, taken):
-    order = ShuffledGoals(goals, seed)
+def test_every_item_comes_once_a_pass_and_the_order_goes_on_from_a_state(goals, seed, taken):
+    order = Shuffled(goals, seed)
     found = [next(order) for _ in range(3 * len(goals))]
     for start in range(0, len(found), len(goals)):
         assert sorted(found[start : start + len(goals)]) == sorted(goals)
-    first, resumed = ShuffledGoals(goals, seed), ShuffledGoals(goals, seed)
+    first, resumed = Shuffled(goals, seed), Shuffled(goals, seed)
     for _ in range(taken):
         next(first)
     resumed.set_state(first.get_state())
     assert [next(first) for _ in range(20)] == [next(resumed) for _ in range(20)]
+    in_turn = GoalsInTurn(goals, seed)
+    assert [next(in_turn) for _ in found] == [(goal, True) for goal in found]
+
+
+def test_nothing_cannot_be_shuffled():
+    with pytest.raises(ValueError, match="there is no item"):
+        ContestedGoals([], 0)
 
 
 @given(goals=GOALS, data=st.data(), ahead=st.integers(1, 5))
 def test_every_other_goal_is_a_contested_one_while_there_are_any(goals, data, ahead):
-    contested = data.draw(st.sets(st.sampled_from(goals)))
-    order, in_turn = ContestedGoals(goals, 0), ShuffledGoals(goals, 0)
+    order, in_turn = ContestedGoals(goals, 0), GoalsInTurn(goals, 0)
     waiting, given_out = [], []
     for asked in range(60):
-        expected = waiting.pop(0) if asked % 2 == 0 and waiting else next(in_turn)
+        expected = (waiting.pop(0), False) if asked % 2 == 0 and waiting else next(in_turn)
         given_out.append(next(order))
         assert given_out[-1] == expected
         if asked >= ahead:  # other goals are asked for before the episodes of one come
-            goal = given_out[asked - ahead]
-            order.played(goal, unequal=goal in contested)
-            if goal in contested and goal not in waiting:
-                waiting.append(goal)
+            goal, unequal = given_out[asked - ahead].goal, data.draw(st.booleans())
+            order.played(goal, unequal=unequal)
+            waiting = [one for one in waiting if one != goal or unequal]
+            waiting += [goal] if unequal and goal not in waiting else []
     resumed = ContestedGoals(goals, 0)
     resumed.set_state(order.get_state())
     assert [next(order) for _ in range(9)] == [next(resumed) for _ in range(9)]
@@ -44,12 +51,12 @@ def test_every_other_goal_is_a_contested_one_while_there_are_any(goals, data, ah
 
 def test_a_contested_goal_comes_again_until_its_episodes_end_alike():
     order = ContestedGoals(range(100), 0)
-    first = next(order)
+    first = next(order).goal
     order.played(first, unequal=True)
-    following = [next(order) for _ in range(4)]
-    assert following.count(first) == 1
+    assert [next(order) for _ in range(4)].count((first, False)) == 1
     order.played(first, unequal=True)
-    order.played(first, unequal=True)  # twice in a row, as where it was asked for twice
-    assert [next(order) for _ in range(4)].count(first) == 1
+    order.played(first, unequal=True)  # twice, as where it was asked for twice
+    assert [next(order) for _ in range(4)].count((first, False)) == 1
+    order.played(first, unequal=True)
     order.played(first, unequal=False)
-    assert first not in [next(order) for _ in range(40)]
+    assert (first, False) not in [next(order) for _ in range(40)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import ray
 
-from algorithms.goal_order import ShuffledGoals
+from algorithms.goal_order import GoalsInTurn
 from algorithms.rollouts import RolloutPool
 from policies.choice_model import ChoiceModel
 from policies.module_state import module_state
@@ -63,7 +63,7 @@ def test_a_pools_lost_and_hanging_workers_play_the_same_episodes(policy_folder, 
     changed = {name: 1.1 * value for name, value in changed.items()}
     with RolloutPool(shop_folder, num_workers=2, hang_s=HANG_S) as pool:
         expected = list(pool.trajectories(policy_folder, goals, seed=3))
-        groups = pool.groups(policy_folder, ShuffledGoals(range(20), 3), size=4, seed=3)
+        groups = pool.groups(policy_folder, GoalsInTurn(range(20), 3), size=4, seed=3)
         groups.publish(changed)
         played = [next(groups) for _ in range(8)]
         groups.close()
@@ -76,7 +76,7 @@ def test_a_pools_lost_and_hanging_workers_play_the_same_episodes(policy_folder, 
         ray.get(second.__ray_call__.remote(hang_at_the_next_search))
         assert list(pool.trajectories(policy_folder, goals, seed=3)) == expected
         # A worker that was started again has the weights of the task, not those of the folder.
-        groups = pool.groups(policy_folder, ShuffledGoals(range(20), 3), size=4, seed=3)
+        groups = pool.groups(policy_folder, GoalsInTurn(range(20), 3), size=4, seed=3)
         groups.publish(changed)
         os.kill(ray.get(second.__ray_call__.remote(lambda worker: os.getpid())), signal.SIGKILL)
         assert [next(groups) for _ in range(8)] == played

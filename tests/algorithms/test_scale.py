@@ -9,13 +9,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 import ray
 
-from algorithms.goal_order import ContestedGoals, ShuffledGoals
+from algorithms.goal_order import ContestedGoals, GoalsInTurn
 from algorithms.rollouts import RolloutGroups
 from algorithms.scale import (
     BLOCKS,
@@ -58,7 +59,7 @@ def workers(ray_session, recorded):
 def test_the_same_episodes_come_out_whatever_the_number_of_actors(workers, recorded, policy_folder):
     taken = {}
     for count in (1, 3, 4):
-        source = RolloutGroups(workers[:count], "recorded", ShuffledGoals(sorted(recorded.groups), 1), SIZE, seed=1)
+        source = RolloutGroups(workers[:count], "recorded", GoalsInTurn(sorted(recorded.groups), 1), SIZE, seed=1)
         source.publish(policy_state(policy_folder))
         taken[count] = [next(source) for _ in range(12)]
     assert taken[1] == taken[3] == taken[4]
@@ -67,17 +68,41 @@ def test_the_same_episodes_come_out_whatever_the_number_of_actors(workers, recor
     assert sorted(goals[:5]) == sorted(goals[5:10]) == sorted(recorded.groups)
 
 
-def test_groups_go_on_from_a_state_with_those_that_were_asked_for(workers, recorded, policy_folder):
-    def source() -> RolloutGroups:
-        made = RolloutGroups(workers[:2], "recorded", ContestedGoals(sorted(recorded.groups), 1), SIZE, seed=1)
-        made.publish(policy_state(policy_folder))
+@ray.remote(num_cpus=0)
+class Echo:
+    """A worker whose episodes say what they were asked for; of every third goal they have different rewards."""
+
+    def trajectories(self, policy, goals, draws, greedy, seed, weights):
+        rewards = range(len(goals)) if goals[0] % 3 == 0 else [0] * len(goals)
+        return [SimpleNamespace(goal=goal, seed=seed, reward=one) for goal, one in zip(goals, rewards, strict=True)]
+
+
+def test_groups_go_on_from_a_state_with_those_that_were_asked_for(ray_session):
+    workers = [Echo.remote() for _ in range(4)]
+
+    def source(count: int, state: dict | None = None) -> RolloutGroups:
+        made = RolloutGroups(workers[:count], "echo", ContestedGoals(range(50), 1), SIZE, seed=1)
+        if state is not None:
+            made.set_state(pickle.loads(pickle.dumps(state)))
         return made
 
-    first, resumed = source(), source()
-    for _ in range(7):
-        next(first)
-    resumed.set_state(first.get_state())
-    assert [next(resumed) for _ in range(12)] == [next(first) for _ in range(12)]
+    first = source(4)
+    played = [next(first) for _ in range(7)]
+    state = first.get_state()
+    resumed = source(4, state)
+    assert resumed.get_state() == state  # as where a run is stopped again before it took a group
+    fewer = source(2, state)
+    following = [next(first) for _ in range(20)]
+    assert 0 < len(first.taken()) < SIZE * 27  # contested goals say nothing of how good a policy is
+    assert [next(resumed) for _ in range(20)] == following
+    asked = len(state["asked"])
+    assert [next(fewer) for _ in range(asked)] == following[:asked]
+    assert fewer.get_state()["taken"] == 7 + asked
+    seeds: dict[int, list[int]] = {}
+    for group in (*played, *following):
+        seeds.setdefault(group[0].goal, []).append(group[0].seed)
+    again = [found for found in seeds.values() if len(found) > 1]
+    assert again and all(len(set(found)) == len(found) for found in again)
 
 
 def test_simulated_workers_are_light(workers):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -261,7 +260,7 @@ def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, wh
     preferred, rejected = logits.gather(1, torch.as_tensor(batch[PAIRS])).unbind(1)
     torch.testing.assert_close(torch.as_tensor(batch[REFERENCE_MARGIN]), preferred - rejected, atol=1e-4, rtol=1e-3)
     assert len(preferred) == 6
-    assert data.figures() == {"unequal_share": 1.0, "group_success": 0.0}
+    assert data.figures() == {"unequal_share": 1.0}
     resumed = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
     resumed.set_state(data.get_state())
     assert resumed._groups.taken == data._groups.taken and resumed.figures() == data.figures()
@@ -273,31 +272,41 @@ def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, wh
         OutcomePreferences(Groups(equal), reference, pairs=1, pairing="decision").next_batch()
 
 
-def test_every_pair_of_rollouts_is_used_as_often_as_asked_and_not_at_once(policy_folder, shop):
+def test_every_pair_of_rollouts_is_used_as_often_as_asked_and_new_ones_come_steadily(policy_folder, shop):
     reference = Reference(ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder))
     groups = [group_of(shop, goal, 4) for goal in range(12)]
+    wanted, uses = 2, 6
 
-    def source(uses: int) -> OutcomePreferences:
-        return OutcomePreferences(Groups(groups), reference, pairs=2, pairing="decision", uses=uses)
+    def source() -> OutcomePreferences:
+        return OutcomePreferences(Groups(groups), reference, pairs=wanted, pairing="decision", uses=uses)
 
-    data, once = source(3), source(1)
-    used, known, fresh = Counter(), {}, 0
-    for batch in range(20):
-        if batch == 10:
-            resumed = source(3)
-            resumed.set_state(data.get_state())
-            data = resumed
-        before = {id(pair): left for pair, left in data._pairs}
-        known |= {id(pair): pair for pair, _ in data._pairs}  # kept, so that no id is given twice
-        fresh += data.next_batch()[PAIRS].shape[0]
-        after = {id(pair): left for pair, left in data._pairs}
+    def kept(data: OutcomePreferences) -> dict[int, int]:
+        """Uses that are left, by pair; all pairs stay alive, so that none is taken for another."""
+        everything.extend(pair for pair, _ in data._pairs)
+        return {id(pair): left for pair, left in data._pairs}
+
+    everything, met, taken = [], {}, []
+    data = source()
+    for batch in range(90):
+        if batch == 45:
+            state = data.get_state()
+            data, other = source(), source()
+            data.set_state(state)
+            other.set_state(state)
+            assert (data.next_batch()[PAIRS] == other.next_batch()[PAIRS]).all()
+        before, groups_before = kept(data), data.groups
+        assert len(data.next_batch()[PAIRS]) == wanted
+        after = kept(data)
+        taken.append(data.groups - groups_before)
         for pair, left in before.items():
-            assert left - after.get(pair, 0) in (0, 1), "a pair came twice in a batch"
-            used[pair] += left - after.get(pair, 0)
-    assert fresh == 40 and max(used.values()) <= 3
-    for _ in range(20):
-        once.next_batch()
-    assert once.groups > 2 * data.groups  # so many more are played for as many updates
+            assert left - after.get(pair, 0) in (0, 1), "a pair came twice in a batch, or went before its last use"
+        for pair in after.keys() - before.keys():
+            met[pair] = batch
+    assert len(met) > 20 and min(after.values()) >= 1 and max(after.values()) <= uses
+    # As many pairs come as are used up: a group has at most this many, and none is far from the others.
+    most = max(len(data._pairs_of(group)) for group in groups)
+    assert max(sum(taken[start : start + 10]) for start in range(10, 80)) <= 2 + 10 * wanted / uses
+    assert sum(taken[10:]) >= 80 * wanted / uses / most - 1
 
 
 def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folder, shop):
@@ -331,7 +340,7 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_fold
     assert last["seconds/waiting for rollouts"] >= 0
     assert 0 < last["learners/unequal_share"] <= 1
     assert ("learners/tied_share" in last) == mixed
-    assert 0 <= last["learners/group_success"] < 1
+    assert 0 <= last["rollouts/success"] < 1
     before, after = (ChoiceModel.from_pretrained(folder) for folder in (policy_folder, run.policy_folder))
     assert not torch.allclose(weights(before), weights(after))
 
@@ -365,6 +374,10 @@ def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):
         ImitationConfig().training(policy=str(policy_folder)).build_algo()
     with pytest.raises(ValueError, match="beta is 0"):
         offline(DPOConfig(), policy_folder, trajectories, beta=0).build_algo()
+    with pytest.raises(ValueError, match="pair_uses is 0, a pair is learnt from once"):
+        offline(DPOConfig(), policy_folder, trajectories, pair_uses=0).validate()
+    with pytest.raises(ValueError, match="pair_uses is for pairs from rollouts"):
+        offline(DPOConfig(), policy_folder, trajectories, pair_uses=2).validate()
     with pytest.raises(ValueError, match="imitation_weight is -1"):
         offline(DPOConfig(), policy_folder, trajectories, imitation_weight=-1).validate()
     with pytest.raises(TrajectoryError, match="no trajectory has a reward of at least 1.5"):

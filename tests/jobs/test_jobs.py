@@ -220,10 +220,13 @@ def test_settings_are_chosen_on_training_goals_that_were_not_learnt(
     played = out / "episodes" / "heuristic-0-greedy.jsonl"
     written = played.read_text()
     header, *episodes = map(json.loads, written.splitlines())
-    header["training"] = {"version": header["training"]["version"] - 1}
-    played.write_text("".join(json.dumps(line | {"steps": 15}) + "\n" for line in (header, *episodes)))
-    evaluate(*flags, "--unseen-by", demonstrations, "--goals", 3, "--out", out)
-    assert played.read_text() == written
+    other = [line | {"steps": 15} for line in episodes]
+    for version, kept in ((header["training"]["version"], True), (0, False)):
+        header["training"] = {"version": version}
+        altered = "".join(json.dumps(line) + "\n" for line in (header, *other))
+        played.write_text(altered)
+        evaluate(*flags, "--unseen-by", demonstrations, "--goals", 3, "--out", out)
+        assert played.read_text() == (altered if kept else written)
 
 
 def free_port() -> int:

@@ -80,6 +80,8 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     texts = [goal.instruction_text for goal in goals]
     said = {*texts, *map(search_words, texts), *(goal.name for goal in goals)}
     said |= {attribute for goal in goals for attribute in goal.attributes if " " in attribute}
+    values = {value for goal in goals for value in goal.goal_options.values()}
+    said |= {f"click[{value}]" for value in values} | {value for value in values if " " in value}
     said |= {escape(words) for words in said}
     wordless = [(elsewhere / name).read_text() for name in ("report.html", "report.md")]
     assert sum(words in page for words in said) > 10

@@ -119,6 +119,9 @@ def test_places_may_be_spelled_otherwise(tmp_path, monkeypatch):
     assert lines("--shop", "./shops/../shops/a", "--policies", "dpo=runs/dpo") == 1
     assert lines("--shop", "shops/b", "--policies", "dpo=runs/dpo") == 2
     assert lines("--shop", "shops/b", "--policies", "ppo=runs/dpo") == 3
+    assert lines("--shop", "s3://b/key=a/shop", "--policies", "ppo=runs/dpo") == 4
+    written = json.loads((tmp_path / "study" / "stages.json").read_text())["one"]["places"]
+    assert written == ["job.py", "--shop", "s3://b/key=a/shop", "--policies", f"ppo={tmp_path}/runs/dpo"]
 
 
 def _state(pid: str) -> str:
