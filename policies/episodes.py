@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import torch
 from policies.choice_model import ChoiceModel
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.shop import Shop, StepResult
+from rl_recsys.shop import Goal, Shop, StepResult
 from rl_recsys.trajectories.preferences import sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory
 from rl_recsys.trajectories.shoppers import Shopper, full_instruction, heuristic_shopper, play, rule_shopper
@@ -79,8 +80,11 @@ def policy_episodes(
     played together or where. ``draws``: a number for each goal, 0 by default; sampled episodes of one goal with
     different numbers differ. ``at_once`` sessions are scored together.
     """
-    draws = [0] * len(goals) if draws is None else draws
-    for episode, result in _play(model, encoder, shop, goals, draws, greedy, seed, max_steps, at_once, recording=False):
+    goals, draws = list(map(int, goals)), [0] * len(goals) if draws is None else draws
+    played = play_together(
+        model, encoder, shop, goals, draws, greedy=greedy, seed=seed, max_steps=max_steps, at_once=at_once
+    )
+    for episode, result in played:
         reward = result.reward if result.done else 0.0
         yield Outcome(episode.goal, reward, episode.choices.steps, result.done, result.reward_parts)
 
@@ -98,10 +102,11 @@ def policy_trajectories(
     max_steps: int = MAX_STEPS,
 ) -> Iterator[Trajectory]:
     """The same episodes with all their steps, by ``author``."""
-    draws = [0] * len(goals) if draws is None else draws
-    for episode, result in _play(
-        model, encoder, shop, goals, draws, greedy, seed, max_steps, SESSIONS_AT_ONCE, recording=True
-    ):
+    goals, draws = list(map(int, goals)), [0] * len(goals) if draws is None else draws
+    played = play_together(
+        model, encoder, shop, goals, draws, greedy=greedy, seed=seed, max_steps=max_steps, recording=True
+    )
+    for episode, result in played:
         yield Trajectory(
             goal=asdict(episode.choices.session.goal),
             goal_index=episode.goal,
@@ -116,41 +121,45 @@ def policy_trajectories(
 
 
 @dataclass
-class _Episode:
-    """An episode under way, the ``number``-th of those that were asked for."""
+class Episode:
+    """An episode under way, or ended, the ``number``-th of those that were asked for."""
 
     number: int
-    goal: int
+    goal: int | Goal
     choices: ChoiceSession
     rng: np.random.Generator
     steps: list[Step]
 
 
-def _play(
+def play_together(
     model: ChoiceModel,
     encoder: DecisionEncoder,
     shop: Shop,
-    goals: Sequence[int],
+    goals: Sequence[int | Goal],
     draws: Sequence[int],
-    greedy: bool,
-    seed: int,
-    max_steps: int,
-    at_once: int,
     *,
-    recording: bool,
-) -> Iterator[tuple[_Episode, StepResult]]:
-    """Episodes with their last result, in the order of the goals; many sessions are scored together."""
-    waiting = enumerate(zip(map(int, goals), draws, strict=True))
-    running: list[_Episode] = []
-    ended: dict[int, tuple[_Episode, StepResult]] = {}
+    greedy: bool,
+    seed: int = 0,
+    max_steps: int = MAX_STEPS,
+    at_once: int = SESSIONS_AT_ONCE,
+    recording: bool = False,
+) -> Iterator[tuple[Episode, StepResult]]:
+    """Episodes with their last result, in the order of the goals; ``at_once`` sessions are scored together.
+
+    A goal is one of the shop's, by its index, or another. ``recording``: keep the steps.
+    """
+    waiting = enumerate(zip(goals, draws, strict=True))
+    running: list[Episode] = []
+    ended: dict[int, tuple[Episode, StepResult]] = {}
     device = next(model.parameters()).device
     model.eval()
     for wanted in range(len(goals)):
         while wanted not in ended:
             for number, (goal, draw) in itertools.islice(waiting, at_once - len(running)):
                 choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
-                rng = np.random.default_rng((seed, goal, draw) if draw else (seed, goal))
-                running.append(_Episode(number, goal, choices, rng, []))
+                key = (seed, _entropy(goal))
+                rng = np.random.default_rng((*key, draw) if draw else key)
+                running.append(Episode(number, goal, choices, rng, []))
             logits = _score(model, encoder, [episode.choices for episode in running], device)
             still = []
             for row, episode in zip(logits, running, strict=True):
@@ -163,7 +172,14 @@ def _play(
         yield ended.pop(wanted)
 
 
-def _act(episode: _Episode, logits: np.ndarray, greedy: bool, recording: bool) -> StepResult:
+def _entropy(goal: int | Goal) -> int:
+    """What tells a goal's draws from another's."""
+    if isinstance(goal, Goal):
+        return int.from_bytes(hashlib.sha256(goal.instruction_text.encode()).digest()[:8])
+    return goal
+
+
+def _act(episode: Episode, logits: np.ndarray, greedy: bool, recording: bool) -> StepResult:
     choices = episode.choices
     logits = logits[: len(choices.decision.choices)]
     chosen = int(np.argmax(logits) if greedy else sample_actions(logits, episode.rng))

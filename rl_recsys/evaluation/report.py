@@ -117,10 +117,10 @@ def markdown_table(results: Sequence[ArmResult]) -> str:
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table on the terminal; what is named "arm" stands at the left."""
+    """Print a table on the terminal; arms and products stand at the left."""
     table = Table(title=title)
     for column in columns:
-        table.add_column(column, justify="left" if column == "arm" else "right")
+        table.add_column(column, justify="left" if column in ("arm", "product") else "right")
     for row in rows:
         table.add_row(*row)
     Console(width=140).print(table)

@@ -67,6 +67,11 @@ class Goal:
         return self.asin, frozenset(self.attributes), tuple(sorted(values))
 
     @classmethod
+    def from_words(cls, instruction: str) -> Goal:
+        """A goal of which only the words are known: one can shop for it, but what a purchase earns says nothing."""
+        return cls("", "", "", "", "", instruction, (), NO_PRICE_LIMIT, {})
+
+    @classmethod
     def from_mapping(cls, mapping: Mapping) -> Goal:
         """A goal of a mapping with the original's keys, such as a record of a recorded session."""
         missing = [field for field in cls.__slots__ if field != "weight" and field not in mapping]

@@ -1,0 +1,144 @@
+"""Recommend products for requests in words, with the options to choose.
+
+    python jobs/recommend.py --shop shops/demo --policy runs/demo/seed-0/dpo/policy \\
+        --requests "Find me red shirts for work with size: large, and price lower than 40.00 dollars"
+    python jobs/recommend.py --shop shops/demo --policy runs/demo/seed-0/dpo/policy --goals 200
+
+The policy shops for each request several times and recommends what it buys. With --goals the requests are the words of
+that many test goals, whose rewards say how good the lists are, beside those of the search alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.recommender import EPISODES, Recommendation, recommend, search_only
+from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.evaluation.report import print_rows
+from rl_recsys.evaluation.statistics import mean_interval
+from rl_recsys.files import write_json
+from rl_recsys.progress import progress
+from rl_recsys.shop import Shop
+from rl_recsys.storage import Place, writes_to_its_out
+
+PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """Recommend."""
+
+    shop: Place
+    """Shop folder made by jobs/prepare.py."""
+    policy: Place
+    """Policy folder."""
+    requests: tuple[str, ...] = ()
+    """What people want, in words. Options are understood as "with color: navy, and size: 9", a limit as "and price
+    lower than 40.00 dollars" at the end."""
+    requests_file: Path | None = None
+    """A text file with a request a line."""
+    goals: int = 0
+    """Instead of requests: so many of the shop's test goals, to see how good the lists are."""
+    top: int = 5
+    """Products a request."""
+    episodes: int = EPISODES
+    """Shopping sessions a request: one of the policy's best actions, the others drawn."""
+    seed: int = 0
+    """Decides the draws."""
+    out: Place | None = None
+    """Folder for recommendations.json; by default they are only shown."""
+
+
+@writes_to_its_out
+def main(arguments: Arguments) -> None:
+    """Shop for every request and print the lists, or how good they are."""
+    if min(arguments.top, arguments.episodes) < 1 or arguments.goals < 0:
+        raise UserError("--top and --episodes must be at least 1, --goals must not be negative")
+    shop = Shop.open(arguments.shop)
+    goals = list(shop.split("test"))[: arguments.goals]
+    requests = [shop.goal(goal).instruction_text for goal in goals] or _requests(arguments)
+    model, encoder = ChoiceModel.from_pretrained(arguments.policy), decision_encoder(arguments.policy)
+    lists: list[list[Recommendation]] = []
+    with progress("recommend", len(requests)) as task:
+        for found in recommend(
+            model, encoder, shop, requests, top=arguments.top, episodes=arguments.episodes, seed=arguments.seed
+        ):
+            lists.append(found)
+            task.advance()
+    written = {"requests": [_row(request, found) for request, found in zip(requests, lists, strict=True)]}
+    if goals:
+        searched = [search_only(shop, request)[: arguments.top] for request in requests]
+        written["success"] = {
+            name: _quality(shop, goals, found) for name, found in (("policy", lists), ("search alone", searched))
+        }
+        _show_quality(written["success"], f"{len(goals)} test goals of {arguments.shop}")
+    else:
+        for request, found in zip(requests, lists, strict=True):
+            _show(shop, request, found)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write_json(arguments.out / "recommendations.json", written)
+
+
+def _requests(arguments: Arguments) -> list[str]:
+    lines: Sequence[str] = ()
+    if arguments.requests_file is not None:
+        try:
+            lines = arguments.requests_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{arguments.requests_file}: cannot be read ({error})") from None
+    found = [request.strip() for request in (*arguments.requests, *lines) if request.strip()]
+    if not found:
+        raise UserError("nothing is asked for: give --requests, --requests-file or --goals")
+    return found
+
+
+def _row(request: str, found: Sequence[Recommendation]) -> dict:
+    return {"request": request, "products": [asdict(one) for one in found]}
+
+
+def _show(shop: Shop, request: str, found: Sequence[Recommendation]) -> None:
+    rows = []
+    for one in found:
+        product = shop.product(one.asin)
+        options = ", ".join(f"{name}: {value}" for name, value in one.options.items())
+        rows.append((product.title, one.asin, product.price_text, options, f"{one.share:.0%}"))
+    print_rows(("product", "asin", "price", "options", "sessions"), rows, request)
+
+
+def _quality(shop: Shop, goals: Sequence[int], lists: Sequence[Sequence[Recommendation]]) -> dict[str, dict]:
+    """For each of ``PLACES``: the share of goals for which one of the first so many is worth the whole reward."""
+    worth = [
+        [shop.session(goal).score(shop.product(one.asin), one.options.values()).total for one in found]
+        for goal, found in zip(goals, lists, strict=True)
+    ]
+    products = [shop.goal(goal).asin for goal in goals]
+    quality = {}
+    for places in PLACES:
+        succeeded = [float(1.0 in rewards[:places]) for rewards in worth]
+        quality[f"in the first {places}"] = {
+            "success": sum(succeeded) / len(succeeded),
+            "interval": mean_interval([succeeded], products),
+        }
+    return quality
+
+
+def _show_quality(quality: dict[str, dict[str, dict]], title: str) -> None:
+    columns = ("arm", *next(iter(quality.values())))
+    rows = [(name, *map(_percent, found.values())) for name, found in quality.items()]
+    print_rows(columns, rows, f"{title}: something worth the whole reward, % (95 % interval)")
+
+
+def _percent(found: dict) -> str:
+    low, high = found["interval"]
+    return f"{100 * found['success']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main(tyro.cli(Arguments, description=__doc__))
