@@ -59,6 +59,8 @@ def main(arguments: Arguments) -> None:
     """Shop for every request and print the lists, or how good they are."""
     if min(arguments.top, arguments.episodes) < 1 or arguments.goals < 0:
         raise UserError("--top and --episodes must be at least 1, --goals must not be negative")
+    if arguments.goals and (arguments.requests or arguments.requests_file):
+        raise UserError("--goals takes test goals for requests: give it without --requests and --requests-file")
     shop = Shop.open(arguments.shop)
     goals = list(shop.split("test"))[: arguments.goals]
     requests = [shop.goal(goal).instruction_text for goal in goals] or _requests(arguments)

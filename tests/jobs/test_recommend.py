@@ -1,0 +1,63 @@
+"""jobs/recommend.py: lists for requests in words, and how good lists for test goals are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from policies.choice_model import PolicyError
+from rl_recsys.errors import UserError
+from tests.jobs.test_jobs import main_of
+
+
+def test_requests_are_answered_and_written(tmp_path, shop, shop_folder, policy_folder, capsys):
+    job, out = main_of("recommend", capsys), tmp_path / "new" / "folder"
+    requests = tmp_path / "requests.txt"
+    requests.write_text(f"\n{shop.goal(1).instruction_text}\n\n")
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--top", 3, "--episodes", 4, "--out", out]
+    said = job(*flags, "--requests", shop.goal(0).instruction_text, "--requests-file", requests)
+    lists = json.loads((out / "recommendations.json").read_text())["requests"]
+    assert [one["request"] for one in lists] == [shop.goal(goal).instruction_text for goal in (0, 1)]
+    for one in lists:
+        assert len(one["products"]) == 3
+        for product in one["products"]:
+            assert product["asin"] in said and 0 <= product["share"] <= 1
+            assert product["options"].keys() <= shop.product(product["asin"]).options.keys()
+
+
+def test_lists_for_test_goals_are_compared_with_the_search(tmp_path, shop, shop_folder, policy_folder, capsys):
+    job, out = main_of("recommend", capsys), tmp_path / "out"
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--goals", 12, "--episodes", 2, "--out", out]
+    assert "12 test goals" in job(*flags)
+    written = json.loads((out / "recommendations.json").read_text())
+    goals = list(shop.split("test"))[:12]
+    for places in (1, 3, 5):
+        worth = 0
+        for goal, one in zip(goals, written["requests"], strict=True):
+            session = shop.session(goal)
+            worth += any(
+                session.score(shop.product(product["asin"]), product["options"].values()).total == 1.0
+                for product in one["products"][:places]
+            )
+        column = f"in the first {places}"
+        assert written["success"]["policy"][column]["success"] == worth / 12
+        low, high = written["success"]["search alone"][column]["interval"]
+        assert 0 <= low <= written["success"]["search alone"][column]["success"] <= high <= 1
+    # The search for the whole instruction finds the wanted product, and named options are chosen.
+    assert written["success"]["search alone"]["in the first 5"]["success"] > 0.5
+
+
+def test_what_is_missing_is_named(tmp_path, shop_folder, policy_folder, capsys):
+    job = main_of("recommend", capsys)
+    flags = ["--shop", shop_folder, "--policy", policy_folder]
+    with pytest.raises(UserError, match="nothing is asked for: give --requests, --requests-file or --goals"):
+        job(*flags)
+    with pytest.raises(UserError, match="missing.txt: cannot be read"):
+        job(*flags, "--requests-file", tmp_path / "missing.txt")
+    with pytest.raises(UserError, match="--top and --episodes must be at least 1"):
+        job(*flags, "--requests", "shirts", "--top", 0)
+    with pytest.raises(UserError, match="give it without --requests"):
+        job(*flags, "--requests", "shirts", "--goals", 3)
+    with pytest.raises(PolicyError, match="no policy folder"):
+        job("--shop", shop_folder, "--policy", tmp_path, "--requests", "shirts")
