@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -227,6 +228,17 @@ def test_settings_are_chosen_on_training_goals_that_were_not_learnt(
         played.write_text(altered)
         evaluate(*flags, "--unseen-by", demonstrations, "--goals", 3, "--out", out)
         assert played.read_text() == (altered if kept else written)
+
+
+def test_little_is_uploaded_with_a_job(tmp_path):
+    from ray._private.runtime_env.packaging import create_package
+
+    create_package(str(ROOT), tmp_path / "upload.zip", include_gitignore=True, excludes=[".git", ".venv"])
+    with zipfile.ZipFile(tmp_path / "upload.zip") as upload:
+        folders = {name.partition("/")[0] for name in upload.namelist()}
+        size = sum(entry.file_size for entry in upload.infolist())
+    assert {"jobs", "algorithms", "policies", "envs", "rl_recsys", "requirements.txt"} <= folders
+    assert not {"docs", "tests", "shops", "runs"} & folders and size < 2_000_000
 
 
 def free_port() -> int:
