@@ -76,7 +76,8 @@ def main(arguments: Arguments) -> None:
     if goals:
         searched = [search_only(shop, request)[: arguments.top] for request in requests]
         written["success"] = {
-            name: _quality(shop, goals, found) for name, found in (("policy", lists), ("search alone", searched))
+            name: _quality(shop, goals, found, arguments.top)
+            for name, found in (("policy", lists), ("search alone", searched))
         }
         _show_quality(written["success"], f"{len(goals)} test goals of {arguments.shop}")
     else:
@@ -113,15 +114,15 @@ def _show(shop: Shop, request: str, found: Sequence[Recommendation]) -> None:
     print_rows(("product", "asin", "price", "options", "sessions"), rows, request)
 
 
-def _quality(shop: Shop, goals: Sequence[int], lists: Sequence[Sequence[Recommendation]]) -> dict[str, dict]:
-    """For each of ``PLACES``: the share of goals for which one of the first so many is worth the whole reward."""
+def _quality(shop: Shop, goals: Sequence[int], lists: Sequence[Sequence[Recommendation]], top: int) -> dict[str, dict]:
+    """For each of ``PLACES`` in lists of ``top``: for which share of goals one of the first so many earns all."""
     worth = [
         [shop.session(goal).score(shop.product(one.asin), one.options.values()).total for one in found]
         for goal, found in zip(goals, lists, strict=True)
     ]
     products = [shop.goal(goal).asin for goal in goals]
     quality = {}
-    for places in PLACES:
+    for places in (places for places in PLACES if places <= top):
         succeeded = [float(1.0 in rewards[:places]) for rewards in worth]
         quality[f"in the first {places}"] = {
             "success": sum(succeeded) / len(succeeded),

@@ -44,6 +44,7 @@ def test_lists_for_test_goals_are_compared_with_the_search(tmp_path, shop, shop_
         assert written["success"]["policy"][column]["success"] == worth / 12
         low, high = written["success"]["search alone"][column]["interval"]
         assert 0 <= low <= written["success"]["search alone"][column]["success"] <= high <= 1
+    assert "first 5" not in job(*flags[:4], "--goals", 3, "--episodes", 1, "--top", 3)
     # The search for the whole instruction finds the wanted product, and named options are chosen.
     assert written["success"]["search alone"]["in the first 5"]["success"] > 0.5
 
