@@ -19,7 +19,7 @@ import tyro
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.recommender import EPISODES, Recommendation, recommend, search_only
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.evaluation.report import print_rows
+from rl_recsys.evaluation.report import percent, print_rows
 from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.files import write_json
 from rl_recsys.progress import progress
@@ -132,14 +132,12 @@ def _quality(shop: Shop, goals: Sequence[int], lists: Sequence[Sequence[Recommen
 
 
 def _show_quality(quality: dict[str, dict[str, dict]], title: str) -> None:
-    columns = ("arm", *next(iter(quality.values())))
-    rows = [(name, *map(_percent, found.values())) for name, found in quality.items()]
-    print_rows(columns, rows, f"{title}: something worth the whole reward, % (95 % interval)")
-
-
-def _percent(found: dict) -> str:
-    low, high = found["interval"]
-    return f"{100 * found['success']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    names = ("arm", *next(iter(quality.values())))
+    rows = [
+        (name, *(percent(found["success"], found["interval"]) for found in columns.values()))
+        for name, columns in quality.items()
+    ]
+    print_rows(names, rows, f"{title}: something worth the whole reward, % (95 % interval)")
 
 
 if __name__ == "__main__":

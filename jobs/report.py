@@ -26,7 +26,7 @@ from policies.episodes import MODES, RULE, policy_trajectories
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
-from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells
+from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells, percent
 from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.evaluation.study import (
     EQUIVALENT,
@@ -296,8 +296,7 @@ class Study:
         rows = []
         for run in found["runs"]:
             for arm, result in run["arms"].items():
-                low, high = (100 * bound for bound in result["success_interval"] or (float("nan"),) * 2)
-                success = f"{100 * result['success']:.1f} ({low:.1f} to {high:.1f})" if result["pulls"] else "-"
+                success = percent(result["success"], result["success_interval"]) if result["pulls"] else "-"
                 score = f"{result['score']:.1f}" if result["pulls"] else "-"
                 best = f"{result['best_probability']:.1%}"
                 rows.append([str(run["run"]), self._label(arm), str(result["pulls"]), success, score, best])

@@ -26,7 +26,7 @@ from policies.episodes import Mode
 from rl_recsys.errors import UserError, plain_errors, require_positive
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.figures import running_means
-from rl_recsys.evaluation.report import markdown_rows, print_rows
+from rl_recsys.evaluation.report import markdown_rows, percent, print_rows
 from rl_recsys.evaluation.statistics import wilson_interval
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
@@ -233,9 +233,8 @@ def _pooled(bandits: Sequence[ThompsonRun], value: Callable[[Pull], float]) -> d
 def _cells(run: int, arm: str, found: Mapping) -> list[str]:
     if not found["pulls"]:
         return [str(run), arm, "0", "-", "-", f"{found['best_probability']:.1%}"]
-    low, high = (100 * bound for bound in found["success_interval"])
     return [
-        str(run), arm, str(found["pulls"]), f"{100 * found['success']:.1f} ({low:.1f} to {high:.1f})",
+        str(run), arm, str(found["pulls"]), percent(found["success"], found["success_interval"]),
         f"{found['score']:.1f}", f"{found['best_probability']:.1%}",
     ]  # fmt: skip
 

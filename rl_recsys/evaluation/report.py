@@ -83,17 +83,22 @@ def arm_result(
 
 def cells(result: ArmResult) -> list[str]:
     """An arm's row as text."""
-    low, high = (100 * bound for bound in result.success_interval)
     score_low, score_high = result.score_interval
     return [
         result.arm,
         f"{result.score:.1f} ({score_low:.1f} to {score_high:.1f})",
-        f"{100 * result.success:.1f} ({low:.1f} to {high:.1f})",
+        percent(result.success, result.success_interval),
         _gain(result),
         f"{result.steps:.1f}",
         str(result.episodes),
         f"{result.training_minutes:.1f}" if result.training_minutes else "-",
     ]
+
+
+def percent(share: float, interval: tuple[float, float]) -> str:
+    """A share in [0, 1] and its interval as text, in per cent."""
+    low, high = (100 * bound for bound in interval)
+    return f"{100 * share:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _gain(result: ArmResult) -> str:
