@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
+from rl_recsys.processes import end_with_parent
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.storage import absolute, is_uri
 
@@ -24,7 +23,6 @@ INCIDENTAL = ("--num-workers", "--num-gpus")  # where and how fast a finished st
 POLL_S = 0.5
 STOP_PATIENCE_S = 20.0
 SHOWN_LINES = 15  # of the log of a stage that failed
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class _Running:
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [sys.executable, *stage.command], stdout=self._file, stderr=subprocess.STDOUT, env=environment,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,  # it must not go on beside the one that the same command, given again, starts
         )  # fmt: skip
 
     def end(self) -> float:
@@ -108,12 +106,6 @@ class _Running:
                 + "\n".join(f"  {line}" for line in lines)
             )
         return time.monotonic() - self.start
-
-
-def _end_with_parent() -> None:
-    """A stage must not go on beside the one that the same command, given again, starts."""
-    with suppress(OSError, AttributeError):  # Linux only
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(running: Mapping[str, _Running]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import pickle
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ from algorithms.scale import (
     scale_figures,
     simulated_workers,
 )
-from algorithms.soak import Family, growth, hosts_java, look, soak_figures
+from algorithms.soak import Family, growth, hosts_java, look, running, soak_figures
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_trajectories
 from rl_recsys.errors import UserError
@@ -221,3 +222,22 @@ def test_a_run_that_does_not_train_is_named_with_its_last_line(tmp_path):
     command = [sys.executable, "-c", "raise SystemExit('no shop here')"]
     with pytest.raises(UserError, match="came to no iteration; its last line: no shop here"):
         list(soak_figures(command, tmp_path, None, minutes=1.0, every_s=1.0))
+
+
+def test_a_measurement_that_is_ended_takes_its_run_along(tmp_path):
+    pid = tmp_path / "pid"
+    run = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    measure = (
+        "import sys; from pathlib import Path; from algorithms.soak import soak_figures\n"
+        f"list(soak_figures([sys.executable, '-c', {run!r}], Path({str(tmp_path)!r}), None, minutes=1.0, every_s=1.0))"
+    )
+    measurement = subprocess.Popen([sys.executable, "-c", measure], cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not pid.is_file() or not pid.read_text():
+        assert measurement.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    started = psutil.Process(int(pid.read_text()))
+    measurement.terminate()
+    measurement.wait()
+    psutil.wait_procs([started], timeout=30)
+    assert not running(started)
