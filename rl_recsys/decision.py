@@ -81,7 +81,8 @@ class ChoiceSession:
     def __post_init__(self) -> None:
         self._wanted = frozenset(words(without_price_clause(self.session.goal.instruction_text)))
         self._limit = price_limit(self.session.goal.instruction_text)
-        self._options = named_options(self.session.goal.instruction_text)
+        #: The (name, value) options that the instruction names.
+        self.named = named_options(self.session.goal.instruction_text)
         self.decision = self._decide()
 
     @property
@@ -134,14 +135,16 @@ class ChoiceSession:
             chosen = ", ".join(f"{name}: {value}" for name, value in session.options.items()) or "nothing"
             still_open = ", ".join(name for name in product.options if name not in session.options) or "nothing"
             missing = self.missing(product)
-            lacking = f"{share_missing(instruction, missing)}: {' '.join(missing[:MAX_MISSING])}"
+            lacking = "nothing missing"
+            if missing:
+                lacking = f"{share_missing(instruction, missing)}: {' '.join(missing[:MAX_MISSING])}"
             read = [f"{page.lower()}: {found}" for page, found in self._read.get(product.asin, {}).items()]
             return (
                 instruction,
                 self._offer(product),  # in the words of the results page, so that an encoder needs to read them once
                 f"{session.kind.value}, {len(session.visited)} seen, chosen {chosen}, open {still_open}",
-                *filter(None, [options_offered(self._options, product)]),
-                lacking if missing else "nothing missing",
+                *filter(None, [options_offered(self.named, product)]),
+                lacking,
                 *read,
             )
         return instruction, session.kind.value
@@ -157,7 +160,7 @@ class ChoiceSession:
             queries = self.queries or session.shop.search_candidates
             return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in queries(instruction)]
         choices = []
-        named = named_choices(self._options, session.product) if session.kind is PageKind.ITEM else {}
+        named = named_choices(self.named, session.product) if session.kind is PageKind.ITEM else {}
         for label, element in session.page.clickables.items():
             if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
                 continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked

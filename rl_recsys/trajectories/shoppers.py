@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from rl_recsys.decision import ChoiceSession
 from rl_recsys.matching import AFFORDABLE, MANY, MOST, named_choices, options_lacking, price_relation, share_missing
-from rl_recsys.shop.goals import Goal, named_options, price_limit, typed
+from rl_recsys.shop.goals import Goal, price_limit, typed
 from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, FEATURES, NEXT, PREV, ElementKind, PageKind
 from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
@@ -37,10 +37,9 @@ def heuristic_shopper(choice_session: ChoiceSession) -> int:
     session = choice_session.session
     if session.kind is not PageKind.ITEM:
         return _to_an_item(choice_session)
-    wanted = named_options(session.goal.instruction_text)
-    if options_lacking(wanted, session.product):
+    if options_lacking(choice_session.named, session.product):
         return _index(choice_session, PREV)
-    return _choose_and_buy(choice_session, named_choices(wanted, session.product))
+    return _choose_and_buy(choice_session, named_choices(choice_session.named, session.product))
 
 
 def scripted_shopper(choice_session: ChoiceSession) -> int:
@@ -66,10 +65,10 @@ def scripted_shopper(choice_session: ChoiceSession) -> int:
 def _worth_reading(choice_session: ChoiceSession) -> bool:
     """Whether a product has the options that the instruction names, but much of the rest was not seen of it yet."""
     session = choice_session.session
-    instruction, product = session.goal.instruction_text, session.product
-    if choice_session.has_read(product) or options_lacking(named_options(instruction), product):
+    product = session.product
+    if choice_session.has_read(product) or options_lacking(choice_session.named, product):
         return False
-    return share_missing(instruction, choice_session.missing(product)) in (MANY, MOST)
+    return share_missing(session.goal.instruction_text, choice_session.missing(product)) in (MANY, MOST)
 
 
 def _to_an_item(choice_session: ChoiceSession) -> int:
