@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -64,13 +66,23 @@ def connect(*, num_cpus: int | None = None) -> None:
         "logging_level": "ERROR",
         "runtime_env": {"worker_process_setup_hook": "algorithms.cluster.quiet"},
     }
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**options)
-        return
-    # "local": never the cluster that somebody started on this machine. Without a token, none is left in the home.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    cores = max(os.cpu_count() or 1, num_cpus or 1)
-    ray.init(address="local", num_cpus=cores, include_dashboard=False, **options)
+    if not os.environ.get("RAY_ADDRESS"):
+        # "local": never the cluster that somebody started on this machine. Without a token, none is left in the home.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        cores = max(os.cpu_count() or 1, num_cpus or 1)
+        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    ray.init(**options)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)  # Ray's own prints a stack of C++ and aborts, and nothing is closed
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as a program does that is asked to, by `ray job stop` say: what is open is closed, and what runs is ended."""
+    print(
+        "ended by SIGTERM; what is written stays, and jobs that keep checkpoints go on with the same command",
+        flush=True,
+    )
+    raise SystemExit(128 + number)
 
 
 def require(config: AlgorithmConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -207,6 +208,9 @@ def test_nothing_of_a_training_run_is_left(policy_folder, shop_folder, tmp_path)
     with tempfile.TemporaryDirectory() as work:  # Ray's sockets need a shorter path than tmp_path is
         figures = list(soak_figures(list(map(str, command)), Path(work), tmp_path, minutes=0.05, every_s=1.0))
     values = {figure.name: figure.value for figure in figures}
+    (end,) = (figure for figure in figures if figure.name == "the end after SIGTERM")
+    assert end.note == f"exit status {128 + signal.SIGTERM}"  # in good order, not aborted
+    assert "ended by SIGTERM" in (tmp_path / "training-soak.log").read_text()
     assert values["trained"] >= 0.05
     assert values["living actors at the end"] == 1 and values["Java VMs at the end"] >= 1
     left = [figure for figure in figures if figure.name.endswith("left") or "files left" in figure.name]
