@@ -22,7 +22,7 @@ agent: $(READY)
 		$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 140 --seed $$seed \
 			--out $(OUT)/imitation-$$seed || exit 1; \
 	done
-	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies heuristic $(SEEDS:%=imitation=$(OUT)/imitation-%/policy) \
+	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies heuristic comparing $(SEEDS:%=imitation=$(OUT)/imitation-%/policy) \
 		--out $(OUT)/evaluation
 
 $(READY): requirements.txt pyproject.toml

@@ -35,8 +35,9 @@ class Arguments:
     shop: Place
     """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...] = ()
-    """Arms as NAME=FOLDER, FOLDER being a policy folder. WebShop's rule baseline is always there; "heuristic" is
-    another without a model. Policies are compared with the first, pair by pair, where they have as many seeds."""
+    """Arms as NAME=FOLDER, FOLDER being a policy folder. WebShop's rule baseline is always there; "heuristic" and
+    "comparing" are others without a model. Policies are compared with the first, pair by pair, where they have as many
+    seeds."""
     out: Place
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: int = 500

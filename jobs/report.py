@@ -475,7 +475,7 @@ def _step(step: Step) -> SessionStep:
     page = " / ".join(step.state[1:]) or "search"
     page = page if len(page) <= PAGE_WIDTH else page[: PAGE_WIDTH - 1] + "…"
     action = step.actions[step.chosen]
-    if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT):
+    if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN):
         action += f" {step.choices[step.chosen]}"
     return SessionStep(page, action, len(step.actions))
 
@@ -494,6 +494,7 @@ def _step_without_words(step: Step) -> SessionStep:
         ChoiceKind.OTHER_OPTION: f"option {place} instead of another",
         ChoiceKind.PRODUCT: f"{action}, product {place}",
         ChoiceKind.SEEN_PRODUCT: f"{action}, seen product {place}",
+        ChoiceKind.BEST_SEEN: f"{action}, the best product seen",
     }[kind]
     page = step.state[1]
     listed = page.startswith("results") or page == "search"

@@ -44,7 +44,8 @@ class Arguments:
     shop: Place
     """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...]
-    """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule" and "heuristic" are baselines without a model."""
+    """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule", "heuristic" and "comparing" are baselines
+    without a model."""
     out: Place
     """Folder for the log of every pull, the table and the pictures."""
     runs: int = 4

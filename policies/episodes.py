@@ -17,7 +17,14 @@ from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Goal, Shop, StepResult
 from rl_recsys.trajectories.preferences import sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory
-from rl_recsys.trajectories.shoppers import Shopper, full_instruction, heuristic_shopper, play, rule_shopper
+from rl_recsys.trajectories.shoppers import (
+    Shopper,
+    comparing_shopper,
+    full_instruction,
+    heuristic_shopper,
+    play,
+    rule_shopper,
+)
 
 Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -35,7 +42,11 @@ class Baseline:
     version: int
 
 
-BASELINES = {RULE: Baseline(rule_shopper, full_instruction, 1), "heuristic": Baseline(heuristic_shopper, None, 1)}
+BASELINES = {
+    RULE: Baseline(rule_shopper, full_instruction, 1),
+    "heuristic": Baseline(heuristic_shopper, None, 1),
+    "comparing": Baseline(comparing_shopper, None, 1),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from rl_recsys.decision import ChoiceSession
-from rl_recsys.matching import AFFORDABLE, MANY, MOST, named_choices, options_lacking, price_relation, share_missing
+from rl_recsys.matching import AFFORDABLE, FEW, named_choices, options_lacking, price_relation, share_missing
+from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import Goal, price_limit, typed
 from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, FEATURES, NEXT, PREV, ElementKind, PageKind
 from rl_recsys.shop.shop import Shop
 from rl_recsys.trajectories.record import Step, Trajectory
 
 Shopper = Callable[[ChoiceSession], int]  # the index of the choice to take
-SCRIPTED = 3  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
+SCRIPTED = 4  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
 
 
 def rule_shopper(choice_session: ChoiceSession) -> int:
@@ -42,33 +43,60 @@ def heuristic_shopper(choice_session: ChoiceSession) -> int:
     return _choose_and_buy(choice_session, named_choices(choice_session.named, session.product))
 
 
+def comparing_shopper(choice_session: ChoiceSession) -> int:
+    """``heuristic_shopper``, but it reads the features of what has the named options and lacks some of the other words,
+    looks at one product more before it buys such a one, and of two that have the options it buys what lacks less."""
+    wanted = named_choices(choice_session.named, choice_session.session.product) if _on_item(choice_session) else {}
+    return _compare(choice_session, choice_session.best_seen, wanted)
+
+
 def scripted_shopper(choice_session: ChoiceSession) -> int:
     """Shops as one does who knows what a purchase would bring, but not which product is meant before it looks.
 
-    It opens products as ``heuristic_shopper`` does, leaves those that would not earn the whole reward, and buys at the
-    first that does, or at the goal's own product in any case. Where much of the instruction is not on an item's page it
-    reads the features before. Which product it opens, and what it reads, follows from what is shown; whether it stays
-    there follows from that as far as it can.
+    It opens, reads and compares as ``comparing_shopper`` does, but goes on where nothing that it saw would earn the
+    whole reward. What it opens and reads, and what of two it takes, follows from what is shown; whether it goes on
+    follows from that as far as it can. Where what lacks least is not what earns the reward, it fails.
     """
+    session, best = choice_session.session, choice_session.best_seen
+    target = best if any(_earns_all(choice_session, one) for one in choice_session.candidates) else None
+    wanted = _wanted_options(session.product.options, session.goal.goal_options) if _on_item(choice_session) else {}
+    return _compare(choice_session, target, wanted)
+
+
+def _earns_all(choice_session: ChoiceSession, product: Product) -> bool:
     session = choice_session.session
+    wanted = _wanted_options(product.options, session.goal.goal_options)
+    return product.asin == session.goal.asin or session.score(product, wanted.values()).total == 1.0
+
+
+def _on_item(choice_session: ChoiceSession) -> bool:
+    return choice_session.session.kind is PageKind.ITEM
+
+
+def _compare(choice_session: ChoiceSession, target: Product | None, wanted: Mapping[str, str]) -> int:
+    """``target``: what is bought of the candidates, once one more was looked at; ``wanted``: its options."""
+    session = choice_session.session
+    compared = target is not None and (
+        len(choice_session.candidates) > 1
+        or choice_session.opened_since(target) > 0
+        or choice_session.has_returned(target)
+    )
+    if session.kind is PageKind.RESULTS and target is not None and (compared or _next_fit(choice_session) is None):
+        return _index(choice_session, target.asin)
     if session.kind is not PageKind.ITEM:
         return _to_an_item(choice_session)
-    if _worth_reading(choice_session):
+    product = session.product
+    if options_lacking(choice_session.named, product):
+        return _index(choice_session, PREV)
+    missing = choice_session.missing(product)
+    share = share_missing(session.goal.instruction_text, missing)
+    if share != FEW and not choice_session.has_read(product):
         return _index(choice_session, FEATURES)
-    wanted = _wanted_options(session.product.options, session.goal.goal_options)
-    fits = session.score(session.product, wanted.values()).total == 1.0
-    if not fits and session.product.asin != session.goal.asin:
+    if target is None or target.asin != product.asin:
+        return _index(choice_session, PREV)
+    if missing and choice_session.time_for_another and not (compared or session.options):
         return _index(choice_session, PREV)
     return _choose_and_buy(choice_session, wanted)
-
-
-def _worth_reading(choice_session: ChoiceSession) -> bool:
-    """Whether a product has the options that the instruction names, but much of the rest was not seen of it yet."""
-    session = choice_session.session
-    product = session.product
-    if choice_session.has_read(product) or options_lacking(choice_session.named, product):
-        return False
-    return share_missing(session.goal.instruction_text, choice_session.missing(product)) in (MANY, MOST)
 
 
 def _to_an_item(choice_session: ChoiceSession) -> int:
@@ -79,13 +107,21 @@ def _to_an_item(choice_session: ChoiceSession) -> int:
 
 
 def _on_results(choice_session: ChoiceSession) -> int:
+    session, found = choice_session.session, _next_fit(choice_session)
+    if found is not None:
+        return _index(choice_session, found)
+    return _index(choice_session, NEXT if session.page_number < session.last_page else BACK_TO_SEARCH)
+
+
+def _next_fit(choice_session: ChoiceSession) -> str | None:
+    """The first product of a results page that was not opened and whose price fits."""
     session = choice_session.session
     limit = price_limit(session.goal.instruction_text)
     for element in session.page.of_kind(ElementKind.PRODUCT):
         fits = price_relation(session.shop.product(element.text).price_text, limit) in ("", AFFORDABLE)
         if fits and not element.clicked:
-            return _index(choice_session, element.text)
-    return _index(choice_session, NEXT if session.page_number < session.last_page else BACK_TO_SEARCH)
+            return element.text
+    return None
 
 
 def _choose_and_buy(choice_session: ChoiceSession, wanted: Mapping[str, str]) -> int:

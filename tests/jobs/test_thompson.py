@@ -75,7 +75,7 @@ def test_regret_is_reckoned_from_an_evaluation_of_the_same_arms(flags, tmp_path,
     [
         (["--policies", "rule"], "1 arm: there is nothing to choose between"),
         (["--policies", "rule", "nonsense"], "'nonsense': expected NAME=FOLDER"),
-        (["--policies", "rule", "heuristic=folder"], "another name than rule or heuristic"),
+        (["--policies", "rule", "heuristic=folder"], "another name than rule or heuristic or comparing"),
         (["--policies", "rule", "mine=heuristic"], "write mine=./heuristic"),
         (["--policies", "heuristic", "heuristic"], "heuristic: given twice"),
         (["--batch", 0], "--batch is 0, it must be at least 1"),
