@@ -77,7 +77,11 @@ def connect(*, num_cpus: int | None = None) -> None:
 
 
 def _end(number: int, _frame: object) -> None:
-    """End as a program does that is asked to, by `ray job stop` say: what is open is closed, and what runs is ended."""
+    """End as a program does that is asked to, by `ray job stop` say: what is open is closed, and what runs is ended.
+
+    The exit status is 143, or 1 where Ray was waited for: it replaces an exit that it is interrupted by.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the closing
     print(
         "ended by SIGTERM; what is written stays, and jobs that keep checkpoints go on with the same command",
         flush=True,

@@ -27,6 +27,7 @@ DECISION_FORMAT = 4
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
 MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 MAX_MISSING = 12  # words
+FOR_ANOTHER = " for another"  # ends what is said of the time
 STEPS_TO_COMPARE = 7  # back, open another, read, back twice, open the first again, buy; options come on top
 
 
@@ -37,7 +38,7 @@ class ChoiceKind(IntEnum):
     SEARCH = 1
     BUTTON = 2
     PRODUCT = 3
-    SEEN_PRODUCT = 4  # visited since the last time the session was on the search page
+    SEEN_PRODUCT = 4  # visited since the last time the session was on the search page, and not the best of these
     OPTION = 5  # of a group in which nothing is chosen yet
     OTHER_OPTION = 6  # of a group in which another is chosen
     NAMED_OPTION = 7  # that the instruction names
@@ -208,7 +209,7 @@ class ChoiceSession:
         rank = "alone" if len(self.candidates) == 1 else "lacks least" if best else "another lacks less"
         if self.has_returned(product):
             return f"{rank}, come back to"
-        return f"{rank}, {'time' if self.time_for_another else 'no time'} for another"
+        return f"{rank}, {'' if self.time_for_another else 'no '}time{FOR_ANOTHER}"
 
     def _offer(self, product: Product) -> str:
         relation = price_relation(product.price_text, self._limit)

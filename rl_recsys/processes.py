@@ -10,7 +10,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Called in a new process (``preexec_fn``): when the one that started it ends, it is sent SIGTERM.
+    """Called in a new process (``preexec_fn``): when the thread that started it ends, it is sent SIGTERM.
 
     Linux only; elsewhere it does nothing.
     """

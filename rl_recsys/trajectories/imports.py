@@ -19,7 +19,6 @@ from rl_recsys.trajectories.site_logs import logged_actions
 from rl_recsys.trajectories.text_pages import ObservationError, TextPage
 from rl_recsys.trajectories.text_session import TextSession
 
-UNLIMITED = 10**6
 _BY_TITLE = "click[item - "  # how WebShop's baseline names a product by its title
 
 
@@ -41,7 +40,7 @@ def follow(session: Session | TextSession, actions: Sequence[str], *, max_choice
         searches = (argument for name, argument in map(parse_action, actions[taken:]) if name == "search" and argument)
         return [next(searches, instruction)]
 
-    choices = ChoiceSession(session, queries=queries, max_steps=UNLIMITED, max_choices=max_choices)
+    choices = ChoiceSession(session, queries=queries, max_choices=max_choices)  # longer ones are followed to their end
     steps, unlisted, beyond, result = [], [], [], None
     for action in actions:
         taken += 1

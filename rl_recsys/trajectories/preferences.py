@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_recsys.decision import FOR_ANOTHER
 from rl_recsys.trajectories.record import Step, Trajectory
 
 
@@ -15,10 +16,11 @@ def lasting_steps(steps: Sequence[Step]) -> list[Step]:
 
     The paper prunes looped sub-trajectories. Here only an action that led into a loop for nothing goes, such as opening
     a product again: a policy that does not know which product is meant has to open others, and who comes back from one
-    has seen more, which the state says.
+    has seen more, which the state says; that the time has become short is no such thing.
     """
-    last = {(step.url, step.state): position for position, step in enumerate(steps)}
-    return [step for position, step in enumerate(steps) if last[step.url, step.state] == position]
+    places = [(step.url, *(said for said in step.state if not said.endswith(FOR_ANOTHER))) for step in steps]
+    last = {place: position for position, place in enumerate(places)}
+    return [step for position, step in enumerate(steps) if last[places[position]] == position]
 
 
 def without_loops(steps: Sequence[Step]) -> list[Step]:

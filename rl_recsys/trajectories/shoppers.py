@@ -1,4 +1,4 @@
-"""Shoppers without a model: two baselines, and the scripted one whose trajectories are the demonstrations."""
+"""Shoppers without a model: three baselines, and the scripted one whose trajectories are the demonstrations."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def _compare(choice_session: ChoiceSession, target: Product | None, wanted: Mapp
         or choice_session.has_returned(target)
     )
     if session.kind is PageKind.RESULTS and target is not None and (compared or _next_fit(choice_session) is None):
-        return _index(choice_session, target.asin)
+        here = any(element.text == target.asin for element in session.page.of_kind(ElementKind.PRODUCT))
+        return _index(choice_session, target.asin if here else PREV)
     if session.kind is not PageKind.ITEM:
         return _to_an_item(choice_session)
     product = session.product
@@ -94,7 +95,7 @@ def _compare(choice_session: ChoiceSession, target: Product | None, wanted: Mapp
         return _index(choice_session, FEATURES)
     if target is None or target.asin != product.asin:
         return _index(choice_session, PREV)
-    if missing and choice_session.time_for_another and not (compared or session.options):
+    if missing and choice_session.time_for_another and not compared:
         return _index(choice_session, PREV)
     return _choose_and_buy(choice_session, wanted)
 

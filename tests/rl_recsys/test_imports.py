@@ -16,7 +16,12 @@ from rl_recsys.decision import ChoiceSession
 from rl_recsys.shop import Shop
 from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.shop.session import parse_action
-from rl_recsys.trajectories.imports import follow, imitation_trajectory, logged_trajectory, recorded_trajectory
+from rl_recsys.trajectories.imports import (
+    follow,
+    imitation_trajectory,
+    logged_trajectory,
+    recorded_trajectory,
+)
 from rl_recsys.trajectories.record import ImportedSessionError, Step
 from rl_recsys.trajectories.site_logs import logged_actions
 from rl_recsys.trajectories.text_pages import ObservationError, read_text_page
@@ -28,13 +33,11 @@ WORDS = ("shirt", "a red lamp", "tea", "nothing-has-this-word")
 
 
 def walk(shop: Shop, seed: int, actions: int = 30) -> list[Step]:
-    """A random session's steps, with searches of its own."""
+    """A random session's steps, with searches of its own, longer than an episode may be."""
     rng = random.Random(seed)
-    choices = ChoiceSession(
-        shop.session(rng.randrange(shop.goal_count)), queries=lambda text: [rng.choice(WORDS)], max_steps=actions
-    )
+    choices = ChoiceSession(shop.session(rng.randrange(shop.goal_count)), queries=lambda text: [rng.choice(WORDS)])
     steps = []
-    while not (choices.session.done or choices.truncated):
+    while not choices.session.done and len(steps) < actions:
         chosen = rng.randrange(len(choices.decision.choices))
         steps.append(Step.of(choices, chosen))
         choices.choose(chosen)

@@ -136,6 +136,10 @@ def test_actions_that_were_undone_are_not_preferred():
     places = [("results", "0 seen"), ("a", ""), ("results", "1 seen"), ("a", ""), ("results", "1 seen"), ("b", "")]
     steps = [Step(url, "", ("wanted", said), (), (), (), number) for number, (url, said) in enumerate(places)]
     assert [step.chosen for step in lasting_steps(steps)] == [0, 3, 4, 5]
+    # reviews, which say nothing, until there is no time
+    places = [("a", "alone, time for another"), ("reviews", ""), ("a", "alone, no time for another")]
+    steps = [Step(url, "", ("wanted", said), (), (), (), number) for number, (url, said) in enumerate(places)]
+    assert [step.chosen for step in lasting_steps(steps)] == [1, 2]
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))
