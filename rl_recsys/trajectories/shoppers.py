@@ -46,8 +46,9 @@ def heuristic_shopper(choice_session: ChoiceSession) -> int:
 def comparing_shopper(choice_session: ChoiceSession) -> int:
     """``heuristic_shopper``, but it reads the features of what has the named options and lacks some of the other words,
     looks at one product more before it buys such a one, and of two that have the options it buys what lacks less."""
-    wanted = named_choices(choice_session.named, choice_session.session.product) if _on_item(choice_session) else {}
-    return _compare(choice_session, choice_session.best_seen, wanted)
+    return _compare(
+        choice_session, choice_session.best_seen, lambda product: named_choices(choice_session.named, product)
+    )
 
 
 def scripted_shopper(choice_session: ChoiceSession) -> int:
@@ -57,24 +58,22 @@ def scripted_shopper(choice_session: ChoiceSession) -> int:
     whole reward. What it opens and reads, and what of two it takes, follows from what is shown; whether it goes on
     follows from that as far as it can. Where what lacks least is not what earns the reward, it fails.
     """
-    session, best = choice_session.session, choice_session.best_seen
-    target = best if any(_earns_all(choice_session, one) for one in choice_session.candidates) else None
-    wanted = _wanted_options(session.product.options, session.goal.goal_options) if _on_item(choice_session) else {}
+    session = choice_session.session
+
+    def wanted(product: Product) -> dict[str, str]:
+        return _wanted_options(product.options, session.goal.goal_options)
+
+    def earns_all(product: Product) -> bool:
+        return product.asin == session.goal.asin or session.score(product, wanted(product).values()).total == 1.0
+
+    target = choice_session.best_seen if any(map(earns_all, choice_session.candidates)) else None
     return _compare(choice_session, target, wanted)
 
 
-def _earns_all(choice_session: ChoiceSession, product: Product) -> bool:
-    session = choice_session.session
-    wanted = _wanted_options(product.options, session.goal.goal_options)
-    return product.asin == session.goal.asin or session.score(product, wanted.values()).total == 1.0
-
-
-def _on_item(choice_session: ChoiceSession) -> bool:
-    return choice_session.session.kind is PageKind.ITEM
-
-
-def _compare(choice_session: ChoiceSession, target: Product | None, wanted: Mapping[str, str]) -> int:
-    """``target``: what is bought of the candidates, once one more was looked at; ``wanted``: its options."""
+def _compare(
+    choice_session: ChoiceSession, target: Product | None, wanted: Callable[[Product], Mapping[str, str]]
+) -> int:
+    """``target``: what is bought of the candidates, once one more was looked at; ``wanted``: a product's options."""
     session = choice_session.session
     compared = target is not None and (
         len(choice_session.candidates) > 1
@@ -97,7 +96,7 @@ def _compare(choice_session: ChoiceSession, target: Product | None, wanted: Mapp
         return _index(choice_session, PREV)
     if missing and choice_session.time_for_another and not compared:
         return _index(choice_session, PREV)
-    return _choose_and_buy(choice_session, wanted)
+    return _choose_and_buy(choice_session, wanted(product))
 
 
 def _to_an_item(choice_session: ChoiceSession) -> int:

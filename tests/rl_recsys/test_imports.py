@@ -16,12 +16,7 @@ from rl_recsys.decision import ChoiceSession
 from rl_recsys.shop import Shop
 from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.shop.session import parse_action
-from rl_recsys.trajectories.imports import (
-    follow,
-    imitation_trajectory,
-    logged_trajectory,
-    recorded_trajectory,
-)
+from rl_recsys.trajectories.imports import follow, imitation_trajectory, logged_trajectory, recorded_trajectory
 from rl_recsys.trajectories.record import ImportedSessionError, Step
 from rl_recsys.trajectories.site_logs import logged_actions
 from rl_recsys.trajectories.text_pages import ObservationError, read_text_page
