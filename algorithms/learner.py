@@ -58,7 +58,8 @@ class ChoiceLearner(TorchLearner):
         freeze(model.encoder.bert, learner_settings(config)[FROZEN_LAYERS])
         factor = learner_settings(config)[HEAD_RATE]
         encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-        head = [*model.scorer.parameters(), *module.value_head.parameters()]
+        module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all
+        head = list(model.scorer.parameters())
         for name, parameters, rate in (("encoder", encoder, 1.0), ("head", head, factor)):
             if parameters:
                 self.register_optimizer(

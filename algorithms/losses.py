@@ -48,7 +48,6 @@ class PPOTerms:
 
     total: Tensor
     policy: Tensor
-    value: Tensor
     entropy: Tensor
     clipped: Tensor
 
@@ -58,16 +57,14 @@ def ppo_loss(
     actions: Tensor,
     old_log_probability: Tensor,
     advantages: Tensor,
-    values: Tensor,
-    value_targets: Tensor,
     *,
     clip: float,
-    value_weight: float,
     entropy_weight: float,
 ) -> PPOTerms:
-    """Proximal policy optimisation with a value and an entropy term (Schulman et al. 2017, eq. 9):
+    """Proximal policy optimisation with an entropy term (Schulman et al. 2017, eq. 9, less the value's, which is learnt
+    apart: ``ValueFit``):
 
-    -mean min(z A, clip(z, 1 - eps, 1 + eps) A) + c_v mean (V - R)^2 - c_e mean H(pi),  z = pi(a|s) / pi_old(a|s).
+    -mean min(z A, clip(z, 1 - eps, 1 + eps) A) - c_e mean H(pi),  z = pi(a|s) / pi_old(a|s).
 
     logits [B, A]; actions [B] integer; all others [B]. ``clipped`` is the share of rows where the clip is active.
     """
@@ -76,7 +73,6 @@ def ppo_loss(
     ratio = (log_probability - old_log_probability).exp()
     bounded = ratio.clamp(1 - clip, 1 + clip)
     policy = -torch.minimum(ratio * advantages, bounded * advantages).mean()
-    value = (values - value_targets).square().mean()
     entropy = -(log_probabilities.exp() * log_probabilities).sum(-1).mean()
-    total = policy + value_weight * value - entropy_weight * entropy
-    return PPOTerms(total, policy, value, entropy, (ratio != bounded).float().mean())
+    total = policy - entropy_weight * entropy
+    return PPOTerms(total, policy, entropy, (ratio != bounded).float().mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class WebShopChoiceEnv(gymnasium.Env):
     ## Observation Space
     Dict of token ids, padded with 0: "state" [S] begins with the whole instruction, "actions" [A, L] are the choices,
     "kinds" [A] what each is (``rl_recsys.decision.ChoiceKind``), "mask" [A] is 1 where there is a choice. After the end
-    of an episode no choice is left.
+    of an episode, by a purchase or by the last step, no choice is left.
 
     ## Rewards
     As in ``WebShop-v0``.
@@ -115,7 +116,10 @@ class WebShopChoiceEnv(gymnasium.Env):
         return self._observe(), float(result.reward), result.done, self.choices.truncated, info
 
     def _observe(self) -> dict[str, np.ndarray]:
-        return self._encoder.encode(self.choices.decision)
+        decision = self.choices.decision
+        if self.choices.truncated:  # a purchase leaves no choice by itself
+            decision = replace(decision, choices=())
+        return self._encoder.encode(decision)
 
     def _info(self, reward_parts: dict) -> dict[str, Any]:
         info: dict[str, Any] = {"dropped": self.choices.decision.dropped}

@@ -46,8 +46,11 @@ class Arguments(TrainingArguments):
     """Weight of the imitation loss on --trajectories."""
     trajectories: Place | None = None
     """Folder of demonstrations for the imitation term."""
-    discount: float = 0.9
-    """Discount factor gamma, in [0, 1]."""
+    discount: float = 1.0
+    """Discount factor gamma, in [0, 1]. Below 1 it pays for haste: at 0.9 success in 59 % of the episodes is worth as
+    much as five steps later in all of them."""
+    doubt: float = 0.01
+    """Decisions whose action left less probability to all others are not learnt from, in [0, 1); 0 keeps all."""
 
 
 @writes_to_its_out
@@ -80,6 +83,7 @@ def main(arguments: Arguments) -> None:
         clip_param=arguments.clip,
         entropy_coeff=arguments.entropy,
         gamma=arguments.discount,
+        doubt=arguments.doubt,
         kl_weight=arguments.kl_weight,
         imitation_weight=arguments.imitation_weight,
         trajectories=absolute(arguments.trajectories) if arguments.trajectories else None,
@@ -89,6 +93,7 @@ def main(arguments: Arguments) -> None:
         "rollouts/success": "success {:.1%}",
         "rollouts/episode_len_mean": "steps {:.1f}",
         "learners/entropy": "entropy {:.2f}",
+        "learners/kept_share": "in doubt {:.0%}",
     }
     run(config, arguments, shown)
     print(f"policy: {arguments.out / 'policy'}")

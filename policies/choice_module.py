@@ -60,30 +60,29 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         observation = batch[Columns.OBS]
         lower = self.precision is not torch.float32
         with torch.autocast(observation["mask"].device.type, dtype=self.precision, enabled=lower):
-            logits, pooled = self.model(observation)
-        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
+            logits, _ = self.model(observation)
+        return {Columns.ACTION_DIST_INPUTS: logits}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Values [B]: of ``embeddings`` where given, with gradient.
+        """Values [B], without gradient; 0 where nothing is left to choose, for there the episode is over.
 
-        Without (RLlib's advantage computation, on the whole batch) no gradient is kept, and the pooled states that the
-        rollout computed are used: its weights were the same. Only what it did not encode is encoded here, and
-        RLlib's bootstrap rows, which repeat what the row before them computed.
+        The pooled states that the rollout computed are used: its weights were the same. Only what it did not encode is
+        encoded here, and RLlib's bootstrap rows, which repeat what the row before them computed. RLlib takes an
+        episode that ran out of steps for one that was interrupted, and would credit it with what its last state is
+        worth; but the steps are part of the task (15 in the published protocol), and such an episode earned nothing.
         """
-        if embeddings is not None:
-            return self._value(embeddings)
-        pooled = batch[Columns.EMBEDDINGS].clone()
+        observation = batch[Columns.OBS]
+        pooled = (batch[Columns.EMBEDDINGS] if embeddings is None else embeddings).clone()
         missing = (pooled == 0).all(-1)
         if Columns.LOSS_MASK in batch:
             missing |= ~batch[Columns.LOSS_MASK].bool()
-        rows = missing.nonzero().squeeze(-1)
+        over = observation["mask"].sum(-1) == 0
+        rows = (missing & ~over).nonzero().squeeze(-1)
         with torch.no_grad():
             for chunk in rows.split(VALUE_ROWS) if len(rows) else ():
-                pooled[chunk] = self.model.encoder(batch[Columns.OBS]["state"][chunk]).means
-            return self._value(pooled)
-
-    def _value(self, pooled: Tensor) -> Tensor:
-        return self.value_head(pooled).squeeze(-1).float()
+                pooled[chunk] = self.model.encoder(observation["state"][chunk]).means
+            values = self.value_head(pooled).squeeze(-1).float()
+            return values.masked_fill(over, 0.0)
 
 
 def module_spec(config: ChoiceConfig) -> RLModuleSpec:

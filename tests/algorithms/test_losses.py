@@ -63,19 +63,16 @@ def terms(**changes):
         "actions": torch.tensor([1]),
         "old_log_probability": torch.tensor([log(0.5)]),  # ratio 1.5
         "advantages": torch.tensor([2.0]),
-        "values": torch.tensor([1.0]),
-        "value_targets": torch.tensor([3.0]),
     } | changes
-    return ppo_loss(**values, clip=0.2, value_weight=0.5, entropy_weight=0.1)
+    return ppo_loss(**values, clip=0.2, entropy_weight=0.1)
 
 
 def test_ppo_by_hand():
     found = terms()
     entropy = -(0.25 * log(0.25) + 0.75 * log(0.75))
     assert found.policy.item() == pytest.approx(-1.2 * 2)  # the ratio 1.5 is clipped to 1.2
-    assert found.value.item() == pytest.approx(4.0)
     assert found.entropy.item() == pytest.approx(entropy)
-    assert found.total.item() == pytest.approx(-2.4 + 0.5 * 4.0 - 0.1 * entropy)
+    assert found.total.item() == pytest.approx(-2.4 - 0.1 * entropy)
     assert found.clipped.item() == 1.0
 
 

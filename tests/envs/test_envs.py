@@ -76,8 +76,18 @@ def test_the_choice_environment_plays_an_episode_within_its_space(choice):
             observation, reward, terminated, truncated, info = choice.step(rng.choice(available))
             assert info["dropped"] >= 0 and 0 <= reward <= 1
             done = terminated or truncated
-        assert terminated == (observation["mask"].sum() == 0)
+        assert observation["mask"].sum() == 0
         assert observation in choice.observation_space
+
+
+def test_an_episode_that_ran_out_of_steps_leaves_no_choice_either(shop_folder, policy_folder):
+    env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL, max_steps=2)
+    env.reset(seed=0)
+    observation, _, terminated, truncated, _ = env.step(0)
+    assert observation["mask"].sum() > 1 and not terminated and not truncated
+    observation, reward, terminated, truncated, _ = env.step(0)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert observation["mask"].sum() == 0 and observation["state"].any()
 
 
 def test_equal_seeds_deal_equal_goals_each_once(shop_folder, policy_folder):

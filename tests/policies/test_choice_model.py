@@ -213,7 +213,7 @@ def test_the_rllib_module_computes_what_the_model_does(model, observation):
     assert (~several).any() and torch.isfinite(explored["action_dist_inputs"]).all()
     torch.testing.assert_close(explored["embeddings"][several], pooled[several], atol=1e-4, rtol=1e-4)
     expected = model.value(pooled).detach()
-    torch.testing.assert_close(module.compute_values(batch, trained["embeddings"]).detach(), expected)
+    torch.testing.assert_close(module.compute_values(batch, pooled), expected)
     # What the rollout did not encode (a single action), and rows that only repeat another's, are encoded afresh.
     kept = explored["embeddings"].detach().clone()
     mask = torch.ones(len(kept), dtype=torch.bool)
@@ -222,6 +222,15 @@ def test_the_rllib_module_computes_what_the_model_does(model, observation):
     values = module.compute_values(batch | {"embeddings": kept, "loss_mask": mask})
     assert not values.requires_grad
     torch.testing.assert_close(values, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_an_episode_that_is_over_is_worth_nothing_more(model, observation):
+    module = build_module(model)
+    over = {key: value.clone() for key, value in observation.items()}
+    over["mask"][1] = 0
+    kept = torch.ones(len(over["mask"]), 32)
+    values = module.compute_values({"obs": over, "embeddings": kept})
+    assert values[1] == 0 and (values[2:] != 0).all()
 
 
 def test_values_are_of_what_the_rollout_encoded(model, observation, monkeypatch):

@@ -1,0 +1,206 @@
+"""What PPO's learner does with an iteration's steps: values, advantages, and the policy's loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import tree
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.connectors.learner import GeneralAdvantageEstimation
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from torch import Tensor
+
+from algorithms.imitation import Demonstrations
+from algorithms.learner import ChoiceLearner
+from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
+from algorithms.offline import decisions_to_learn
+from algorithms.values import ValueFit
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.choice_module import ChoiceModule
+from rl_recsys.trajectories.record import read_trajectories
+
+REFERENCE_LOGITS = "reference_logits"
+REFERENCE_ROWS = 64  # rows that the reference scores at once
+
+
+class StartValues(ConnectorV2):
+    """Before the first advantages are computed: every state is worth what the episodes returned on average."""
+
+    def __init__(self, values: ValueFit):
+        super().__init__()
+        self._values = values
+
+    def __call__(self, *, batch: dict, episodes: list, **kwargs: Any) -> dict:
+        """The batch as it is."""
+        # Ended, with or without a purchase, and not only cut where the sample ends: nothing is left to choose.
+        returns = [each.get_return() for each in episodes if not each.get_observations(-1)["mask"].any()]
+        if returns:
+            self._values.start(sum(returns) / len(returns))
+        return batch
+
+
+class FitValues(ConnectorV2):
+    """After the advantages are computed: fits the values to this iteration's targets."""
+
+    def __init__(self, values: ValueFit):
+        super().__init__()
+        self._values = values
+
+    def __call__(self, *, batch: dict, **kwargs: Any) -> dict:
+        """The batch as it is."""
+        for columns in batch.values():
+            pooled = columns[Columns.EMBEDDINGS]
+            known = (pooled != 0).any(-1)  # a page without a choice was not encoded
+            if Columns.LOSS_MASK in columns:
+                known &= columns[Columns.LOSS_MASK].bool()
+            self._values.learn(pooled[known], columns[Postprocessing.VALUE_TARGETS][known])
+        return batch
+
+
+class KeepDecisions(ConnectorV2):
+    """Drops the rows that are no decision, standardises the advantages of the rest, and drops those in no doubt.
+
+    RLlib adds one bootstrap row to each episode: masked in its loss, yet computed in every epoch and counted in the
+    advantages' mean. Rows with a single available action have nothing to learn for the policy either. Of an action that
+    was chosen with probability p the gradient has the factor 1 - p, so those with less than ``doubt`` left for all
+    others move next to nothing and cost as much as any: they are four of five in a policy that was imitated.
+
+    At least ``least`` rows stay, those most in doubt, and as many with each of several learners.
+    """
+
+    def __init__(self, doubt: float = 0.0, least: int = 1):
+        super().__init__()
+        self._doubt, self._least = doubt, least
+        self.kept_share = float("nan")  # of the last decisions
+
+    def __call__(self, *, rl_module: Any, batch: dict, episodes: list, **kwargs: Any) -> dict:
+        """The batch with only the rows of real choices."""
+        for module_id, columns in batch.items():
+            keep = columns[Columns.OBS]["mask"].sum(-1) > 1
+            if Columns.LOSS_MASK in columns:
+                keep &= columns.pop(Columns.LOSS_MASK).bool()
+            kept = tree.map_structure(
+                lambda value, keep=keep: value[keep] if torch.is_tensor(value) else value, columns
+            )
+            advantages = kept[Postprocessing.ADVANTAGES]
+            spread = advantages.std().clamp(min=1e-4) if len(advantages) > 1 else 1.0
+            kept[Postprocessing.ADVANTAGES] = (advantages - advantages.mean()) / spread
+            rows = self._in_doubt(kept[Columns.ACTION_LOGP].exp())
+            self.kept_share = len(rows) / len(advantages)
+            batch[module_id] = tree.map_structure(
+                lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, kept
+            )
+        return batch
+
+    def _in_doubt(self, likely: Tensor) -> Tensor:
+        """The rows [K] to keep, ascending, of those whose action had these probabilities [N]."""
+        count = (likely <= 1 - self._doubt).sum().clamp(min=min(self._least, len(likely)))
+        if torch.distributed.is_initialized():  # learners make equally many updates
+            torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
+        places = torch.arange(int(count), device=likely.device) % len(likely)
+        return likely.argsort(stable=True)[places].sort().values
+
+
+class AddReference(ConnectorV2):
+    """Adds to each row the logits of the frozen policy that the run started from."""
+
+    def __init__(self, policy: str):
+        super().__init__()
+        self._model = ChoiceModel.from_pretrained(policy)
+
+    def __call__(self, *, rl_module: Any, batch: dict, **kwargs: Any) -> dict:
+        """The batch with the column."""
+        for columns in batch.values():
+            observation = columns[Columns.OBS]
+            self._model.to(observation["mask"].device)
+            places = torch.arange(len(observation["mask"]), device=observation["mask"].device).split(REFERENCE_ROWS)
+            with torch.no_grad():
+                scored = [self._model({key: value[rows] for key, value in observation.items()})[0] for rows in places]
+            columns[REFERENCE_LOGITS] = torch.cat(scored)
+        return batch
+
+
+class PPOLearner(ChoiceLearner, PPOTorchLearner):
+    """Minimises ``ppo_loss`` on the kept decisions, with the terms that hold the policy near what was demonstrated.
+
+    These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
+    times the imitation loss of as many demonstrated decisions as the minibatch has.
+    """
+
+    def build(self) -> None:
+        """RLlib's learner with this project's connectors after its advantage computation."""
+        super().build()
+        head = self.module[DEFAULT_MODULE_ID].unwrapped().value_head
+        self._values = ValueFit(head, seed=self.config.seed or 0)
+        self._learner_connector.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
+        self._learner_connector.append(FitValues(self._values))
+        self._keep = KeepDecisions(self.config.doubt, self.config.minibatch_size)
+        self._learner_connector.append(self._keep)
+        if self.config.kl_weight:
+            self._learner_connector.append(AddReference(self.config.policy))
+        if self.config.imitation_weight:
+            found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
+            self._demonstrations = Demonstrations(
+                decisions_to_learn(found),
+                decision_encoder(self.config.policy),
+                batch_size=self.config.minibatch_size,
+                seed=self.config.seed or 0,
+            )
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state, that of the values, and the place in the demonstrations."""
+        state = super().get_state(*args, **kwargs) | {"values": self._values.get_state()}
+        if self.config.imitation_weight:
+            state["demonstrations"] = self._demonstrations.get_state()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        super().set_state(state)
+        if "values" in state:
+            self._values.set_state(state["values"])
+        if "demonstrations" in state:
+            self._demonstrations.set_state(state["demonstrations"])
+
+    def _imitation_loss(self, module: ChoiceModule) -> Tensor:
+        columns = self._demonstrations.next_batch()
+        observation = {key: torch.as_tensor(value, device=self.device) for key, value in columns[Columns.OBS].items()}
+        taken = torch.as_tensor(columns[Columns.ACTIONS], device=self.device)
+        return imitation_loss(module.forward_train({Columns.OBS: observation})[Columns.ACTION_DIST_INPUTS], taken)
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """The last minibatches of an iteration are learnt from in it."""
+        self.step_with_what_is_gathered()
+        values = self._values
+        figures = {
+            "vf_loss": values.loss,
+            "vf_explained_var": values.explained,
+            "kept_share": self._keep.kept_share,
+        }
+        self.metrics.log_dict(figures, key=DEFAULT_MODULE_ID, window=1)
+        super().after_gradient_based_update(timesteps=timesteps)
+
+    def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
+        """The minibatch's loss."""
+        terms = ppo_loss(
+            fwd_out[Columns.ACTION_DIST_INPUTS],
+            batch[Columns.ACTIONS],
+            batch[Columns.ACTION_LOGP],
+            batch[Postprocessing.ADVANTAGES],
+            clip=config.clip_param,
+            entropy_weight=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
+        )
+        logged = {"policy_loss": terms.policy, "entropy": terms.entropy, "clipped_share": terms.clipped}
+        total = terms.total
+        if config.kl_weight:
+            logged["kl"] = kl_divergence(fwd_out[Columns.ACTION_DIST_INPUTS], batch[REFERENCE_LOGITS])
+            total = total + config.kl_weight * logged["kl"]
+        if config.imitation_weight:
+            logged["imitation_loss"] = self._imitation_loss(self.module[module_id].unwrapped())
+            total = total + config.imitation_weight * logged["imitation_loss"]
+        self.metrics.log_dict({name: value.detach() for name, value in logged.items()}, key=module_id, window=20)
+        return total

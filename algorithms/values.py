@@ -1,0 +1,78 @@
+"""PPO's value head, fitted by itself to what the rollouts computed."""
+
+from __future__ import annotations
+
+from collections import deque
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LEARNING_RATE = 1e-3
+ITERATIONS_KEPT = 8  # of whose steps it learns; the encoder moves little in them
+PASSES = 4  # over these steps, an iteration
+ROWS = 64
+
+
+class ValueFit:
+    """Learns a state's value from its pooled encoding, which is taken as it is: no gradient reaches the encoder.
+
+    The encoder is the policy's. A head that knows nothing yet, and that is wrong by a whole reward, would pull it away
+    from what imitation taught it; and until it knows at what step of an episode a state is, every early action looks
+    bad. So the first value of all is the mean return, and each iteration fits the head to the last iterations' targets,
+    a small network on a thousand vectors: milliseconds. Several learners average their heads.
+
+    Not kept: the steps of earlier iterations, where a run is gone on with.
+    """
+
+    def __init__(self, head: nn.Sequential, *, seed: int):
+        self._head, self._copy = head, deepcopy(head).requires_grad_(True)
+        self._optimizer = torch.optim.Adam(self._copy.parameters(), lr=LEARNING_RATE)
+        self._draws = torch.Generator().manual_seed(seed)
+        self._kept: deque[tuple[Tensor, Tensor]] = deque(maxlen=ITERATIONS_KEPT)
+        self._started = False
+        #: Of the last targets, before they were learnt: mean squared error, and the share of their variance explained.
+        self.loss, self.explained = float("nan"), float("nan")
+
+    def start(self, mean_return: float) -> None:
+        """At the first call, value every state alike."""
+        if not self._started:
+            self._copy.load_state_dict(self._head.state_dict())
+            nn.init.zeros_(self._copy[-1].weight)
+            nn.init.constant_(self._copy[-1].bias, mean_return)
+            self._publish()
+            self._started = True
+
+    def learn(self, pooled: Tensor, targets: Tensor) -> None:
+        """Fit to pooled states [N, H] and their targets [N]."""
+        with torch.no_grad():
+            missed = targets - self._copy(pooled).squeeze(-1)
+            self.loss = float(missed.square().mean())
+            self.explained = float(1 - missed.var() / targets.var().clamp(min=1e-6)) if len(targets) > 1 else 0.0
+        self._kept.append((pooled.detach(), targets.detach()))
+        states, wanted = (torch.cat(columns) for columns in zip(*self._kept, strict=True))
+        for _ in range(PASSES):
+            for rows in torch.randperm(len(states), generator=self._draws).split(ROWS):
+                self._optimizer.zero_grad()
+                (self._copy(states[rows]).squeeze(-1) - wanted[rows]).square().mean().backward()
+                self._optimizer.step()
+        self._publish()
+
+    def _publish(self) -> None:
+        with torch.no_grad():
+            for value in self._copy.parameters():
+                if torch.distributed.is_initialized():
+                    torch.distributed.all_reduce(value)
+                    value /= torch.distributed.get_world_size()
+        self._head.load_state_dict(self._copy.state_dict())
+
+    def get_state(self) -> dict[str, Any]:
+        """The optimizer's state, and whether there was a first value; the head itself is the module's."""
+        return {"optimizer": self._optimizer.state_dict(), "started": self._started}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on; after the module has its weights again."""
+        self._copy.load_state_dict(self._head.state_dict())
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._started = state["started"]

@@ -1,0 +1,88 @@
+"""What PPO's learner makes of an iteration's steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from algorithms.ppo_learner import KeepDecisions, StartValues
+from algorithms.values import ValueFit
+from policies.choice_model import ChoiceModel
+
+
+class Episode:
+    """As much of RLlib's episode as is asked for."""
+
+    def __init__(self, reward: float, choices_left: int):
+        self._reward, self._mask = reward, torch.tensor([choices_left > 0, choices_left > 1])
+
+    def get_return(self) -> float:
+        return self._reward
+
+    def get_observations(self, index: int) -> dict:
+        assert index == -1
+        return {"mask": self._mask.numpy()}
+
+
+@pytest.fixture
+def head(policy_folder):
+    return ChoiceModel.from_pretrained(policy_folder).value_head.requires_grad_(False)
+
+
+def test_the_first_value_is_the_mean_return_of_the_episodes_that_ended(head):
+    values, states = ValueFit(head, seed=0), torch.randn(5, 32)
+    start = StartValues(values)
+    start(batch={}, episodes=[Episode(0.0, 2)])  # cut by the sample's end: nothing is known
+    start(batch={}, episodes=[Episode(1.0, 0), Episode(0.5, 0), Episode(0.0, 1)])
+    torch.testing.assert_close(head(states).squeeze(-1), torch.full((5,), 0.75))
+    start(batch={}, episodes=[Episode(0.0, 0)])  # the first only
+    torch.testing.assert_close(head(states).squeeze(-1), torch.full((5,), 0.75))
+
+
+def test_values_learn_what_tells_states_apart_and_go_on_from_a_state(head):
+    torch.manual_seed(0)
+    states = torch.randn(200, 32)
+    targets = (states[:, 0] > 0).float()
+    values = ValueFit(head, seed=0)
+    values.start(0.5)
+    for _ in range(40):
+        values.learn(states, targets)
+    assert values.explained > 0.8 and values.loss < 0.05
+    assert not any(parameter.requires_grad for parameter in head.parameters())
+
+    again = ValueFit(head, seed=0)
+    again.set_state(values.get_state())
+    again.start(0.0)
+    again.learn(states, targets)
+    assert again.loss < 0.05, "a run that goes on forgot its values"
+
+
+def rows(likely: list[float]) -> dict:
+    count = len(likely)
+    return {
+        "default_policy": {
+            "obs": {"mask": torch.ones(count, 2), "state": torch.arange(count)[:, None]},
+            "advantages": torch.arange(float(count)),
+            "action_logp": torch.tensor(likely).log(),
+        }
+    }
+
+
+def test_what_was_in_no_doubt_is_not_learnt_from():
+    likely = [0.5, 0.999, 0.98, 0.9999, 0.2]
+    keep = KeepDecisions(doubt=0.01)
+    kept = keep(rl_module=None, batch=rows(likely), episodes=[])["default_policy"]
+    assert kept["obs"]["state"].flatten().tolist() == [0, 2, 4]
+    assert keep.kept_share == pytest.approx(0.6)
+    # Advantages are standardised over all decisions, so what is left out changes nothing for those that stay.
+    torch.testing.assert_close(kept["advantages"], ((torch.arange(5.0) - 2) / torch.arange(5.0).std())[[0, 2, 4]])
+    everything = KeepDecisions()(rl_module=None, batch=rows(likely), episodes=[])["default_policy"]
+    assert len(everything["advantages"]) == 5
+
+
+def test_a_batch_is_never_smaller_than_asked_while_there_are_rows():
+    likely = [0.999, 0.9999, 0.998, 1.0]
+    kept = KeepDecisions(doubt=0.01, least=2)(rl_module=None, batch=rows(likely), episodes=[])["default_policy"]
+    assert kept["obs"]["state"].flatten().tolist() == [0, 2]
+    kept = KeepDecisions(doubt=0.01, least=9)(rl_module=None, batch=rows(likely), episodes=[])["default_policy"]
+    assert len(kept["advantages"]) == 4
