@@ -93,7 +93,8 @@ class DPOConfig(OfflineConfig):
     """The config of ``DPO``.
 
     ``preferences``: "recorded" (trajectories), "rollouts" (episodes that workers sample from the current policy while
-    it learns), or "mixed", in turn. ``pairing``: by "decision", or by "trajectory" (sums over an episode's decisions).
+    it learns), or "mixed", in turn. ``pairing``: by "decision", by "trajectory" (sums over an episode's decisions), or,
+    of rollouts, by "branch": the policy's best episode against what becomes of it with one other action.
     ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs, ``imitation_weight`` that of
     the imitation loss of the preferred actions, which keeps them from falling together with the rejected ones.
     """
@@ -166,6 +167,8 @@ class DPOConfig(OfflineConfig):
         for name, known in (("preferences", Preferences), ("pairing", Pairing), ("ties", Ties)):
             if getattr(self, name) not in get_args(known):
                 self._value_error(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
+        if self.pairing == "branch" and self.preferences != "rollouts":
+            self._value_error("pairing by branch needs rollouts: recorded episodes have no branches")
         if self.preferences != "recorded" and not self.shop:
             self._value_error(f"{self.preferences} preferences need a shop to roll out in: .training(shop=FOLDER)")
         if self.group_size < 2:
@@ -206,7 +209,9 @@ class DPO(OfflineAlgorithm):
             self._pool = RolloutPool(config.shop, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
             seed = config.seed or 0
             goals = ContestedGoals(shared_shop(config.shop).split("train"), seed)
-            self._groups = self._pool.groups(config.policy, goals, size=config.group_size, seed=seed)
+            self._groups = self._pool.groups(
+                config.policy, goals, size=config.group_size, seed=seed, branching=config.pairing == "branch"
+            )
             self._publish()
             sources.append(self._outcomes(self._groups, uses=config.pair_uses))
         return MixedPreferences(*sources) if len(sources) > 1 else sources[0]

@@ -19,13 +19,14 @@ from rl_recsys.errors import UserError
 from rl_recsys.trajectories.preferences import (
     Preference,
     better_and_worse,
+    branching_decisions,
     diverging_decisions,
     sample_actions,
     without_shared_start,
 )
 from rl_recsys.trajectories.record import Step, Trajectory
 
-Pairing = Literal["decision", "trajectory"]
+Pairing = Literal["decision", "trajectory", "branch"]
 Ties = Literal["skip", "resample"]
 
 # Columns of pairs of actions of one page, a row a pair.
@@ -198,7 +199,8 @@ class OutcomePreferences(PreferenceSource):
     """Groups of episodes of one goal: what a better one did against what a worse one did.
 
     By "decision": the actions by which they left a place that both came to. By "trajectory": all their decisions from
-    the first in which they differ. ``groups`` is endless. Each pair is in ``uses`` batches: they are drawn at random
+    the first in which they differ. By "branch": the two actions of the one decision in which an episode and its branch
+    differ. ``groups`` is endless. Each pair is in ``uses`` batches: they are drawn at random
     from the pairs that have uses left, of which some batches' worth is kept, and as many are taken anew as are used up.
     The last pairs of a run are used less often.
     """
@@ -251,6 +253,8 @@ class OutcomePreferences(PreferenceSource):
         return len(self._pairs) < self._wanted or sum(uses for _, uses in self._pairs) < kept
 
     def _pairs_of(self, group: list[Trajectory]) -> list:
+        if self._pairing == "branch":
+            return branching_decisions(group[0], group[1:])
         pairs = better_and_worse(group)
         order = np.random.default_rng((self._seed, self.groups, 1)).permutation(len(pairs))
         found = []

@@ -18,6 +18,7 @@ from algorithms.goal_order import GoalsInTurn, NextGoal
 from algorithms.memory import release_memory
 from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
+from policies.branches import branched_episodes
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import (
     BASELINES,
@@ -81,6 +82,11 @@ class _RolloutWorker:
             policy_trajectories(model, encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed)
         )
 
+    def branches(self, policy: str, goal: int, size: int, seed: int, weights: Weights) -> list[Trajectory]:
+        """The greedy episode of a goal and its branches, ``size`` at most."""
+        model, encoder = self._policy(policy, weights)
+        return self._watched(branched_episodes(model, encoder, self._shop, goal, size=size, author=policy, seed=seed))
+
     def _watched(self, episodes: Iterator[Episode]) -> list[Episode]:
         """All of them, each within the time that a worker may take for one."""
         found = []
@@ -115,7 +121,7 @@ class _RolloutWorker:
 
 
 class RolloutGroups:
-    """Groups of episodes that are played while the last ones are learnt from, each of the next of ``goals``.
+    """Groups of sampled episodes that are played while the last ones are learnt from, each of the next of ``goals``.
 
     Every worker has ``TASKS_AHEAD`` tasks. Groups come in the order in which they were asked for, so which weights
     played which does not depend on how fast the workers are.
@@ -140,9 +146,9 @@ class RolloutGroups:
         (goal, in_turn), episodes = self._pending.popleft()
         group = ray.get(episodes)
         self.waited += time.monotonic() - start
-        self._goals.played(goal, unequal=len({episode.reward for episode in group}) > 1)
+        self._goals.played(goal, self._contested(group))
         self._ask()
-        self._taken += group if in_turn else ()
+        self._taken += self._own(group) if in_turn else ()
         return group
 
     def taken(self) -> list[Trajectory]:
@@ -172,10 +178,36 @@ class RolloutGroups:
         following = self._repeated.popleft() if self._repeated else next(self._goals)
         worker = self._workers[self._asked % len(self._workers)]
         seed = self._seed + self._asked * SEED_STRIDE  # a goal that comes again is drawn for anew
-        goals, draws = [following.goal] * self._size, range(self._size)
-        task = worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
-        self._pending.append((following, task))
+        self._pending.append((following, self._play(worker, following.goal, seed)))
         self._asked += 1
+
+    def _play(self, worker: Any, goal: int, seed: int) -> ray.ObjectRef:
+        goals, draws = [goal] * self._size, range(self._size)
+        return worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
+
+    def _contested(self, group: list[Trajectory]) -> bool:
+        """Whether the goal is worth playing again soon."""
+        return len({episode.reward for episode in group}) > 1
+
+    def _own(self, group: list[Trajectory]) -> list[Trajectory]:
+        """The episodes that say how well the policy does."""
+        return group
+
+
+class BranchGroups(RolloutGroups):
+    """The same of greedy episodes with their branches, ``size`` together at most.
+
+    A goal is contested where a branch earned more: the policy has something to learn there.
+    """
+
+    def _play(self, worker: Any, goal: int, seed: int) -> ray.ObjectRef:
+        return worker.branches.remote(self._policy, goal, self._size, seed, self._weights)
+
+    def _contested(self, group: list[Trajectory]) -> bool:
+        return any(branch.reward > group[0].reward for branch in group[1:])
+
+    def _own(self, group: list[Trajectory]) -> list[Trajectory]:
+        return group[:1]
 
 
 class RolloutPool:
@@ -285,9 +317,15 @@ class RolloutPool:
         finally:
             _call_off(pending)
 
-    def groups(self, policy: str | Path, goals: GoalsInTurn, *, size: int, seed: int = 0) -> RolloutGroups:
-        """Endless groups of ``size`` sampled episodes, each of the next goal; ``publish`` weights before."""
-        return RolloutGroups(self._workers, absolute(policy), goals, size, seed)
+    def groups(
+        self, policy: str | Path, goals: GoalsInTurn, *, size: int, seed: int = 0, branching: bool = False
+    ) -> RolloutGroups:
+        """Endless groups of ``size`` sampled episodes, each of the next goal; ``publish`` weights before.
+
+        ``branching``: of the greedy episode and its branches, ``size`` at most.
+        """
+        kind = BranchGroups if branching else RolloutGroups
+        return kind(self._workers, absolute(policy), goals, size, seed)
 
     def close(self) -> None:
         """End the workers."""

@@ -37,11 +37,12 @@ class Arguments(TrainingArguments):
     """recorded: the recorded action against another that the policy draws at first (the paper). rollouts: of several
     episodes that the policy plays for one goal, the better against the worse. mixed: a batch of each in turn."""
     pairing: Pairing = "decision"
-    """decision: compare actions of one page. trajectory: compare all that two episodes of a goal did."""
+    """decision: compare actions of one page. trajectory: compare all that two episodes of a goal did. branch, for
+    rollouts: compare the policy's best episode of a goal with what becomes of it when one action is another."""
     ties: Ties = "skip"
     """skip: where the policy draws the recorded action there is no pair this time. resample: it draws again."""
     group_size: int = 8
-    """Episodes of each goal that are compared, for rollouts."""
+    """Episodes of each goal that are compared, for rollouts; with --pairing branch at most so many."""
     pair_uses: int = 1
     """Updates that each pair from rollouts is used for; more keep the learner busy while the workers play."""
     refresh_reference_every: int = 0

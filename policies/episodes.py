@@ -118,17 +118,7 @@ def policy_trajectories(
         model, encoder, shop, goals, draws, greedy=greedy, seed=seed, max_steps=max_steps, recording=True
     )
     for episode, result in played:
-        yield Trajectory(
-            goal=asdict(episode.choices.session.goal),
-            goal_index=episode.goal,
-            source="policy",
-            author=author,
-            seed=seed,
-            steps=tuple(episode.steps),
-            reward=result.reward if result.done else 0.0,
-            done=result.done,
-            reward_parts=result.reward_parts,
-        )
+        yield recorded(episode, result, author=author, seed=seed)
 
 
 @dataclass
@@ -140,6 +130,22 @@ class Episode:
     choices: ChoiceSession
     rng: np.random.Generator
     steps: list[Step]
+    logits: list[np.ndarray]
+
+
+def recorded(episode: Episode, result: StepResult, *, author: str, seed: int) -> Trajectory:
+    """What an episode of one of the shop's goals was, by ``author``."""
+    return Trajectory(
+        goal=asdict(episode.choices.session.goal),
+        goal_index=episode.goal,
+        source="policy",
+        author=author,
+        seed=seed,
+        steps=tuple(episode.steps),
+        reward=result.reward if result.done else 0.0,
+        done=result.done,
+        reward_parts=result.reward_parts,
+    )
 
 
 def play_together(
@@ -154,28 +160,36 @@ def play_together(
     max_steps: int = MAX_STEPS,
     at_once: int = SESSIONS_AT_ONCE,
     recording: bool = False,
+    beginnings: Sequence[Sequence[int]] | None = None,
 ) -> Iterator[tuple[Episode, StepResult]]:
     """Episodes with their last result, in the order of the goals; ``at_once`` sessions are scored together.
 
-    A goal is one of the shop's, by its index, or another. ``recording``: keep the steps.
+    A goal is one of the shop's, by its index, or another. ``recording``: keep the steps, and the logits of those that
+    the policy chose. ``beginnings``: choices that each episode begins with, whatever the policy would choose there.
     """
-    waiting = enumerate(zip(goals, draws, strict=True))
+    beginnings = [()] * len(goals) if beginnings is None else beginnings
+    waiting = enumerate(zip(goals, draws, beginnings, strict=True))
     running: list[Episode] = []
     ended: dict[int, tuple[Episode, StepResult]] = {}
     device = next(model.parameters()).device
     model.eval()
     for wanted in range(len(goals)):
         while wanted not in ended:
-            for number, (goal, draw) in itertools.islice(waiting, at_once - len(running)):
+            for number, (goal, draw, beginning) in itertools.islice(waiting, at_once - len(running)):
                 choices = ChoiceSession(shop.session(goal), max_steps=max_steps, max_choices=encoder.shape.choices)
                 key = (seed, _entropy(goal))
                 rng = np.random.default_rng((*key, draw) if draw else key)
-                running.append(Episode(number, goal, choices, rng, []))
+                episode = Episode(number, goal, choices, rng, [], [])
+                begun = [_take(episode, chosen, recording) for chosen in beginning]
+                if begun and _is_over(episode, begun[-1]):
+                    ended[number] = episode, begun[-1]
+                else:
+                    running.append(episode)
             logits = _score(model, encoder, [episode.choices for episode in running], device)
             still = []
             for row, episode in zip(logits, running, strict=True):
                 result = _act(episode, row, greedy, recording)
-                if result.done or episode.choices.truncated:
+                if _is_over(episode, result):
                     ended[episode.number] = episode, result
                 else:
                     still.append(episode)
@@ -195,8 +209,18 @@ def _act(episode: Episode, logits: np.ndarray, greedy: bool, recording: bool) ->
     logits = logits[: len(choices.decision.choices)]
     chosen = int(np.argmax(logits) if greedy else sample_actions(logits, episode.rng))
     if recording:
-        episode.steps.append(Step.of(choices, chosen))
-    return choices.choose(chosen)
+        episode.logits.append(logits)
+    return _take(episode, chosen, recording)
+
+
+def _take(episode: Episode, chosen: int, recording: bool) -> StepResult:
+    if recording:
+        episode.steps.append(Step.of(episode.choices, chosen))
+    return episode.choices.choose(chosen)
+
+
+def _is_over(episode: Episode, result: StepResult) -> bool:
+    return result.done or episode.choices.truncated
 
 
 def _score(

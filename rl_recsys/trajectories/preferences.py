@@ -66,6 +66,30 @@ def diverging_decisions(better: Sequence[Step], worse: Sequence[Step]) -> list[P
     return found
 
 
+def branching_decisions(trunk: Trajectory, branches: Sequence[Trajectory]) -> list[Preference]:
+    """Where branches leave an episode: of two actions of one decision the one that earned more is preferred.
+
+    Each branch is the trunk up to one decision and differs there. Where several leave at one decision, they are
+    compared with one another too.
+    """
+    rivals: dict[int, list[tuple[Step, float]]] = {}
+    for branch in branches:
+        parted = next(
+            (place for place, (one, other) in enumerate(zip(trunk.steps, branch.steps)) if one.chosen != other.chosen),  # noqa: B905
+            None,
+        )
+        if parted is not None:
+            rivals.setdefault(parted, [(trunk.steps[parted], trunk.reward)])
+            rivals[parted].append((branch.steps[parted], branch.reward))
+    return [
+        Preference(step, other.chosen)
+        for found in rivals.values()
+        for step, reward in found
+        for other, its in found
+        if reward > its
+    ]
+
+
 def without_shared_start(better: Sequence[Step], worse: Sequence[Step]) -> tuple[list[Step], list[Step]]:
     """Two episodes of one goal from the first decision on in which they differ: before, they cancel out."""
     shared = 0

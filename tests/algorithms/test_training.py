@@ -17,7 +17,8 @@ from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
 from algorithms.offline import EpisodeBatches, decisions_to_learn
-from algorithms.ppo import FailFast, KeepDecisions, PPOConfig, WorkerFailure
+from algorithms.ppo import FailFast, PPOConfig, WorkerFailure
+from algorithms.ppo_learner import KeepDecisions
 from algorithms.preferences import (
     PAIRS,
     REFERENCE_MARGIN,
@@ -328,7 +329,7 @@ def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folde
     assert of_reference.item() == pytest.approx(margin.item(), abs=1e-2)
 
 
-@pytest.mark.parametrize("pairing", ["decision", "trajectory"])
+@pytest.mark.parametrize("pairing", ["decision", "trajectory", "branch"])
 def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_folder, trajectories, tmp_path, pairing):
     mixed = pairing == "decision"
     config = dpo(policy_folder, trajectories if mixed else None, imitation_weight=0.0).training(
@@ -378,6 +379,8 @@ def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):
         offline(DPOConfig(), policy_folder, trajectories, pair_uses=0).validate()
     with pytest.raises(ValueError, match="pair_uses is for pairs from rollouts"):
         offline(DPOConfig(), policy_folder, trajectories, pair_uses=2).validate()
+    with pytest.raises(ValueError, match="pairing by branch needs rollouts"):
+        offline(DPOConfig(), policy_folder, trajectories, pairing="branch").validate()
     with pytest.raises(ValueError, match="imitation_weight is -1"):
         offline(DPOConfig(), policy_folder, trajectories, imitation_weight=-1).validate()
     with pytest.raises(TrajectoryError, match="no trajectory has a reward of at least 1.5"):
@@ -404,6 +407,7 @@ def test_only_decisions_reach_ppos_learner_with_standard_advantages():
             "obs": {"mask": mask, "state": torch.arange(5)[:, None]},
             "loss_mask": torch.tensor([True, True, True, False, False]),
             "advantages": torch.tensor([1.0, 9.0, 3.0, 9.0, 9.0]),
+            "action_logp": torch.tensor([0.5, 1.0, 0.5, 1.0, 0.5]).log(),
         }
     }
     kept = KeepDecisions()(rl_module=None, batch=batch, episodes=[])["default_policy"]
@@ -419,6 +423,7 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
     for row in run.rows:
         assert row["rollouts/num_env_steps_sampled_lifetime"] >= 64 * row["iteration"]
         assert 0 <= row["rollouts/score"] <= 100 and row["learners/entropy"] > 0
+        assert 0 < row["learners/kept_share"] <= 1 and row["learners/vf_loss"] >= 0
         assert row["rollouts/steps_per_second"] > 0
         assert row["learners/tokens"] > 64 and row["learners/tokens_per_second"] > 0
     bought = [row["rollouts/parts/r_type"] for row in run.rows if "rollouts/parts/r_type" in row]
@@ -439,6 +444,7 @@ def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_f
     for training, message in (
         ({"kl_weight": -0.5}, "kl_weight is -0.5"),
         ({"imitation_weight": 1.0}, "needs demonstrations"),
+        ({"doubt": 1.0}, r"doubt is 1.0, it must be in \[0, 1\)"),
     ):
         with pytest.raises(ValueError, match=message):
             ppo(policy_folder, shop_folder).training(**training).build_algo()

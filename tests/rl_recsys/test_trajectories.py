@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rl_recsys.trajectories.preferences import (
     better_and_worse,
+    branching_decisions,
     diverging_decisions,
     lasting_steps,
     sample_actions,
@@ -123,6 +124,23 @@ def test_what_two_episodes_did_at_one_place_is_compared():
     assert found("a1b0a0c0", "a1b0a1d0") == [("a", 0, 1)]  # the better one undid its first choice
     other_page = replace(at("a"), actions=("click[a]",), choices=("a",), kinds=(2,))
     assert diverging_decisions([at("a", 1)], [other_page]) == []
+
+
+def test_where_branches_leave_an_episode_what_earned_more_is_preferred():
+    def episode(reward: float, *actions: int) -> Trajectory:
+        steps = [replace(at(f"p{place}"), chosen=action) for place, action in enumerate(actions)]
+        return rewarded(reward, *steps)
+
+    def found(trunk, *branches) -> list[tuple[str, int, int]]:
+        return sorted((a.step.url, a.step.chosen, a.rejected) for a in branching_decisions(trunk, branches))
+
+    trunk = episode(0.5, 0, 0, 0)
+    assert found(trunk, episode(1.0, 0, 1, 1)) == [("p1", 1, 0)]  # what follows is no choice of the branch's
+    assert found(trunk, episode(0.0, 0, 1)) == [("p1", 0, 1)]
+    assert found(trunk, episode(0.5, 1, 1)) == []
+    # Two that leave at one decision are compared with each other too, two that leave elsewhere are not.
+    assert found(trunk, episode(1.0, 0, 1), episode(0.1, 0, 2)) == [("p1", 0, 2), ("p1", 1, 0), ("p1", 1, 2)]
+    assert found(trunk, episode(1.0, 1), episode(0.1, 0, 1)) == [("p0", 1, 0), ("p1", 0, 1)]
 
 
 def test_the_start_that_two_episodes_share_is_left_out():

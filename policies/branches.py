@@ -1,0 +1,73 @@
+"""What would have come of other actions: a policy's episode of a goal, and the same with one action changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from policies.choice_model import ChoiceModel
+from policies.episodes import Episode, play_together, recorded
+from rl_recsys.decision import MAX_STEPS
+from rl_recsys.encoding import DecisionEncoder
+from rl_recsys.shop import Shop
+from rl_recsys.trajectories.record import Trajectory
+
+DOUBT = 0.01  # an action less likely than this is no alternative where what the policy does earns the whole reward
+
+
+def branched_episodes(
+    model: ChoiceModel,
+    encoder: DecisionEncoder,
+    shop: Shop,
+    goal: int,
+    *,
+    size: int,
+    author: str,
+    seed: int = 0,
+    max_steps: int = MAX_STEPS,
+) -> Iterator[Trajectory]:
+    """The policy's greedy episode of a goal, and then up to ``size`` - 1 branches of it.
+
+    A branch is the same up to one decision, takes another action there, and goes on greedily, so what it earns more or
+    less is that action's doing (the "vine" of Schulman et al. 2015, of a deterministic policy and one rollout each).
+    The decisions and their other actions are drawn by the policy's probabilities, without replacement. Where the first
+    episode earned the whole reward, only actions that are at least ``DOUBT`` likely are tried: of others there is
+    nothing to learn but what the policy knows.
+    """
+    rng = np.random.default_rng((seed, goal))
+    ((trunk, result),) = play_together(
+        model, encoder, shop, [goal], [0], greedy=True, seed=seed, max_steps=max_steps, recording=True
+    )
+    first = recorded(trunk, result, author=author, seed=seed)
+    yield first
+    beginnings = _beginnings(trunk, size - 1, DOUBT if first.success else 0.0, rng)
+    played = play_together(
+        model,
+        encoder,
+        shop,
+        [goal] * len(beginnings),
+        [0] * len(beginnings),
+        greedy=True,
+        seed=seed,
+        max_steps=max_steps,
+        recording=True,
+        beginnings=beginnings,
+    )
+    for episode, its in played:
+        yield recorded(episode, its, author=author, seed=seed)
+
+
+def _beginnings(trunk: Episode, count: int, least: float, rng: np.random.Generator) -> Sequence[Sequence[int]]:
+    """The choices of at most ``count`` branches up to the one that differs, which is at least ``least`` likely."""
+    taken = [step.chosen for step in trunk.steps]
+    found: list[tuple[float, list[int]]] = []
+    for position, logits in enumerate(trunk.logits):
+        likely = np.exp(logits - np.logaddexp.reduce(logits))
+        for action in np.flatnonzero(likely >= least):
+            if action != taken[position]:
+                # The largest of log p plus Gumbel noise are a draw without replacement.
+                key = np.log(likely[action] + 1e-30) + rng.gumbel()
+                found.append((key, [*taken[:position], int(action)]))
+    found.sort(reverse=True)
+    return [beginning for _, beginning in found[:count]]
