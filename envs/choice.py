@@ -15,7 +15,14 @@ from gymnasium import spaces
 from envs.spaces import choice_space
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder, EncodingShape
-from rl_recsys.shop import Shop, shared_shop
+from rl_recsys.shop import Goal, Shop, shared_shop
+from rl_recsys.shop.variations import GoalVariations
+
+
+@lru_cache(maxsize=4)
+def _shared_variations(shop: Shop) -> GoalVariations:
+    """Reads all goals of a shop, so once for all environments of a process."""
+    return GoalVariations(shop)
 
 
 @lru_cache(maxsize=4)
@@ -43,8 +50,9 @@ class WebShopChoiceEnv(gymnasium.Env):
 
     ## Starting State
     The search page of a goal: ``options={"goal": ...}``, or the next of this environment's goals, which are dealt in
-    an order drawn from the seed, each once before any comes again. With ``group_size`` k, k episodes in a row start
-    alike, from one goal, for methods that compare the rollouts of a goal.
+    an order drawn from the seed, each once before any comes again; or, in a share ``variations`` of the episodes, a
+    goal that is made up of a training product's attributes and options. With ``group_size`` k, k episodes in a row
+    start alike, from one goal, for methods that compare the rollouts of a goal.
 
     ## Episode End
     Terminates with a purchase; truncates after ``max_steps`` actions.
@@ -52,9 +60,9 @@ class WebShopChoiceEnv(gymnasium.Env):
     ## Arguments
     shop: folder of a compiled shop, or an open ``Shop``. tokenizer: folder with tokenizer.json (a policy folder, or an
     encoder's). goals: a split's name ("train", "test", "all") or a list of goal indices. shard, shards: this
-    environment takes every ``shards``-th goal from the ``shard``-th on. group_size: see Starting State. encoding: an
-    ``EncodingShape`` or its mapping. max_steps: actions an episode. rules: fields of ``ShopRules`` that differ from
-    those the folder was prepared with.
+    environment takes every ``shards``-th goal from the ``shard``-th on. group_size, variations: see Starting State.
+    encoding: an ``EncodingShape`` or its mapping. max_steps: actions an episode. rules: fields of ``ShopRules`` that
+    differ from those the folder was prepared with.
     """
 
     metadata = {"render_modes": ["ansi"]}
@@ -68,6 +76,7 @@ class WebShopChoiceEnv(gymnasium.Env):
         shard: int = 0,
         shards: int = 1,
         group_size: int = 1,
+        variations: float = 0.0,
         encoding: EncodingShape | Mapping[str, int] = EncodingShape(),
         max_steps: int = MAX_STEPS,
         rules: Mapping[str, Any] | None = None,
@@ -76,6 +85,9 @@ class WebShopChoiceEnv(gymnasium.Env):
         self.shop = shared_shop(shop, rules)
         if group_size < 1:
             raise ValueError(f"group_size {group_size}: a group has at least one episode")
+        if not 0 <= variations <= 1:
+            raise ValueError(f"variations {variations}: a share of the episodes is in [0, 1]")
+        self._variations = variations
         self.render_mode, self._max_steps, self._group_size = render_mode, max_steps, group_size
         encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
         self._encoder = _shared_encoder(str(tokenizer), encoding)
@@ -83,7 +95,7 @@ class WebShopChoiceEnv(gymnasium.Env):
         self._goals = np.asarray(every)[shard::shards].copy()  # without the other shards behind it
         if not len(self._goals):
             raise ValueError(f"shard {shard} of {shards} has none of the {len(every)} goals; use fewer shards")
-        self._order, self._dealt = self._goals[:0], 0
+        self._order, self._dealt, self._goal = self._goals[:0], 0, None
         self.observation_space = choice_space(self._encoder)
         self.action_space = spaces.Discrete(encoding.choices)
         self.choices: ChoiceSession | None = None
@@ -101,11 +113,19 @@ class WebShopChoiceEnv(gymnasium.Env):
         self.choices = ChoiceSession(session, max_steps=self._max_steps, max_choices=shape.choices)
         return self._observe(), self._info({}) | {"session_id": session.session_id}
 
-    def _next_goal(self) -> int:
-        if self._dealt == len(self._order) * self._group_size:
-            self._order, self._dealt = self.np_random.permutation(self._goals), 0
+    def _next_goal(self) -> int | Goal:
+        if self._dealt % self._group_size == 0:
+            self._goal = self._deal()
         self._dealt += 1
-        return int(self._order[-1 - (self._dealt - 1) // self._group_size])
+        return self._goal
+
+    def _deal(self) -> int | Goal:
+        if self._variations and self.np_random.random() < self._variations:
+            return _shared_variations(self.shop).goal(int(self.np_random.integers(2**31)))
+        if not len(self._order):
+            self._order = self.np_random.permutation(self._goals)
+        goal, self._order = self._order[-1], self._order[:-1]
+        return int(goal)
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Take the choice with this index; ``info`` has ``dropped`` and, after a purchase, ``reward_parts``."""

@@ -46,6 +46,9 @@ class Arguments(TrainingArguments):
     """Weight of the imitation loss on --trajectories."""
     trajectories: Place | None = None
     """Folder of demonstrations for the imitation term."""
+    variations: float = 0.0
+    """Share of the episodes whose goal is made up of a training product's attributes and options, in [0, 1]: so a title
+    cannot be learnt to belong to an instruction."""
     discount: float = 1.0
     """Discount factor gamma, in [0, 1]. Below 1 it pays for haste: at 0.9 success in 59 % of the episodes is worth as
     much as five steps later in all of them."""
@@ -68,6 +71,7 @@ def main(arguments: Arguments) -> None:
             "shop": absolute(arguments.shop),
             "tokenizer": policy,
             "goals": "train",
+            "variations": arguments.variations,
             "encoding": read_config(policy).shape,
         }
     )

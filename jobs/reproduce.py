@@ -198,6 +198,7 @@ class Plan:
         yield self._training(
             "ppo", seed, "ppo", PPO_SPARE * -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
             "--updates", preset.updates, "--rollout-steps", preset.rollout_steps, "--batch", preset.batch,
+            "--doubt", 0,  # all decisions count, as they do with DPO: the arms are compared at equal numbers of them
             "--num-workers", self._arguments.num_workers, needs=(f"imitation-{seed}",),
             expected=-(-steps // preset.rollout_steps),
         )  # fmt: skip

@@ -101,6 +101,29 @@ def test_equal_seeds_deal_equal_goals_each_once(shop_folder, policy_folder):
     assert sorted(map(int, goals(1))) == list(range(20))
 
 
+def test_some_goals_are_made_up_and_groups_keep_theirs(shop_folder, policy_folder):
+    def instructions(seed, **options) -> list[tuple[str, str]]:
+        env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL, **options)
+        found = []
+        for number in range(40):
+            env.reset(seed=seed if number == 0 else None)
+            session = env.choices.session
+            found.append((session.session_id, session.goal.instruction_text))
+        return found
+
+    half = instructions(1, variations=0.5)
+    made_up = [text for name, text in half if name == "session"]
+    assert 8 < len(made_up) < 32 and len(set(made_up)) == len(made_up)
+    shop = shared_shop(shop_folder)
+    assert not set(made_up) & {shop.goal(index).instruction_text for index in range(shop.goal_count)}
+    assert half == instructions(1, variations=0.5) != instructions(2, variations=0.5)
+    grouped = instructions(1, variations=0.5, group_size=4)
+    assert all(len(set(grouped[start : start + 4])) == 1 for start in range(0, 40, 4))
+    assert len(set(grouped)) == 10
+    with pytest.raises(ValueError, match="variations 1.5: a share"):
+        envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL, variations=1.5)
+
+
 def test_workers_share_the_training_goals_without_overlap(shop_folder, policy_folder):
     class Context(dict):
         """What RLlib hands to an environment's creator."""
