@@ -12,18 +12,23 @@ test: $(READY)
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
 
-# The best agent, from nothing, once for each seed; each step goes on where it was stopped.
+# The best agents, from nothing, once for each seed; each step goes on where it was stopped. imitation-SEED is for products
+# that it never met, dpo-SEED, which learnt from its own episodes, for a shop whose products it met in training.
 SHOP ?= shops/webshop-1k
 OUT ?= runs/agent
 SEEDS ?= 0
+BRANCHES := --preferences rollouts --pairing branch --pair-uses 4 --batch 4 --updates 20 --iterations 150 \
+	--label-smoothing 0.1 --refresh-reference-every 10 --final-rate 0.1 --num-workers 1 --evaluate-every 0
 agent: $(READY)
 	$(RUN) jobs/demonstrate.py --shop $(SHOP) --trajectories 3000 --variations 5000 --out $(OUT)/demonstrations
 	for seed in $(SEEDS); do \
 		$(RUN) jobs/imitate.py --shop $(SHOP) --trajectories $(OUT)/demonstrations --iterations 140 --seed $$seed \
-			--out $(OUT)/imitation-$$seed || exit 1; \
+			--out $(OUT)/imitation-$$seed && \
+		$(RUN) jobs/dpo.py --shop $(SHOP) --policy $(OUT)/imitation-$$seed/policy --seed $$seed $(BRANCHES) \
+			--out $(OUT)/dpo-$$seed || exit 1; \
 	done
-	$(RUN) jobs/evaluate.py --shop $(SHOP) --policies heuristic comparing $(SEEDS:%=imitation=$(OUT)/imitation-%/policy) \
-		--out $(OUT)/evaluation
+	$(RUN) jobs/evaluate.py --shop $(SHOP) --out $(OUT)/evaluation --policies heuristic comparing \
+		$(SEEDS:%=imitation=$(OUT)/imitation-%/policy) $(SEEDS:%=dpo=$(OUT)/dpo-%/policy)
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

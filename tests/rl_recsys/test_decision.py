@@ -156,6 +156,21 @@ def test_products_that_were_seen_are_compared(shop):
     assert compared > 10 and returned > compared
 
 
+def test_where_a_goal_names_no_option_whatever_was_opened_is_compared(shop):
+    """As in people's words: nothing says which options are meant, so none can lack."""
+    for index in range(20):
+        goal = replace(shop.goal(index), instruction_text="i would like something soft, price lower than 90.00 dollars")
+        choices = ChoiceSession(shop.session(goal))
+        assert not choices.named
+        choices.choose(0)
+        asins = [element.text for element in choices.session.page.of_kind(ElementKind.PRODUCT)]
+        opened_and_left(choices, *asins[:2])
+        assert [product.asin for product in choices.candidates] == asins[:2] and choices.best_seen is not None
+        assert ChoiceKind.NAMED_OPTION not in {choice.kind for choice in choices.decision.choices}
+        episode = play(shop, goal, comparing_shopper, source="scripted", author="c", seed=0)
+        assert episode.done and len(episode.steps) <= 15
+
+
 def test_reading_decides_which_of_those_seen_is_the_best(shop):
     changed = 0
     for goal in range(shop.goal_count):
