@@ -94,7 +94,7 @@ class DPOConfig(OfflineConfig):
 
     ``preferences``: "recorded" (trajectories), "rollouts" (episodes that workers sample from the current policy while
     it learns), or "mixed", in turn. ``pairing``: by "decision", by "trajectory" (sums over an episode's decisions), or,
-    of rollouts, by "branch": the policy's best episode against what becomes of it with one other action.
+    of rollouts, by "branch": the policy's greedy episode against what becomes of it with one other action.
     ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs, ``imitation_weight`` that of
     the imitation loss of the preferred actions, which keeps them from falling together with the rejected ones.
     """

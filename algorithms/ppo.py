@@ -1,4 +1,4 @@
-"""RLlib's PPO for the choice policy: its learner without phantom rows, its rollout workers with honest failures."""
+"""RLlib's PPO for the choice policy, its rollout workers with honest failures."""
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
 class PPOConfig(RLlibPPOConfig):
     """RLlib's PPOConfig with this project's environment, learner and defaults; ``policy`` is where it starts.
 
-    Paper: clip 0.2 and gamma 1 are ours (it names none); the imitation checkpoint is the start. An episode has 15 steps
-    at most and one reward, at its end, so a discount would only pay for haste: at 0.9 five steps less are worth as much
-    as success in 59 % instead of 100 % of the episodes.
+    Paper: clip 0.2 and gamma 0.9 are ours (it names none); the imitation checkpoint is the start.
     """
 
     def __init__(self, algo_class: type | None = None):
@@ -131,7 +129,7 @@ class PPOConfig(RLlibPPOConfig):
         self.minimum_reward = 1.0
         self.env = CHOICE_ID
         self.env_runner_cls = ShopEnvRunner
-        self.gamma, self.lambda_ = 1.0, 0.95
+        self.gamma, self.lambda_ = 0.9, 0.95
         self.clip_param, self.entropy_coeff = 0.2, 0.0
         self.doubt = 0.01
         self.use_kl_loss = False
@@ -164,8 +162,9 @@ class PPOConfig(RLlibPPOConfig):
         ``hang_s``: seconds for a step of its environments after which a rollout worker is replaced.
 
         ``kl_weight`` >= 0 of the divergence from that policy. ``imitation_weight`` >= 0 of the imitation loss on
-        ``trajectories`` with at least ``minimum_reward``. ``doubt`` in [0, 1): decisions whose action left less
-        probability to all others are not learnt from; 0 keeps all.
+        ``trajectories`` with at least ``minimum_reward``. ``doubt`` in [0, 1): pages where the policy left less
+        probability to all but one action are not learnt from; 0 keeps all, as do ``kl_weight`` and ``entropy_coeff``,
+        whose terms are of every page.
 
         RLlib's ``vf_loss_coeff``, ``vf_clip_param`` and ``vf_share_layers`` have no meaning here: see ``ValueFit``.
         """

@@ -21,6 +21,7 @@ from algorithms.offline import decisions_to_learn
 from algorithms.values import ValueFit
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.choice_module import ChoiceModule
+from rl_recsys.errors import UserError
 from rl_recsys.trajectories.record import read_trajectories
 
 REFERENCE_LOGITS = "reference_logits"
@@ -38,8 +39,7 @@ class StartValues(ConnectorV2):
         """The batch as it is."""
         # Ended, with or without a purchase, and not only cut where the sample ends: nothing is left to choose.
         returns = [each.get_return() for each in episodes if not each.get_observations(-1)["mask"].any()]
-        if returns:
-            self._values.start(sum(returns) / len(returns))
+        self._values.start(returns)
         return batch
 
 
@@ -65,9 +65,10 @@ class KeepDecisions(ConnectorV2):
     """Drops the rows that are no decision, standardises the advantages of the rest, and drops those in no doubt.
 
     RLlib adds one bootstrap row to each episode: masked in its loss, yet computed in every epoch and counted in the
-    advantages' mean. Rows with a single available action have nothing to learn for the policy either. Of an action that
-    was chosen with probability p the gradient has the factor 1 - p, so those with less than ``doubt`` left for all
-    others move next to nothing and cost as much as any: they are four of five in a policy that was imitated.
+    advantages' mean. Rows with a single available action have nothing to learn for the policy either. Where the policy
+    gave its likeliest action the probability p, nothing that a row says moves the logits by more than some 1 - p on
+    average, so pages where all others had less than ``doubt`` are left out: they cost as much as any, and are four of
+    five in a policy that was imitated.
 
     At least ``least`` rows stay, those most in doubt, and as many with each of several learners.
     """
@@ -89,15 +90,17 @@ class KeepDecisions(ConnectorV2):
             advantages = kept[Postprocessing.ADVANTAGES]
             spread = advantages.std().clamp(min=1e-4) if len(advantages) > 1 else 1.0
             kept[Postprocessing.ADVANTAGES] = (advantages - advantages.mean()) / spread
-            rows = self._in_doubt(kept[Columns.ACTION_LOGP].exp())
-            self.kept_share = len(rows) / len(advantages)
+            if not len(advantages):
+                raise UserError("no step of this iteration was a choice: sample more --rollout-steps")
+            rows = self._in_doubt(kept[Columns.ACTION_DIST_INPUTS].softmax(-1).amax(-1))
+            self.kept_share = len(rows.unique()) / len(advantages)
             batch[module_id] = tree.map_structure(
                 lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, kept
             )
         return batch
 
     def _in_doubt(self, likely: Tensor) -> Tensor:
-        """The rows [K] to keep, ascending, of those whose action had these probabilities [N]."""
+        """The rows [K] to keep, ascending, of those whose likeliest action had these probabilities [N]."""
         count = (likely <= 1 - self._doubt).sum().clamp(min=min(self._least, len(likely)))
         if torch.distributed.is_initialized():  # learners make equally many updates
             torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
@@ -138,7 +141,8 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         self._values = ValueFit(head, seed=self.config.seed or 0)
         self._learner_connector.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
         self._learner_connector.append(FitValues(self._values))
-        self._keep = KeepDecisions(self.config.doubt, self.config.minibatch_size)
+        everywhere = self.config.kl_weight or self.config.entropy_coeff  # terms that are of every page
+        self._keep = KeepDecisions(0.0 if everywhere else self.config.doubt, self.config.minibatch_size)
         self._learner_connector.append(self._keep)
         if self.config.kl_weight:
             self._learner_connector.append(AddReference(self.config.policy))
@@ -151,9 +155,11 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
                 seed=self.config.seed or 0,
             )
 
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, that of the values, and the place in the demonstrations."""
-        state = super().get_state(*args, **kwargs) | {"values": self._values.get_state()}
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("values", components, not_components):
+            state["values"] = self._values.get_state()
         if self.config.imitation_weight:
             state["demonstrations"] = self._demonstrations.get_state()
         return state
@@ -165,6 +171,11 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
             self._values.set_state(state["values"])
         if "demonstrations" in state:
             self._demonstrations.set_state(state["demonstrations"])
+
+    def _create_iterator_if_necessary(self, **kwargs: Any) -> Any:
+        """RLlib's, over the rows that are left: each of several learners, which have equally many, would go over them
+        as often as all sampled steps ask for."""
+        return super()._create_iterator_if_necessary(**kwargs | {"num_total_minibatches": 0})
 
     def _imitation_loss(self, module: ChoiceModule) -> Tensor:
         columns = self._demonstrations.next_batch()

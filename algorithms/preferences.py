@@ -199,7 +199,7 @@ class OutcomePreferences(PreferenceSource):
     """Groups of episodes of one goal: what a better one did against what a worse one did.
 
     By "decision": the actions by which they left a place that both came to. By "trajectory": all their decisions from
-    the first in which they differ. By "branch": the two actions of the one decision in which an episode and its branch
+    the first in which they differ. By "branch": the actions of the one decision in which an episode and its branches
     differ. ``groups`` is endless. Each pair is in ``uses`` batches: they are drawn at random
     from the pairs that have uses left, of which some batches' worth is kept, and as many are taken anew as are used up.
     The last pairs of a run are used less often.

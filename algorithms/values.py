@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
+from ray.rllib.utils.numpy import convert_to_numpy
+from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 from torch import Tensor, nn
 
 LEARNING_RATE = 1e-3
@@ -23,7 +26,7 @@ class ValueFit:
     bad. So the first value of all is the mean return, and each iteration fits the head to the last iterations' targets,
     a small network on a thousand vectors: milliseconds. Several learners average their heads.
 
-    Not kept: the steps of earlier iterations, where a run is gone on with.
+    Not kept, where a run is gone on with: the steps of earlier iterations, and the place in the order of their draws.
     """
 
     def __init__(self, head: nn.Sequential, *, seed: int):
@@ -35,12 +38,17 @@ class ValueFit:
         #: Of the last targets, before they were learnt: mean squared error, and the share of their variance explained.
         self.loss, self.explained = float("nan"), float("nan")
 
-    def start(self, mean_return: float) -> None:
-        """At the first call, value every state alike."""
-        if not self._started:
-            self._copy.load_state_dict(self._head.state_dict())
+    def start(self, returns: Sequence[float]) -> None:
+        """Once there are returns of whole episodes, with any of the learners, value every state at their mean."""
+        if self._started:
+            return
+        found = self._copy[-1].bias.new_tensor([sum(returns), len(returns)])
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(found)
+        total, count = found.tolist()
+        if count:
             nn.init.zeros_(self._copy[-1].weight)
-            nn.init.constant_(self._copy[-1].bias, mean_return)
+            nn.init.constant_(self._copy[-1].bias, total / count)
             self._publish()
             self._started = True
 
@@ -68,11 +76,13 @@ class ValueFit:
         self._head.load_state_dict(self._copy.state_dict())
 
     def get_state(self) -> dict[str, Any]:
-        """The optimizer's state, and whether there was a first value; the head itself is the module's."""
-        return {"optimizer": self._optimizer.state_dict(), "started": self._started}
+        """The optimizer's moments, and whether there was a first value; the head itself is the module's."""
+        # As numpy, as RLlib keeps its own: the driver that reads it may have no GPU.
+        return {"moments": convert_to_numpy(self._optimizer.state_dict()["state"]), "started": self._started}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on; after the module has its weights again."""
         self._copy.load_state_dict(self._head.state_dict())
-        self._optimizer.load_state_dict(state["optimizer"])
+        moments = convert_to_torch_tensor(state["moments"])
+        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
         self._started = state["started"]

@@ -41,7 +41,7 @@ METRICS = (
     Metric("seconds/*", "iteration_seconds", "Seconds of an iteration by what they were spent on", "part"),
     Metric("learners/*_loss", "loss", "Losses, means of the last updates", "loss"),
     Metric("learners/kl", "kl", "Divergence from the policy that the run started from, nats"),
-    Metric("learners/entropy", "entropy", "Entropy of the policy, nats"),
+    Metric("learners/entropy", "entropy", "Entropy of the policy on the pages that are learnt from, nats"),
     Metric("learners/clipped_share", "clipped_share", "Share of probability ratios that were clipped"),
     Metric("learners/reward_margin", "reward_margin", "DPO's implicit reward of the preferred over the rejected"),
     Metric("learners/preference_accuracy", "preference_accuracy", "Share of pairs with a positive reward margin"),

@@ -87,7 +87,7 @@ class WebShopChoiceEnv(gymnasium.Env):
             raise ValueError(f"group_size {group_size}: a group has at least one episode")
         if not 0 <= variations <= 1:
             raise ValueError(f"variations {variations}: a share of the episodes is in [0, 1]")
-        self._variations = variations
+        self._variations, self._shard, self._shards = variations, shard, shards
         self.render_mode, self._max_steps, self._group_size = render_mode, max_steps, group_size
         encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
         self._encoder = _shared_encoder(str(tokenizer), encoding)
@@ -121,7 +121,9 @@ class WebShopChoiceEnv(gymnasium.Env):
 
     def _deal(self) -> int | Goal:
         if self._variations and self.np_random.random() < self._variations:
-            return _shared_variations(self.shop).goal(int(self.np_random.integers(2**31)))
+            number = int(self.np_random.integers(2**31))
+            # RLlib's seeds of one worker's environments are nearly those of the next one's.
+            return _shared_variations(self.shop).goal(number * self._shards + self._shard)
         if not len(self._order):
             self._order = self.np_random.permutation(self._goals)
         goal, self._order = self._order[-1], self._order[:-1]

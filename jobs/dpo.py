@@ -38,7 +38,7 @@ class Arguments(TrainingArguments):
     episodes that the policy plays for one goal, the better against the worse. mixed: a batch of each in turn."""
     pairing: Pairing = "decision"
     """decision: compare actions of one page. trajectory: compare all that two episodes of a goal did. branch, for
-    rollouts: compare the policy's best episode of a goal with what becomes of it when one action is another."""
+    rollouts: compare the policy's greedy episode of a goal with what becomes of it when one action is another."""
     ties: Ties = "skip"
     """skip: where the policy draws the recorded action there is no pair this time. resample: it draws again."""
     group_size: int = 8

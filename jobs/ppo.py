@@ -13,7 +13,7 @@ from algorithms.arguments import TrainingArguments, configure, run
 from algorithms.ppo import PPOConfig
 from envs import register_with_ray
 from policies.choice_model import read_config
-from rl_recsys.errors import plain_errors
+from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 
@@ -35,7 +35,7 @@ class Arguments(TrainingArguments):
     environments: int = 8
     """Shop sessions a worker plays at once; their decisions are scored together."""
     epochs: int = 1
-    """Passes over the sampled steps."""
+    """Passes over the sampled decisions that are learnt from."""
     clip: float = 0.2
     """PPO's clip: how far from 1 the probability ratio may count."""
     entropy: float = 0.0
@@ -47,18 +47,21 @@ class Arguments(TrainingArguments):
     trajectories: Place | None = None
     """Folder of demonstrations for the imitation term."""
     variations: float = 0.0
-    """Share of the episodes whose goal is made up of a training product's attributes and options, in [0, 1]: so a title
-    cannot be learnt to belong to an instruction."""
-    discount: float = 1.0
-    """Discount factor gamma, in [0, 1]. Below 1 it pays for haste: at 0.9 success in 59 % of the episodes is worth as
-    much as five steps later in all of them."""
+    """Share of the episodes whose goal is made up of a product's attributes and options, in [0, 1]; never of a product
+    that only held-out goals are about."""
+    discount: float = 0.9
+    """Discount factor gamma, in [0, 1]. It pays for haste: at 0.9 success in 59 % of the episodes is worth as much as
+    five steps later in all. For products that are met again haste did well, for others not (docs/learning.md)."""
     doubt: float = 0.01
-    """Decisions whose action left less probability to all others are not learnt from, in [0, 1); 0 keeps all."""
+    """Pages where the policy left less probability to all but one action are not learnt from, in [0, 1); 0 keeps all,
+    as --kl-weight and --entropy do."""
 
 
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
+    if not 0 <= arguments.variations <= 1:
+        raise UserError(f"--variations {arguments.variations}: a share of the episodes is in [0, 1]")
     register_with_ray()
     steps = max(1, arguments.rollout_steps // max(1, arguments.num_learners))  # RLlib samples so many for each learner
     policy = absolute(arguments.policy)

@@ -70,6 +70,8 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         encoded here, and RLlib's bootstrap rows, which repeat what the row before them computed. RLlib takes an
         episode that ran out of steps for one that was interrupted, and would credit it with what its last state is
         worth; but the steps are part of the task (15 in the published protocol), and such an episode earned nothing.
+
+        What is encoded here is added to the batch's pooled states, so that values can be learnt of these states too.
         """
         observation = batch[Columns.OBS]
         pooled = (batch[Columns.EMBEDDINGS] if embeddings is None else embeddings).clone()
@@ -81,8 +83,8 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         with torch.no_grad():
             for chunk in rows.split(VALUE_ROWS) if len(rows) else ():
                 pooled[chunk] = self.model.encoder(observation["state"][chunk]).means
-            values = self.value_head(pooled).squeeze(-1).float()
-            return values.masked_fill(over, 0.0)
+            batch[Columns.EMBEDDINGS] = pooled
+            return self.value_head(pooled).squeeze(-1).float().masked_fill(over, 0.0)
 
 
 def module_spec(config: ChoiceConfig) -> RLModuleSpec:

@@ -74,10 +74,8 @@ def branching_decisions(trunk: Trajectory, branches: Sequence[Trajectory]) -> li
     """
     rivals: dict[int, list[tuple[Step, float]]] = {}
     for branch in branches:
-        parted = next(
-            (place for place, (one, other) in enumerate(zip(trunk.steps, branch.steps)) if one.chosen != other.chosen),  # noqa: B905
-            None,
-        )
+        both = enumerate(zip(trunk.steps, branch.steps, strict=False))
+        parted = next((place for place, (one, other) in both if one.chosen != other.chosen), None)
         if parted is not None:
             rivals.setdefault(parted, [(trunk.steps[parted], trunk.reward)])
             rivals[parted].append((branch.steps[parted], branch.reward))

@@ -407,7 +407,7 @@ def test_only_decisions_reach_ppos_learner_with_standard_advantages():
             "obs": {"mask": mask, "state": torch.arange(5)[:, None]},
             "loss_mask": torch.tensor([True, True, True, False, False]),
             "advantages": torch.tensor([1.0, 9.0, 3.0, 9.0, 9.0]),
-            "action_logp": torch.tensor([0.5, 1.0, 0.5, 1.0, 0.5]).log(),
+            "action_dist_inputs": torch.zeros(5, 3),
         }
     }
     kept = KeepDecisions()(rl_module=None, batch=batch, episodes=[])["default_policy"]
@@ -431,6 +431,24 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
     assert not torch.allclose(
         weights(ChoiceModel.from_pretrained(run.policy_folder)), weights(ChoiceModel.from_pretrained(policy_folder))
     )
+
+
+def test_ppo_credits_no_episode_that_ran_out_of_steps(policy_folder, shop_folder):
+    """Through RLlib's own advantages: two steps, never a purchase, and a value head that expects a reward of 1."""
+    algorithm = ppo(policy_folder, shop_folder, workers=0, max_steps=2).build_algo()
+    learner = algorithm.learner_group._learner
+    pieces = [type(piece).__name__ for piece in learner._learner_connector.connectors]
+    order = [pieces.index(name) for name in ("StartValues", "GeneralAdvantageEstimation", "FitValues", "KeepDecisions")]
+    assert order == sorted(order)
+    learner._values.start([1.0])
+    targets = []
+    learner._values.learn = lambda states, found: targets.append(found)
+    algorithm.train()
+    algorithm.stop()
+    (found,) = targets
+    last = found[found.abs() < 0.5]
+    # Of the two steps of an episode the first still expects 0.95 x 0 + 0.05 x 1, by GAE's lambda and the discount.
+    assert len(last) == len(found) >= 64 and (last == 0).any()
 
 
 def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_folder, trajectories, tmp_path):

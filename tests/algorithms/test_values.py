@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 import torch
+import tree
 
 from algorithms.ppo_learner import KeepDecisions, StartValues
 from algorithms.values import ValueFit
 from policies.choice_model import ChoiceModel
+from rl_recsys.errors import UserError
 
 
 class Episode:
@@ -32,29 +37,46 @@ def head(policy_folder):
 def test_the_first_value_is_the_mean_return_of_the_episodes_that_ended(head):
     values, states = ValueFit(head, seed=0), torch.randn(5, 32)
     start = StartValues(values)
+    before = head(states)
     start(batch={}, episodes=[Episode(0.0, 2)])  # cut by the sample's end: nothing is known
+    torch.testing.assert_close(head(states), before)
     start(batch={}, episodes=[Episode(1.0, 0), Episode(0.5, 0), Episode(0.0, 1)])
     torch.testing.assert_close(head(states).squeeze(-1), torch.full((5,), 0.75))
     start(batch={}, episodes=[Episode(0.0, 0)])  # the first only
     torch.testing.assert_close(head(states).squeeze(-1), torch.full((5,), 0.75))
 
 
-def test_values_learn_what_tells_states_apart_and_go_on_from_a_state(head):
+def test_values_learn_what_tells_states_apart_and_go_on_from_a_state(head, policy_folder):
     torch.manual_seed(0)
     states = torch.randn(200, 32)
     targets = (states[:, 0] > 0).float()
     values = ValueFit(head, seed=0)
-    values.start(0.5)
+    values.start([0.5])
     for _ in range(40):
         values.learn(states, targets)
     assert values.explained > 0.8 and values.loss < 0.05
     assert not any(parameter.requires_grad for parameter in head.parameters())
 
-    again = ValueFit(head, seed=0)
-    again.set_state(values.get_state())
-    again.start(0.0)
+    # A run that goes on makes its module first, gives it the weights, and then the state.
+    state, weights = pickle.loads(pickle.dumps((values.get_state(), head.state_dict())))
+    other = ChoiceModel.from_pretrained(policy_folder).value_head.requires_grad_(False)
+    again = ValueFit(other, seed=0)
+    other.load_state_dict(weights)
+    again.set_state(state)
+    again.start([0.0])
     again.learn(states, targets)
     assert again.loss < 0.05, "a run that goes on forgot its values"
+    moments = again._optimizer.state_dict()["state"][0]
+    assert moments["step"] > 40 * 4, "a run that goes on forgot how far its optimizer was"
+
+
+def test_the_state_is_no_tensor_of_a_device(head):
+    values = ValueFit(head, seed=0)
+    values.start([1.0])
+    values.learn(torch.randn(8, 32), torch.rand(8))
+    leaves = tree.flatten(values.get_state())
+    assert any(isinstance(leaf, np.ndarray) for leaf in leaves)
+    assert not any(isinstance(leaf, torch.Tensor) for leaf in leaves)
 
 
 def rows(likely: list[float]) -> dict:
@@ -63,13 +85,13 @@ def rows(likely: list[float]) -> dict:
         "default_policy": {
             "obs": {"mask": torch.ones(count, 2), "state": torch.arange(count)[:, None]},
             "advantages": torch.arange(float(count)),
-            "action_logp": torch.tensor(likely).log(),
+            "action_dist_inputs": torch.stack([torch.tensor(likely), 1 - torch.tensor(likely)], 1).log(),
         }
     }
 
 
 def test_what_was_in_no_doubt_is_not_learnt_from():
-    likely = [0.5, 0.999, 0.98, 0.9999, 0.2]
+    likely = [0.5, 0.999, 0.98, 0.0001, 0.2]  # of the first of two actions, whichever was drawn
     keep = KeepDecisions(doubt=0.01)
     kept = keep(rl_module=None, batch=rows(likely), episodes=[])["default_policy"]
     assert kept["obs"]["state"].flatten().tolist() == [0, 2, 4]
@@ -86,3 +108,7 @@ def test_a_batch_is_never_smaller_than_asked_while_there_are_rows():
     assert kept["obs"]["state"].flatten().tolist() == [0, 2]
     kept = KeepDecisions(doubt=0.01, least=9)(rl_module=None, batch=rows(likely), episodes=[])["default_policy"]
     assert len(kept["advantages"]) == 4
+    nothing = rows([0.5])
+    nothing["default_policy"]["obs"]["mask"][:] = 0
+    with pytest.raises(UserError, match="no step of this iteration was a choice"):
+        KeepDecisions(doubt=0.01)(rl_module=None, batch=nothing, episodes=[])

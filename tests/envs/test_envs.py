@@ -117,6 +117,8 @@ def test_some_goals_are_made_up_and_groups_keep_theirs(shop_folder, policy_folde
     shop = shared_shop(shop_folder)
     assert not set(made_up) & {shop.goal(index).instruction_text for index in range(shop.goal_count)}
     assert half == instructions(1, variations=0.5) != instructions(2, variations=0.5)
+    shards = [set(instructions(1, variations=1.0, shard=shard, shards=2)) for shard in range(2)]
+    assert len(shards[0]) == len(shards[1]) == 40 and not shards[0] & shards[1]
     grouped = instructions(1, variations=0.5, group_size=4)
     assert all(len(set(grouped[start : start + 4])) == 1 for start in range(0, 40, 4))
     assert len(set(grouped)) == 10
