@@ -12,8 +12,8 @@ test: $(READY)
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
 
-# The best agents, from nothing, once for each seed; each step goes on where it was stopped. imitation-SEED is for products
-# that it never met, dpo-SEED, which learnt from its own episodes, for a shop whose products it met in training.
+# The agents of the README, from nothing, once for each seed; each step goes on where it was stopped. imitation-SEED is for
+# products that it never met, dpo-SEED, which learnt from its own episodes, for a shop whose products it met in training.
 SHOP ?= shops/webshop-1k
 OUT ?= runs/agent
 SEEDS ?= 0
