@@ -74,9 +74,9 @@ def main(arguments: Arguments) -> None:
             "shop": absolute(arguments.shop),
             "tokenizer": policy,
             "goals": "train",
-            "variations": arguments.variations,
             "encoding": read_config(policy).shape,
         }
+        | ({"variations": arguments.variations} if arguments.variations else {})
     )
     config.env_runners(
         num_env_runners=arguments.num_workers,
