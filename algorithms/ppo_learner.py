@@ -84,18 +84,18 @@ class KeepDecisions(ConnectorV2):
             keep = columns[Columns.OBS]["mask"].sum(-1) > 1
             if Columns.LOSS_MASK in columns:
                 keep &= columns.pop(Columns.LOSS_MASK).bool()
-            kept = tree.map_structure(
-                lambda value, keep=keep: value[keep] if torch.is_tensor(value) else value, columns
-            )
-            advantages = kept[Postprocessing.ADVANTAGES]
-            spread = advantages.std().clamp(min=1e-4) if len(advantages) > 1 else 1.0
-            kept[Postprocessing.ADVANTAGES] = (advantages - advantages.mean()) / spread
-            if not len(advantages):
+            decisions = keep.nonzero().squeeze(-1)
+            if not len(decisions):
                 raise UserError("no step of this iteration was a choice: sample more --rollout-steps")
-            rows = self._in_doubt(kept[Columns.ACTION_DIST_INPUTS].softmax(-1).amax(-1))
-            self.kept_share = len(rows.unique()) / len(advantages)
+            advantages = columns[Postprocessing.ADVANTAGES]
+            of_decisions = advantages[decisions]
+            spread = of_decisions.std().clamp(min=1e-4) if len(decisions) > 1 else 1.0
+            columns[Postprocessing.ADVANTAGES] = (advantages - of_decisions.mean()) / spread
+            likely = columns[Columns.ACTION_DIST_INPUTS][decisions].softmax(-1).amax(-1)
+            rows = decisions[self._in_doubt(likely)]
+            self.kept_share = len(rows.unique()) / len(decisions)
             batch[module_id] = tree.map_structure(
-                lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, kept
+                lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, columns
             )
         return batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -35,26 +36,13 @@ def branched_episodes(
     episode earned the whole reward, only actions that are at least ``DOUBT`` likely are tried: of others there is
     nothing to learn but what the policy knows.
     """
-    rng = np.random.default_rng((seed, goal))
-    ((trunk, result),) = play_together(
-        model, encoder, shop, [goal], [0], greedy=True, seed=seed, max_steps=max_steps, recording=True
-    )
+    play = partial(play_together, model, encoder, shop, greedy=True, seed=seed, max_steps=max_steps, recording=True)
+    ((trunk, result),) = play([goal], [0])
     first = recorded(trunk, result, author=author, seed=seed)
     yield first
+    rng = np.random.default_rng((seed, goal))
     beginnings = _beginnings(trunk, size - 1, DOUBT if first.success else 0.0, rng)
-    played = play_together(
-        model,
-        encoder,
-        shop,
-        [goal] * len(beginnings),
-        [0] * len(beginnings),
-        greedy=True,
-        seed=seed,
-        max_steps=max_steps,
-        recording=True,
-        beginnings=beginnings,
-    )
-    for episode, its in played:
+    for episode, its in play([goal] * len(beginnings), [0] * len(beginnings), beginnings=beginnings):
         yield recorded(episode, its, author=author, seed=seed)
 
 
@@ -63,11 +51,11 @@ def _beginnings(trunk: Episode, count: int, least: float, rng: np.random.Generat
     taken = [step.chosen for step in trunk.steps]
     found: list[tuple[float, list[int]]] = []
     for position, logits in enumerate(trunk.logits):
-        likely = np.exp(logits - np.logaddexp.reduce(logits))
-        for action in np.flatnonzero(likely >= least):
+        log_likely = logits - np.logaddexp.reduce(logits)
+        for action in np.flatnonzero(np.exp(log_likely) >= least):
             if action != taken[position]:
                 # The largest of log p plus Gumbel noise are a draw without replacement.
-                key = np.log(likely[action] + 1e-30) + rng.gumbel()
+                key = log_likely[action] + rng.gumbel()
                 found.append((key, [*taken[:position], int(action)]))
     found.sort(reverse=True)
     return [beginning for _, beginning in found[:count]]
