@@ -139,7 +139,6 @@ class OfflineConfig(AlgorithmConfig):
         self.train_batch_size_per_learner = 16
         self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
         self.learner_config_dict = dict(LEARNER_DEFAULTS)
-        self.torch_ddp_kwargs = {"find_unused_parameters": True}  # no loss of these algorithms uses the value head
 
     def training(
         self,

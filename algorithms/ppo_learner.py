@@ -160,7 +160,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         state = super().get_state(components, not_components=not_components, **kwargs)
         if self._check_component("values", components, not_components):
             state["values"] = self._values.get_state()
-        if self.config.imitation_weight:
+        if self.config.imitation_weight and self._check_component("demonstrations", components, not_components):
             state["demonstrations"] = self._demonstrations.get_state()
         return state
 

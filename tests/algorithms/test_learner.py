@@ -37,7 +37,6 @@ def learn(policy_folder, trajectories):
             learner_class=learner, num_learners=num_learners,
             learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0} | settings,
         )  # fmt: skip
-        config.torch_ddp_kwargs = {"find_unused_parameters": True}
         algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
         try:
             row = flatten(algorithm.train())

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ray.rllib.core import COMPONENT_RL_MODULE
 
 from algorithms.benchmark import measure_updates
 from algorithms.checkpoints import Checkpoints
@@ -449,6 +450,15 @@ def test_ppo_credits_no_episode_that_ran_out_of_steps(policy_folder, shop_folder
     last = found[found.abs() < 0.5]
     # Of the two steps of an episode the first still expects 0.95 x 0 + 0.05 x 1, by GAE's lambda and the discount.
     assert len(last) == len(found) >= 64 and (last == 0).any()
+
+
+def test_what_ppos_workers_get_is_the_weights_alone(policy_folder, shop_folder, trajectories):
+    config = ppo(policy_folder, shop_folder, workers=0)
+    algorithm = config.training(imitation_weight=1.0, trajectories=str(trajectories)).build_algo()
+    learner = algorithm.learner_group._learner
+    kept, sent = learner.get_state(), learner.get_state(components=COMPONENT_RL_MODULE)
+    algorithm.stop()
+    assert {"values", "demonstrations"} <= kept.keys() and not {"values", "demonstrations"} & sent.keys()
 
 
 def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_folder, trajectories, tmp_path):
