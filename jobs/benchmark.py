@@ -9,17 +9,13 @@ python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/polic
 
 from __future__ import annotations
 
-import platform
 import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
-import psutil
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +29,7 @@ from policies.benchmark import policy_figures
 from policies.choice_model import CONFIG_FILE, read_policy_file
 from rl_recsys.errors import plain_errors, require_positive
 from rl_recsys.files import write_json, write_text
+from rl_recsys.machine import machine, versions
 from rl_recsys.measure import Figure
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
@@ -220,7 +217,8 @@ KINDS = {
 
 def _write(out: Path, name: str, figures: list[Figure]) -> None:
     measured = [asdict(figure) | {"met": figure.met} for figure in figures]
-    write_json(out / f"{name}.json", {"command": shlex.join(sys.argv), "machine": _machine(), "figures": measured})
+    made_with = {"command": shlex.join(sys.argv), "machine": machine(), "packages": versions(PACKAGES)}
+    write_json(out / f"{name}.json", made_with | {"figures": measured})
     write_text(out / f"{name}.md", _markdown(figures))
 
 
@@ -243,7 +241,7 @@ HEADINGS = ("what", "measured", "should be", "met", "")
 
 
 def _print(figures: list[Figure]) -> None:
-    table = Table(*HEADINGS, title=_machine()["summary"])
+    table = Table(*HEADINGS, title=machine())
     for row in _rows(figures):
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
@@ -251,19 +249,7 @@ def _print(figures: list[Figure]) -> None:
 
 def _markdown(figures: list[Figure]) -> str:
     lines = [HEADINGS, ("---",) * len(HEADINGS), *_rows(figures)]
-    return f"{_machine()['summary']}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-@cache
-def _machine() -> dict:
-    memory = psutil.virtual_memory().total / 2**30
-    processor = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else ():
-        if line.startswith("model name"):
-            processor = line.partition(":")[2].strip()
-            break
-    summary = f"{processor}, {psutil.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
-    return {"summary": summary, "packages": {name: version(name) for name in PACKAGES}}
+    return f"{machine()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

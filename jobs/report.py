@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import platform
-import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -23,8 +19,8 @@ import tyro
 from algorithms.training import snapshot_folder
 from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
 from policies.episodes import MODES, RULE, policy_trajectories
-from rl_recsys.decision import ChoiceKind
 from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells, percent
 from rl_recsys.evaluation.statistics import mean_interval
@@ -41,24 +37,17 @@ from rl_recsys.evaluation.study import (
     read_results,
     timed_arm,
 )
-from rl_recsys.evaluation.study_report import (
-    ExampleSession,
-    Picture,
-    Report,
-    SessionStep,
-    Table,
-    write_report,
-)
+from rl_recsys.evaluation.study_report import Picture, Report, Table, write_report
+from rl_recsys.machine import commit, machine, versions
 from rl_recsys.progress import format_seconds
 from rl_recsys.shop import Shop
 from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
 from rl_recsys.trajectories.known_goals import known_goals
-from rl_recsys.trajectories.record import Step, Trajectory, read_trajectories
+from rl_recsys.trajectories.record import Trajectory, read_trajectories
 
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
-PAGE_WIDTH = 200  # characters of a page's words in an example
 
 
 @dataclass(kw_only=True)
@@ -383,7 +372,7 @@ class Study:
         shop = Shop.open(Path(self._settings["shop"]))
         model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)
         episodes = policy_trajectories(model, encoder, shop, goals, author=best, greedy=True)
-        return best, [_example(episode, quote=self._quote) for episode in episodes]
+        return best, [example_session(episode, quote=self._quote) for episode in episodes]
 
     # Settings
 
@@ -404,13 +393,9 @@ class Study:
             kept["precision"] = training["precision"]  # as it was, where the setting is "auto"
             facts[f"{folder.name}: settings"] = "; ".join(f"{k} {_shown(v)}" for k, v in kept.items())
             facts[f"{folder.name}: time"] = f"{format_seconds(training['training_seconds'])}: {shares}"
-        facts["versions"] = ", ".join(
-            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
-        )
-        facts["machine"] = (
-            f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} {platform.release()}"
-        )
-        facts["commit"] = _commit()
+        facts["versions"] = ", ".join(f"{name} {found}" for name, found in versions(PACKAGES).items())
+        facts["machine"] = machine()
+        facts["commit"] = commit()
         return facts
 
     def _order(self, item: tuple[tuple[str, str], Played]) -> tuple[int, int]:
@@ -450,82 +435,8 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _example(episode: Trajectory, *, quote: bool) -> ExampleSession:
-    goal = episode.goal
-    options = goal.get("goal_options") or {}
-    listed = [f"{k}: {v}" for k, v in options.items()] if isinstance(options, Mapping) else list(map(str, options))
-    parts = (("options", listed), ("attributes", list(goal.get("attributes", ()))))
-    product = goal.get("name", "?") if quote else goal.get("asin", "?")
-    wanted = f"Wanted: {product}" + "".join(
-        f"; {name} {', '.join(values)}" if quote else f"; {len(values)} {name}" for name, values in parts if values
-    )
-    if episode.success:
-        outcome = "reward 1, a success"
-    elif episode.done:
-        parts = {name[2:]: float(episode.reward_parts[name]) for name in REWARD_PARTS if name in episode.reward_parts}
-        outcome = f"reward {episode.reward:.2f} ({', '.join(f'{name} {value:.2f}' for name, value in parts.items())})"
-    else:
-        outcome = "nothing bought"
-    steps = [_step(step) if quote else _step_without_words(step) for step in episode.steps]
-    instruction = goal["instruction_text"] if quote else f"goal {episode.goal_index}"
-    return ExampleSession(instruction, wanted, outcome, episode.success, steps)
-
-
-def _step(step: Step) -> SessionStep:
-    page = " / ".join(step.state[1:]) or "search"
-    page = page if len(page) <= PAGE_WIDTH else page[: PAGE_WIDTH - 1] + "…"
-    action = step.actions[step.chosen]
-    if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN):
-        action += f" {step.choices[step.chosen]}"
-    return SessionStep(page, action, len(step.actions))
-
-
-def _step_without_words(step: Step) -> SessionStep:
-    """A step as its kind of page and the place of its action among its like."""
-    kind = ChoiceKind(step.kinds[step.chosen])
-    like = [place for place, one in enumerate(step.kinds) if one == kind]
-    place = f"{like.index(step.chosen) + 1} of {len(like)}"
-    action = step.actions[step.chosen]
-    said = {
-        ChoiceKind.SEARCH: f"search, query {place}",
-        ChoiceKind.BUTTON: action,
-        ChoiceKind.NAMED_OPTION: f"option {place} that the instruction names",
-        ChoiceKind.OPTION: f"option {place} of groups that are open",
-        ChoiceKind.OTHER_OPTION: f"option {place} instead of another",
-        ChoiceKind.PRODUCT: f"{action}, product {place}",
-        ChoiceKind.SEEN_PRODUCT: f"{action}, seen product {place}",
-        ChoiceKind.BEST_SEEN: f"{action}, the best product seen",
-    }[kind]
-    page = step.state[1]
-    listed = page.startswith("results") or page == "search"
-    return SessionStep(page if listed else "page of a product", said, len(step.actions))
-
-
 def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def _commit() -> str:
-    """Of the code, where it lies in a git repository."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return commit + (" with changes" if changed.strip() else "")
 
 
 if __name__ == "__main__":

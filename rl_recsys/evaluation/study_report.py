@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from rl_recsys.evaluation.example_sessions import ExampleSession
 from rl_recsys.files import write_text
 
 TEMPLATES = Path(__file__).parent
@@ -36,26 +37,6 @@ class Picture:
     def data(self) -> str:
         """The file as a data URI."""
         return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode()
-
-
-@dataclass(frozen=True)
-class SessionStep:
-    """One decision of an example: the page in the policy's words, what it did, and out of how many actions."""
-
-    page: str
-    action: str
-    choices: int
-
-
-@dataclass(frozen=True)
-class ExampleSession:
-    """An episode for people to read."""
-
-    instruction: str
-    wanted: str
-    outcome: str
-    success: bool
-    steps: Sequence[SessionStep]
 
 
 @dataclass(frozen=True)
