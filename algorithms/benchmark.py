@@ -16,7 +16,8 @@ from ray.rllib.core.columns import Columns
 from algorithms.learner import freeze
 from algorithms.losses import dpo_loss
 from algorithms.offline import decisions_to_learn
-from algorithms.preferences import PAIRS, REFERENCE_MARGIN, RecordedPreferences, Reference
+from algorithms.preferences import RecordedPreferences
+from algorithms.reference import PAIRS, REFERENCE_MARGIN, Reference
 from policies.benchmark import one_by_one
 from policies.choice_model import ChoiceModel, decision_encoder
 from rl_recsys.measure import Figure, in_child

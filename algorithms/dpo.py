@@ -17,11 +17,6 @@ from algorithms.learner import ChoiceLearner
 from algorithms.losses import dpo_loss, imitation_loss
 from algorithms.offline import OfflineAlgorithm, OfflineConfig, decisions_to_learn
 from algorithms.preferences import (
-    PAIR,
-    PAIRS,
-    REFERENCE_LOGP,
-    REFERENCE_MARGIN,
-    SIGN,
     EpisodeGroups,
     MixedPreferences,
     OutcomePreferences,
@@ -29,9 +24,9 @@ from algorithms.preferences import (
     PreferenceSource,
     RecordedGroups,
     RecordedPreferences,
-    Reference,
     Ties,
 )
+from algorithms.reference import PAIR, PAIRS, REFERENCE_LOGP, REFERENCE_MARGIN, SIGN, Reference
 from algorithms.rollouts import RolloutPool
 from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder

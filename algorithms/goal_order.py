@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
+
 
 class Shuffled:
     """Endless items: each one once, then all again in another order that the seed decides.

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 import ray
 import torch
 
 from algorithms.cluster import require_resources
-from algorithms.goal_order import GoalsInTurn, NextGoal
+from algorithms.goal_order import GoalsInTurn
 from algorithms.memory import release_memory
+from algorithms.rollout_groups import BranchGroups, RolloutGroups, call_off
 from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
 from policies.branches import branched_episodes
@@ -36,11 +35,8 @@ from rl_recsys.storage import absolute
 from rl_recsys.trajectories.record import Trajectory
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
-TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
 KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment comes again and again
-CALL_OFF_S = 30.0  # for tasks that nobody waits for any more to end
 TASK_RETRIES = 3  # for tasks whose worker is lost; a goal that always hangs must come to light
-SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
 Episode = TypeVar("Episode", Outcome, Trajectory)
 
@@ -118,96 +114,6 @@ class _RolloutWorker:
 
     def _read(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
         return ChoiceModel.from_pretrained(policy).to(self._device), decision_encoder(policy)
-
-
-class RolloutGroups:
-    """Groups of sampled episodes that are played while the last ones are learnt from, each of the next of ``goals``.
-
-    Every worker has ``TASKS_AHEAD`` tasks. Groups come in the order in which they were asked for, so which weights
-    played which does not depend on how fast the workers are.
-    """
-
-    def __init__(self, workers: Sequence, policy: str, goals: GoalsInTurn, size: int, seed: int):
-        self._workers, self._policy, self._goals, self._size, self._seed = workers, policy, goals, size, seed
-        self._pending: deque[tuple[NextGoal, ray.ObjectRef]] = deque()  # goals and their episodes
-        self._asked, self.waited = 0, 0.0  # seconds for which groups were waited for
-        self._repeated: deque[NextGoal] = deque()  # what a run that was stopped had asked for and not taken
-        self._weights: Weights | None = None
-        self._taken: list[Trajectory] = []
-
-    def publish(self, state: dict[str, np.ndarray]) -> None:
-        """Tasks that are begun from now on are played with these weights."""
-        self._weights = Weights(ray.put(state), self._weights.version + 1 if self._weights else 0)
-
-    def __next__(self) -> list[Trajectory]:
-        while len(self._pending) < TASKS_AHEAD * len(self._workers):
-            self._ask()
-        start = time.monotonic()
-        (goal, in_turn), episodes = self._pending.popleft()
-        group = ray.get(episodes)
-        self.waited += time.monotonic() - start
-        self._goals.played(goal, self._contested(group))
-        self._ask()
-        self._taken += self._own(group) if in_turn else ()
-        return group
-
-    def taken(self) -> list[Trajectory]:
-        """The episodes of goals in turn that were taken since this was last asked."""
-        taken, self._taken = self._taken, []
-        return taken
-
-    def get_state(self) -> dict[str, Any]:
-        """How many groups were taken, which were asked for besides, and what the order of the goals is after them."""
-        asked = [*(goal for goal, _ in self._pending), *self._repeated]
-        return {
-            "taken": self._asked - len(self._pending),
-            "asked": list(map(tuple, asked)),
-            "goals": self._goals.get_state(),
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on where another was; before the first group is taken."""
-        self._asked, self._repeated = state["taken"], deque(NextGoal(*goal) for goal in state["asked"])
-        self._goals.set_state(state["goals"])
-
-    def close(self) -> None:
-        """Call off what nobody waits for any more; a task that is under way is played to its end."""
-        _call_off(episodes for _, episodes in self._pending)
-
-    def _ask(self) -> None:
-        following = self._repeated.popleft() if self._repeated else next(self._goals)
-        worker = self._workers[self._asked % len(self._workers)]
-        seed = self._seed + self._asked * SEED_STRIDE  # a goal that comes again is drawn for anew
-        self._pending.append((following, self._play(worker, following.goal, seed)))
-        self._asked += 1
-
-    def _play(self, worker: Any, goal: int, seed: int) -> ray.ObjectRef:
-        goals, draws = [goal] * self._size, range(self._size)
-        return worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
-
-    def _contested(self, group: list[Trajectory]) -> bool:
-        """Whether the goal is worth playing again soon."""
-        return len({episode.reward for episode in group}) > 1
-
-    def _own(self, group: list[Trajectory]) -> list[Trajectory]:
-        """The episodes that say how well the policy does."""
-        return group
-
-
-class BranchGroups(RolloutGroups):
-    """The same of greedy episodes with their branches, ``size`` together at most.
-
-    A goal is contested where a branch earned more: the policy has something to learn there.
-    """
-
-    def _play(self, worker: Any, goal: int, seed: int) -> ray.ObjectRef:
-        return worker.branches.remote(self._policy, goal, self._size, seed, self._weights)
-
-    def _contested(self, group: list[Trajectory]) -> bool:
-        return any(branch.reward > group[0].reward for branch in group[1:])
-
-    def _own(self, group: list[Trajectory]) -> list[Trajectory]:
-        return group[:1]
 
 
 class RolloutPool:
@@ -315,7 +221,7 @@ class RolloutPool:
                     yield done.pop(wanted)
                     wanted += 1
         finally:
-            _call_off(pending)
+            call_off(pending)
 
     def groups(
         self, policy: str | Path, goals: GoalsInTurn, *, size: int, seed: int = 0, branching: bool = False
@@ -337,15 +243,6 @@ class RolloutPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _call_off(tasks: Iterable[ray.ObjectRef]) -> None:
-    """Cancel tasks. Of those of a worker that is killed Ray would say that it plays them again."""
-    tasks = list(tasks)
-    for task in tasks:
-        ray.cancel(task)
-    if tasks:
-        ray.wait(tasks, num_returns=len(tasks), timeout=CALL_OFF_S)
 
 
 def _name(policy: str | Path) -> str:

@@ -26,7 +26,8 @@ from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 from algorithms.cluster import connect
 from algorithms.goal_order import GoalsInTurn
 from algorithms.ppo import PPOConfig
-from algorithms.rollouts import TASKS_AHEAD, RolloutGroups, RolloutPool
+from algorithms.rollout_groups import TASKS_AHEAD, RolloutGroups
+from algorithms.rollouts import RolloutPool
 from algorithms.simulated import SimulatedWorker
 from algorithms.soak import PLAYERS, actor_class
 from algorithms.weights import Weights

@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.checkpoints import Checkpoints
 from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
-from algorithms.rollouts import SEED_STRIDE
+from algorithms.goal_order import SEED_STRIDE
 from algorithms.seconds import parts_of, shares
 from algorithms.watching import Tracker, Watching
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import tyro
 
 from algorithms.cluster import connect
-from algorithms.rollouts import SEED_STRIDE, RolloutPool
+from algorithms.goal_order import SEED_STRIDE
+from algorithms.rollouts import RolloutPool
 from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError, plain_errors, require_positive
 from rl_recsys.files import write_json

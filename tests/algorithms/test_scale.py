@@ -19,7 +19,7 @@ import pytest
 import ray
 
 from algorithms.goal_order import ContestedGoals, GoalsInTurn
-from algorithms.rollouts import RolloutGroups
+from algorithms.rollout_groups import RolloutGroups
 from algorithms.scale import (
     BLOCKS,
     HEAVY,

@@ -21,14 +21,12 @@ from algorithms.offline import EpisodeBatches, decisions_to_learn
 from algorithms.ppo import FailFast, PPOConfig, WorkerFailure
 from algorithms.ppo_learner import KeepDecisions
 from algorithms.preferences import (
-    PAIRS,
-    REFERENCE_MARGIN,
     NoPreferences,
     OutcomePreferences,
     RecordedGroups,
     RecordedPreferences,
-    Reference,
 )
+from algorithms.reference import PAIRS, REFERENCE_MARGIN, Reference
 from algorithms.rollouts import RolloutPool
 from algorithms.training import Evaluation, Schedule, TrainingRun, current_model, snapshot_folder
 from envs import CHOICE_ID
