@@ -1,4 +1,4 @@
-"""Which goals are rolled out next."""
+"""Which goals are rolled out next, and how far apart the seeds are that they are played with."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class ChoiceLearner(TorchLearner):
         freeze(model.encoder.bert, learner_settings(config)[FROZEN_LAYERS])
         factor = learner_settings(config)[HEAD_RATE]
         encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-        module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all
+        module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all: DDP need not look for it
         head = list(model.scorer.parameters())
         for name, parameters, rate in (("encoder", encoder, 1.0), ("head", head, factor)):
             if parameters:
@@ -137,10 +137,12 @@ class ChoiceLearner(TorchLearner):
         self._gathered = 0
         return gradients
 
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's state, the loss scale and the updates so far."""
-        kept = {"loss_scaler": self._scaler.state_dict(), "updates": self._updates}
-        return super().get_state(*args, **kwargs) | kept
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state, and, where more than the weights is asked for, the loss scale and the updates so far."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("updates", components, not_components):
+            state |= {"loss_scaler": self._scaler.state_dict(), "updates": self._updates}
+        return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""

@@ -26,7 +26,8 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def commit() -> str:
-    """The code's commit, and whether it was changed since; "unknown" where it lies in no git repository."""
+    """The commit of the code that runs, this package's, and whether that was changed since; "unknown" where it lies in
+    no git repository."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -37,6 +38,9 @@ def commit() -> str:
 
 
 def _processor() -> str:
-    lines = _PROCESSORS.read_text().splitlines() if _PROCESSORS.is_file() else []
+    try:
+        lines = _PROCESSORS.read_text().splitlines()
+    except OSError:  # there is none, or it is not shown
+        lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.processor() or platform.machine()

@@ -33,7 +33,8 @@ class ExampleSession:
 
 
 def example_session(episode: Trajectory, *, quote: bool) -> ExampleSession:
-    """An episode in words; without ``quote`` in none of the catalogue's: products and options stand as their places."""
+    """An episode in words; without ``quote`` in none of the catalogue's: products stand as their numbers, wanted
+    options are counted, and what was chosen on a page is named by its place."""
     goal = episode.goal
     options = goal.get("goal_options") or {}
     listed = [f"{k}: {v}" for k, v in options.items()] if isinstance(options, Mapping) else list(map(str, options))

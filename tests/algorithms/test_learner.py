@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from algorithms.arguments import learning_rates
+from algorithms.dpo import DPOConfig
 from algorithms.imitation import ImitationConfig, ImitationLearner
 from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, computing_precision
 from algorithms.ppo import PPOConfig
@@ -58,6 +59,19 @@ def test_gathered_batches_and_several_learners_step_as_one_large_batch_does(lear
     # Adam makes a whole step of a gradient that is nothing but rounding error: few weights may differ.
     apart = [((weights - large).abs() > 1e-4).float().mean().item() for weights in (gathered, shared, fewer)]
     assert max(apart[:2]) < 1e-3 and apart[2] > 0.1
+
+
+def test_dpo_on_two_learners_reaches_every_weight_that_it_trains(policy_folder, trajectories):
+    """Torch's DDP raises where a loss leaves one out, and looks for none that may be left out."""
+    config = DPOConfig().training(
+        policy=str(policy_folder), trajectories=str(trajectories), ties="resample", updates_per_iteration=3,
+        train_batch_size_per_learner=2, lr=1e-3,
+    )  # fmt: skip
+    config.learners(num_learners=2, learner_config_dict={FROZEN_LAYERS: 1})
+    algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
+    row = flatten(algorithm.train())
+    algorithm.stop()
+    assert row["learners/updates"] == 3 and row["learners/skipped_updates"] == 0
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

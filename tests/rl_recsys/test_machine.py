@@ -32,7 +32,7 @@ def test_a_commit_is_named_where_there_is_one(monkeypatch, tmp_path):
     assert machine.commit() == "unknown"
 
     def git(*arguments):
-        author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        author = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
         subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)
 
     git("init")
