@@ -54,7 +54,7 @@ class Arguments(TrainingArguments):
     updates: int = 10
     """Gradient steps an iteration."""
     beta: float = 1.0
-    """Strength of the pull to the reference, 0.5 to 2; smaller lets the policy go further."""
+    """Strength of the pull to the reference, 0.3 to 3; smaller lets the policy go further."""
     label_smoothing: float = 0.0
     """Share of preferences taken to be wrong, in [0, 0.5)."""
     imitation_weight: float = 0.0

@@ -58,6 +58,8 @@ class Preset:
     runs: int
     rollouts: int
     rollout_steps: int = 256
+    ppo_rate: float = 1e-5
+    """PPO's learning rate: lower where the batches are smaller, or it steps beyond its clip."""
     evaluation_goals: int = 50
     frozen_layers: int = 4
     num_gpus: float = 0
@@ -79,6 +81,7 @@ PRESETS = {
         needs="under 4 hours on two cores; the real 1,000 products",
         shop=Path("shops/webshop-1k"), seeds=(0, 1, 2), demonstrations=1200, imitation_updates=400, updates=3000,
         batch=4, generated=100, sizes=(25, 50, 200, 400), minutes=(2, 5, 10), goals=500, runs=4, rollouts=1000,
+        ppo_rate=3e-6,
     ),
     "paper": Preset(
         needs="a T4, 16 GB of memory and a day; the full catalogue with human goals, prepared by jobs/prepare.py",
@@ -198,6 +201,7 @@ class Plan:
         yield self._training(
             "ppo", seed, "ppo", PPO_SPARE * -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
             "--updates", preset.updates, "--rollout-steps", preset.rollout_steps, "--batch", preset.batch,
+            "--learning-rate", preset.ppo_rate,
             "--doubt", 0,  # all decisions count, as they do with DPO: the arms are compared at equal numbers of them
             "--num-workers", self._arguments.num_workers, needs=(f"imitation-{seed}",),
             expected=-(-steps // preset.rollout_steps),
