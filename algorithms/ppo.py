@@ -118,7 +118,8 @@ def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
 class PPOConfig(RLlibPPOConfig):
     """RLlib's PPOConfig with this project's environment, learner and defaults; ``policy`` is where it starts.
 
-    Paper: clip 0.2 and gamma 0.9 are ours (it names none); the imitation checkpoint is the start.
+    Paper: clip 0.2 and gamma 0.98 are ours (it names none, and WebShop's own reinforcement learning has gamma 0.9); the
+    imitation checkpoint is the start.
     """
 
     def __init__(self, algo_class: type | None = None):
@@ -129,9 +130,9 @@ class PPOConfig(RLlibPPOConfig):
         self.minimum_reward = 1.0
         self.env = CHOICE_ID
         self.env_runner_cls = ShopEnvRunner
-        self.gamma, self.lambda_ = 0.9, 0.95
+        self.gamma, self.lambda_ = 0.98, 0.95
         self.clip_param, self.entropy_coeff = 0.2, 0.0
-        self.doubt = 0.01
+        self.doubt, self.average_weights = 0.01, True
         self.use_kl_loss = False
         self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 1
         self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
@@ -152,6 +153,7 @@ class PPOConfig(RLlibPPOConfig):
         kl_weight: float = NotProvided,
         imitation_weight: float = NotProvided,
         doubt: float = NotProvided,
+        average_weights: bool = NotProvided,
         trajectories: str | None = NotProvided,
         minimum_reward: float = NotProvided,
         hang_s: float = NotProvided,
@@ -164,7 +166,8 @@ class PPOConfig(RLlibPPOConfig):
         ``kl_weight`` >= 0 of the divergence from that policy. ``imitation_weight`` >= 0 of the imitation loss on
         ``trajectories`` with at least ``minimum_reward``. ``doubt`` in [0, 1): pages where the policy left less
         probability to all but one action are not learnt from; 0 keeps all, as do ``kl_weight`` and ``entropy_coeff``,
-        whose terms are of every page.
+        whose terms are of every page. ``average_weights``: the policy that is evaluated and written has the average of
+        the iterations' weights instead of the last ones.
 
         RLlib's ``vf_loss_coeff``, ``vf_clip_param`` and ``vf_share_layers`` have no meaning here: see ``ValueFit``.
         """
@@ -175,6 +178,7 @@ class PPOConfig(RLlibPPOConfig):
             kl_weight=kl_weight,
             imitation_weight=imitation_weight,
             doubt=doubt,
+            average_weights=average_weights,
             trajectories=trajectories,
             minimum_reward=minimum_reward,
             hang_s=hang_s,

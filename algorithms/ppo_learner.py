@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import tree
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
@@ -12,8 +13,10 @@ from ray.rllib.connectors.learner import GeneralAdvantageEstimation
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor
 
+from algorithms.averaging import WeightAverage
 from algorithms.imitation import Demonstrations
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
@@ -132,13 +135,17 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
 
     These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
     times the imitation loss of as many demonstrated decisions as the minibatch has.
+
+    The policy that a run writes has the average of the weights (``WeightAverage``), unless the config's
+    ``average_weights`` is False; rollouts are played with the last ones.
     """
 
     def build(self) -> None:
         """RLlib's learner with this project's connectors after its advantage computation."""
         super().build()
-        head = self.module[DEFAULT_MODULE_ID].unwrapped().value_head
-        self._values = ValueFit(head, seed=self.config.seed or 0)
+        module = self.module[DEFAULT_MODULE_ID].unwrapped()
+        self._average = WeightAverage(module)
+        self._values = ValueFit(module.value_head, seed=self.config.seed or 0)
         self._learner_connector.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
         self._learner_connector.append(FitValues(self._values))
         everywhere = self.config.kl_weight or self.config.entropy_coeff  # terms that are of every page
@@ -156,8 +163,10 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
             )
 
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's state, that of the values, and the place in the demonstrations."""
+        """RLlib's state, the average of the weights, that of the values, and the place in the demonstrations."""
         state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("average", components, not_components):
+            state["average"] = self._average.get_state()
         if self._check_component("values", components, not_components):
             state["values"] = self._values.get_state()
         if self.config.imitation_weight and self._check_component("demonstrations", components, not_components):
@@ -167,10 +176,17 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
+        if "average" in state:
+            self._average.set_state(state["average"])
         if "values" in state:
             self._values.set_state(state["values"])
         if "demonstrations" in state:
             self._demonstrations.set_state(state["demonstrations"])
+
+    def policy_state(self) -> dict[str, np.ndarray]:
+        """The average of the weights so far, or those it has now."""
+        averaged = convert_to_numpy(self._average.weights) if self.config.average_weights else {}
+        return super().policy_state() | averaged
 
     def _create_iterator_if_necessary(self, **kwargs: Any) -> Any:
         """RLlib's, over the rows that are left: each of several learners, which have equally many, would go over them
@@ -186,6 +202,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """The last minibatches of an iteration are learnt from in it."""
         self.step_with_what_is_gathered()
+        self._average.add()
         values = self._values
         figures = {
             "vf_loss": values.loss,

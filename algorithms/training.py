@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from ray.rllib.utils.metrics import TIMERS
 from algorithms.checkpoints import Checkpoints
 from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
 from algorithms.goal_order import SEED_STRIDE
+from algorithms.learner import ChoiceLearner
 from algorithms.seconds import parts_of, shares
 from algorithms.watching import Tracker, Watching
 from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
@@ -35,6 +37,8 @@ from rl_recsys.settings import claim
 POLICY, CHECKPOINTS, RESULTS, SNAPSHOTS = "policy", "checkpoints", "result.json", "snapshots"
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
 PATIENCE_S, LOOK_EVERY_S = 1800.0, 2.0  # for a node that comes back
+
+Answer = TypeVar("Answer")
 
 
 class RunError(UserError):
@@ -254,15 +258,19 @@ def snapshot_folder(run: str | Path, minutes: float) -> Path:
 
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:
-    """The learners' policy as a model of its own, in eval mode."""
+    """The learners' policy as a model of its own, in eval mode. Raises ``RayActorError`` where no learner is left."""
     model = ChoiceModel(read_config(algorithm.config.policy))
-    load_module_state(model, algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID])
+    load_module_state(model, _of_a_learner(algorithm, lambda learner: learner.policy_state()))
     return model.eval()
 
 
 def learners_precision(algorithm: Algorithm) -> str:
     """What the learners' forward passes compute in. Raises ``RayActorError`` where no learner is left to say it."""
-    for result in algorithm.learner_group.foreach_learner(lambda learner: learner.precision):
+    return _of_a_learner(algorithm, lambda learner: learner.precision)
+
+
+def _of_a_learner(algorithm: Algorithm, ask: Callable[[ChoiceLearner], Answer]) -> Answer:
+    for result in algorithm.learner_group.foreach_learner(ask):
         if result.ok:
             return result.get()
     raise RayActorError(error_msg="no learner is left")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from dataclasses import replace
 
@@ -450,13 +451,38 @@ def test_ppo_credits_no_episode_that_ran_out_of_steps(policy_folder, shop_folder
     assert len(last) == len(found) >= 64 and (last == 0).any()
 
 
+def test_ppo_writes_the_average_of_its_weights_and_rolls_out_with_the_last(policy_folder, shop_folder):
+    config = ppo(policy_folder, shop_folder, workers=0)
+    algorithm = config.build_algo()
+    start = weights(ChoiceModel.from_pretrained(policy_folder))
+    assert torch.equal(weights(current_model(algorithm)), start)
+    learner, found = algorithm.learner_group._learner, []
+    for _ in range(2):
+        algorithm.train()
+        found.append(weights(learner.module["default_policy"].unwrapped().model))
+    played = weights(algorithm.env_runner.module.unwrapped().model)
+    written = [current_model(algorithm)]
+    other = config.copy(copy_frozen=False).build_algo()
+    other.set_state(pickle.loads(pickle.dumps(algorithm.get_state())))
+    written.append(current_model(other))
+    other.learner_group._learner.config = config.copy(copy_frozen=False).training(average_weights=False)
+    last = current_model(other)
+    algorithm.stop(), other.stop()
+    for model in (*written, last):
+        del model.value_head  # it is learnt apart, and not averaged
+    for model in written:
+        assert torch.allclose(weights(model), 0.2 * found[0] + 0.8 * found[1], atol=1e-6)
+    assert torch.equal(weights(last), found[1]) and torch.equal(played, found[1])
+    assert not torch.allclose(found[0], found[1])
+
+
 def test_a_state_of_weights_has_nothing_else(policy_folder, shop_folder, trajectories):
     config = ppo(policy_folder, shop_folder, workers=0)
     algorithm = config.training(imitation_weight=1.0, trajectories=str(trajectories)).build_algo()
     learner = algorithm.learner_group._learner
     kept, weights = learner.get_state(), learner.get_state(components=COMPONENT_RL_MODULE)
     algorithm.stop()
-    others = {"values", "demonstrations", "loss_scaler", "updates"}
+    others = {"average", "values", "demonstrations", "loss_scaler", "updates"}
     assert others <= kept.keys() and not others & weights.keys()
 
 
