@@ -56,6 +56,7 @@ SPACES: dict[Searched, tuple[Setting, ...]] = {
     "ppo": (
         Setting("learning-rate", "lr", 1e-5, (2e-6, 5e-5)),
         Setting("clip", "clip_param", 0.2, (0.05, 0.4)),
+        Setting("discount", "gamma", 0.98, (0.9, 0.95, 0.98, 0.99), each=True),
         Setting("entropy", "entropy_coeff", 0.0, (0.0, 0.001, 0.01), each=True),
         Setting("kl-weight", "kl_weight", 0.0, (0.0, 0.01, 0.1, 1.0), each=True),
     ),
