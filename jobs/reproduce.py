@@ -30,12 +30,14 @@ from rl_recsys.storage import Place, is_uri
 JOBS = Path(__file__).parent
 ITERATIONS = 30  # of a DPO run, at most: a point of its progress each
 SPARE = 1.25  # times the demonstrations: not all of the scripted ones succeed, and only those are learnt from
-PPO_SPARE = 2  # times the steps that so many updates need if all are decisions; the updates end the run
+PPO_EPOCHS = 2
+PPO_STEPS = 2  # environment steps a use of a decision: a quarter of the pages leave a doubt, and each is used twice
+PPO_SPARE = 4  # times the iterations that so many updates should need; the updates end the run
 IMITATION_BATCH, IMITATION_UPDATES = 16, 10  # decisions an update, updates an iteration
 LABEL_SMOOTHING, FINAL_RATE = 0.1, 0.1  # of DPO: without them margins grow for as long as it trains
 EVALUATIONS = 8  # points of a learning curve, about
 #: Seconds on one core of a laptop, for the time left only.
-DECISION_S, PAIR_S, PPO_STEP_S, EPISODE_S, START_S = 0.14, 0.06, 0.2, 0.15, 25.0
+DECISION_S, PAIR_S, PPO_STEP_S, EPISODE_S, START_S = 0.14, 0.06, 0.04, 0.15, 25.0
 
 
 @dataclass(frozen=True)
@@ -197,14 +199,13 @@ class Plan:
         )  # fmt: skip
         start = ("--policy", self._policy("imitation", seed))
         kept = ("--snapshot-minutes", *preset.minutes) if preset.minutes else ()
-        steps = preset.updates * preset.batch
+        steps = PPO_STEPS * preset.updates * preset.batch
+        expected = -(-steps // preset.rollout_steps)
         yield self._training(
-            "ppo", seed, "ppo", PPO_SPARE * -(-steps // preset.rollout_steps), steps * PPO_STEP_S, *start, *kept,
+            "ppo", seed, "ppo", PPO_SPARE * expected, steps * PPO_STEP_S, *start, *kept,
             "--updates", preset.updates, "--rollout-steps", preset.rollout_steps, "--batch", preset.batch,
-            "--learning-rate", preset.ppo_rate,
-            "--doubt", 0,  # all decisions count, as they do with DPO: the arms are compared at equal numbers of them
-            "--num-workers", self._arguments.num_workers, needs=(f"imitation-{seed}",),
-            expected=-(-steps // preset.rollout_steps),
+            "--learning-rate", preset.ppo_rate, "--epochs", PPO_EPOCHS,
+            "--num-workers", self._arguments.num_workers, needs=(f"imitation-{seed}",), expected=expected,
         )  # fmt: skip
         yield self._dpo("dpo", seed, *start, *recorded, *kept, needs=(f"imitation-{seed}",))
         sizes = preset.sizes if seed == preset.seeds[0] else ()
@@ -249,7 +250,7 @@ class Plan:
         return self._stage(
             f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
-            "--evaluate-every", max(1, iterations // EVALUATIONS), *self._gpus,
+            "--evaluate-every", max(1, (expected or iterations) // EVALUATIONS), *self._gpus,
             needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=expected or iterations,
         )  # fmt: skip
 
