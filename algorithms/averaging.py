@@ -40,7 +40,7 @@ class WeightAverage:
         """The average, as numpy, and of how many it is."""
         return {
             "count": self._count,
-            "mean": convert_to_numpy({name: value.clone() for name, value in self._mean.items()}),
+            "mean": convert_to_numpy(self._mean),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:

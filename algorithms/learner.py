@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -127,6 +126,10 @@ class ChoiceLearner(TorchLearner):
         super().after_gradient_based_update(timesteps=timesteps)
         release_memory()
 
+    def policy_state(self) -> dict[str, Any]:
+        """The weights of the policy that a run writes, as a ``ChoiceModule``'s state: those it has now."""
+        return self.module[DEFAULT_MODULE_ID].unwrapped().get_state()
+
     def _take_gathered(self) -> dict[Any, torch.Tensor]:
         for optimizer in self._optimizer_parameters:
             if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
@@ -138,10 +141,6 @@ class ChoiceLearner(TorchLearner):
                     gradient.div_(self._gathered)
         self._gathered = 0
         return gradients
-
-    def policy_state(self) -> dict[str, np.ndarray]:
-        """The weights of the policy that a run writes, as a ``ChoiceModule``'s state: those it has now."""
-        return self.module[DEFAULT_MODULE_ID].unwrapped().get_state()
 
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, and, where more than the weights is asked for, the loss scale and the updates so far."""

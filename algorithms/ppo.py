@@ -134,7 +134,7 @@ class PPOConfig(RLlibPPOConfig):
         self.clip_param, self.entropy_coeff = 0.2, 0.0
         self.doubt, self.average_weights = 0.01, True
         self.use_kl_loss = False
-        self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 1
+        self.train_batch_size_per_learner, self.minibatch_size, self.num_epochs = 512, 32, 2
         self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
         # RLlib's "complete_episodes" keeps the first episodes to end and throws away those under way, at every call:
         # short episodes, which buy too early, are then most of what is learnt from (success 36 % where it is 62 %).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import tree
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
@@ -144,7 +143,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         """RLlib's learner with this project's connectors after its advantage computation."""
         super().build()
         module = self.module[DEFAULT_MODULE_ID].unwrapped()
-        self._average = WeightAverage(module)
+        self._average = WeightAverage(module) if self.config.average_weights else None
         self._values = ValueFit(module.value_head, seed=self.config.seed or 0)
         self._learner_connector.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
         self._learner_connector.append(FitValues(self._values))
@@ -165,7 +164,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, the average of the weights, that of the values, and the place in the demonstrations."""
         state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component("average", components, not_components):
+        if self._average and self._check_component("average", components, not_components):
             state["average"] = self._average.get_state()
         if self._check_component("values", components, not_components):
             state["values"] = self._values.get_state()
@@ -176,17 +175,16 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
-        if "average" in state:
+        if self._average and "average" in state:
             self._average.set_state(state["average"])
         if "values" in state:
             self._values.set_state(state["values"])
         if "demonstrations" in state:
             self._demonstrations.set_state(state["demonstrations"])
 
-    def policy_state(self) -> dict[str, np.ndarray]:
-        """The average of the weights so far, or those it has now."""
-        averaged = convert_to_numpy(self._average.weights) if self.config.average_weights else {}
-        return super().policy_state() | averaged
+    def policy_state(self) -> dict[str, Any]:
+        """The average of the iterations' weights so far, or those it has now."""
+        return super().policy_state() | (convert_to_numpy(self._average.weights) if self._average else {})
 
     def _create_iterator_if_necessary(self, **kwargs: Any) -> Any:
         """RLlib's, over the rows that are left: each of several learners, which have equally many, would go over them
@@ -202,7 +200,8 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """The last minibatches of an iteration are learnt from in it."""
         self.step_with_what_is_gathered()
-        self._average.add()
+        if self._average:
+            self._average.add()
         values = self._values
         figures = {
             "vf_loss": values.loss,

@@ -180,6 +180,7 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
     deciding = {name: value for name, value in asdict(arguments).items() if name != "out"}
+    deciding["space"] = {setting.flag: str(setting) for setting in SPACES[arguments.algorithm]}
     states = sorted((folder / TUNE).glob("experiment_state-*.json"))
     claim(folder, deciding | {"shop_fingerprint": shared_shop(arguments.shop).fingerprint}, begun=bool(states))
     if states and read_json(states[-1]) is None:  # Tune would begin anew without a word

@@ -142,12 +142,15 @@ class TrainingRun:
             )
             with watching, full_disk_named(self.folder, "the same command goes on from the last checkpoint"):
                 self._watching = watching
-                task.resume(max(map(schedule.reached, self.rows), default=0))
+                task.resume(self._reached(schedule))
                 if schedule.evaluation and not self.rows:
                     self._evaluate(algorithm, schedule.evaluation, 0)
                 for iteration in range(done + 1, schedule.iterations + 1):
                     if self._iterate(algorithm, iteration, schedule, task):
                         break
+                made, wanted = self._reached(schedule), schedule.last_update
+                if wanted and made < wanted:
+                    print(f"{self.folder}: {made} of {wanted} updates, ended by its --iterations", flush=True)
                 summary = self._write_policy(algorithm, iteration, self.policy_folder)
         finally:
             with suppress(RayActorError):  # what is lost need not be ended
@@ -185,6 +188,9 @@ class TrainingRun:
         if not last and iteration % schedule.checkpoint_every == 0:
             self._checkpoints.save(algorithm, iteration)
         return last
+
+    def _reached(self, schedule: Schedule) -> int:
+        return max(map(schedule.reached, self.rows), default=0)
 
     @property
     def seconds(self) -> float:
@@ -238,7 +244,7 @@ class TrainingRun:
 
     def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
         before = read_policy_file(algorithm.config.policy, TRAINING_FILE).get("total_training_seconds", 0.0)
-        model = current_model(algorithm)  # first: of a learner that is lost RLlib raises it here, and later not
+        model = current_model(algorithm)
         summary = {
             "algorithm": type(algorithm).__name__,
             "iterations": iterations,
@@ -258,22 +264,24 @@ def snapshot_folder(run: str | Path, minutes: float) -> Path:
 
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:
-    """The learners' policy as a model of its own, in eval mode. Raises ``RayActorError`` where no learner is left."""
+    """The learners' policy as a model of its own, in eval mode. Raises ``RayActorError`` where the learner is lost."""
     model = ChoiceModel(read_config(algorithm.config.policy))
-    load_module_state(model, _of_a_learner(algorithm, lambda learner: learner.policy_state()))
+    load_module_state(model, _ask_first_learner(algorithm, lambda learner: learner.policy_state()))
     return model.eval()
 
 
 def learners_precision(algorithm: Algorithm) -> str:
-    """What the learners' forward passes compute in. Raises ``RayActorError`` where no learner is left to say it."""
-    return _of_a_learner(algorithm, lambda learner: learner.precision)
+    """What the learners' forward passes compute in. Raises ``RayActorError`` where the learner is lost."""
+    return _ask_first_learner(algorithm, lambda learner: learner.precision)
 
 
-def _of_a_learner(algorithm: Algorithm, ask: Callable[[ChoiceLearner], Answer]) -> Answer:
-    for result in algorithm.learner_group.foreach_learner(ask):
-        if result.ok:
-            return result.get()
-    raise RayActorError(error_msg="no learner is left")
+def _ask_first_learner(algorithm: Algorithm, question: Callable[[ChoiceLearner], Answer]) -> Answer:
+    """The first of equal learners; another's answer would hide that it is lost, and the run must begin anew then."""
+    for result in algorithm.learner_group.foreach_learner(question, remote_actor_ids=[0]):
+        if not result.ok:
+            raise result.get()
+        return result.get()
+    raise RayActorError(error_msg="the first learner is lost")
 
 
 def flatten(result: Mapping) -> dict[str, float]:

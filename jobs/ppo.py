@@ -34,7 +34,7 @@ class Arguments(TrainingArguments):
     ends it."""
     environments: int = 8
     """Shop sessions a worker plays at once; their decisions are scored together."""
-    epochs: int = 1
+    epochs: int = 2
     """Passes over the sampled decisions that are learnt from."""
     clip: float = 0.2
     """PPO's clip: how far from 1 the probability ratio may count."""

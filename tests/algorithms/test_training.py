@@ -461,18 +461,20 @@ def test_ppo_writes_the_average_of_its_weights_and_rolls_out_with_the_last(polic
         algorithm.train()
         found.append(weights(learner.module["default_policy"].unwrapped().model))
     played = weights(algorithm.env_runner.module.unwrapped().model)
-    written = [current_model(algorithm)]
-    other = config.copy(copy_frozen=False).build_algo()
-    other.set_state(pickle.loads(pickle.dumps(algorithm.get_state())))
-    written.append(current_model(other))
-    other.learner_group._learner.config = config.copy(copy_frozen=False).training(average_weights=False)
-    last = current_model(other)
-    algorithm.stop(), other.stop()
-    for model in (*written, last):
-        del model.value_head  # it is learnt apart, and not averaged
+    written, state = [current_model(algorithm)], pickle.loads(pickle.dumps(algorithm.get_state()))
+    algorithm.stop()
+    for average, learners in ((True, 2), (False, 0)):
+        other = config.copy(copy_frozen=False).training(average_weights=average).learners(num_learners=learners)
+        algorithm = other.build_algo()
+        algorithm.set_state(state)
+        written.append(current_model(algorithm))
+        algorithm.stop()
     for model in written:
-        assert torch.allclose(weights(model), 0.2 * found[0] + 0.8 * found[1], atol=1e-6)
-    assert torch.equal(weights(last), found[1]) and torch.equal(played, found[1])
+        del model.value_head  # it is learnt apart, and not averaged
+    *averaged, last = map(weights, written)
+    for one in averaged:
+        assert torch.allclose(one, 0.2 * found[0] + 0.8 * found[1], atol=1e-6)
+    assert torch.equal(last, found[1]) and torch.equal(played, found[1])
     assert not torch.allclose(found[0], found[1])
 
 

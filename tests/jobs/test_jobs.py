@@ -188,6 +188,21 @@ def test_a_killed_job_resumes_with_the_same_command(
     assert "this run is finished" in dpo(*flags)
 
 
+def test_ppo_says_where_its_iterations_end_it_before_its_updates(
+    shop_folder, policy_folder, tmp_path, ray_session, capsys, monkeypatch
+):
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path / "run", "--iterations", 1, *FAST]
+    flags += ["--rollout-steps", 32, "--batch", 4, "--updates", 1000, "--no-average"]
+    said = main_of("ppo", capsys)(*flags)
+    made = int(re.search(r"(\d+) of 1000 updates, ended by its --iterations", said).group(1))
+    row = json.loads((tmp_path / "run" / "result.json").read_text().splitlines()[-1])
+    assert 0 < made == row["learners/updates"] < 1000
+    module, configs = job_module("ppo"), []
+    monkeypatch.setattr(module, "run", lambda config, *_: configs.append(config))
+    module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
+    assert configs[0].average_weights is False
+
+
 def test_a_run_in_a_bucket_is_gone_on_with(shop_folder, policy_folder, demonstrations, ray_session, capsys):
     with working_folder("memory://trajectories") as folder:
         shutil.copytree(demonstrations, folder, dirs_exist_ok=True)
