@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from ray.rllib.utils.numpy import convert_to_numpy
+from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 from torch import Tensor, nn
 
 DECAY = 3  # the eta of Shamir & Zhang: the weights of t iterations are t / 5 old on average
@@ -38,13 +39,10 @@ class WeightAverage:
 
     def get_state(self) -> dict[str, Any]:
         """The average, as numpy, and of how many it is."""
-        return {
-            "count": self._count,
-            "mean": convert_to_numpy(self._mean),
-        }
+        return {"count": self._count, "mean": convert_to_numpy(self._mean)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         self._count = state["count"]
-        for name, value in state["mean"].items():
-            self._mean[name].copy_(torch.as_tensor(value))
+        for name, value in convert_to_torch_tensor(state["mean"]).items():
+            self._mean[name].copy_(value)
