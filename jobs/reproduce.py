@@ -1,6 +1,6 @@
 """Repeat the study of Feng & Feng (2024), and more than it could show: one command, one report.
 
-    python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 13 minutes
+    python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 12 minutes
     python jobs/reproduce.py --preset laptop --shop shops/webshop-1k --out runs/laptop
 
 Arms: the rule baseline; imitation of demonstrations; from that policy PPO, DPO on the same demonstrations, and DPO on
@@ -75,7 +75,7 @@ PRESETS = {
         frozen_layers=0,
     ),
     "demo": Preset(
-        needs="about 13 minutes on two cores; the demo shop",
+        needs="about 12 minutes on two cores; the demo shop",
         shop=Path("shops/demo"), seeds=(0,), demonstrations=2000, imitation_updates=300, updates=200, batch=8,
         generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
     ),
@@ -101,7 +101,7 @@ class Arguments:
     out: Place
     """Folder for everything: runs, trajectories, logs, and the report. On a disk: a study's stages share it."""
     preset: Literal["smoke", "demo", "laptop", "paper"] = "demo"
-    """The size of the study: smoke (a minute), demo (13 minutes, demo shop), laptop (under 4 hours on two cores, the
+    """The size of the study: smoke (a minute), demo (12 minutes, demo shop), laptop (under 4 hours on two cores, the
     real 1,000 products), paper (a T4 and the full catalogue)."""
     shop: Place | None = None
     """Shop folder; by default the preset's. The demo shop is made if it is not there."""
@@ -247,11 +247,12 @@ class Plan:
         """``expected``: how many of the ``iterations`` it takes to the last update, about; by default all."""
         preset = self._preset
         out = self._run(name, seed)
+        rows = expected or iterations
         return self._stage(
             f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
-            "--evaluate-every", max(1, (expected or iterations) // EVALUATIONS), *self._gpus,
-            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=expected or iterations,
+            "--evaluate-every", max(1, rows // EVALUATIONS), *self._gpus,
+            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=rows,
         )  # fmt: skip
 
     def _generation(self, name: str, seed: int, arm: str, count: int) -> Stage:

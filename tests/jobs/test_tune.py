@@ -161,6 +161,9 @@ def test_a_finished_search_is_reported_again_and_no_other_begins_there(finished,
     assert (finished.out / "best.json").read_text() == before and (finished.out / "table.md").is_file()
     with pytest.raises(UserError, match="seed: 0 before, 1 now"):
         in_process(*finished.flags, "--seed", 1)
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="space: .* before, .* now"):
+        patched.setitem(searching.SPACES, "dpo", searching.SPACES["dpo"][:-1])  # as another version would search
+        in_process(*finished.flags)
     (state, *_) = states(finished.out)
     damaged = state.with_name("experiment_state-9999.json")
     damaged.write_text('{"trial_data": [')
