@@ -80,7 +80,7 @@ PRESETS = {
         generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
     ),
     "laptop": Preset(
-        needs="under 4 hours on two cores; the real 1,000 products",
+        needs="two to three hours on two cores; the real 1,000 products",
         shop=Path("shops/webshop-1k"), seeds=(0, 1, 2), demonstrations=1200, imitation_updates=400, updates=3000,
         batch=4, generated=100, sizes=(25, 50, 200, 400), minutes=(2, 5, 10), goals=500, runs=4, rollouts=1000,
         ppo_rate=3e-6,
@@ -101,8 +101,8 @@ class Arguments:
     out: Place
     """Folder for everything: runs, trajectories, logs, and the report. On a disk: a study's stages share it."""
     preset: Literal["smoke", "demo", "laptop", "paper"] = "demo"
-    """The size of the study: smoke (a minute), demo (12 minutes, demo shop), laptop (under 4 hours on two cores, the
-    real 1,000 products), paper (a T4 and the full catalogue)."""
+    """The size of the study: smoke (a minute), demo (12 minutes, demo shop), laptop (two to three hours on two
+    cores, the real 1,000 products), paper (a T4 and the full catalogue)."""
     shop: Place | None = None
     """Shop folder; by default the preset's. The demo shop is made if it is not there."""
     seeds: tuple[int, ...] | None = None
