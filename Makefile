@@ -29,7 +29,7 @@ agent: $(SEEDS:%=imitation-%)
 		$(SEEDS:%=imitation=$(OUT)/imitation-%/policy) $(SEEDS:%=dpo=$(OUT)/dpo-%/policy)
 
 # The README's highest agent for a shop whose products it met in training, ppo-SEED, from the same imitation-SEED: about an hour
-# more a seed, on one core with OMP_NUM_THREADS=1 before it; HOURS=2 is 0.6 points better.
+# more a seed, on one core with OMP_NUM_THREADS=1 before it; HOURS=2 was 0.6 points better, with one seed.
 HOURS ?= 1
 OWN_EPISODES = --learning-rate 3e-6 --epochs 2 --batch 4 --rollout-steps 256 --iterations $$((450 * $(HOURS))) \
 	--num-workers 1 --evaluate-every 0
