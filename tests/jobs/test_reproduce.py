@@ -102,6 +102,7 @@ def test_a_bucket_is_no_place_for_a_study(tmp_path, capsys):
 
 def test_a_shop_that_is_missing_is_named_with_what_the_preset_needs(tmp_path, capsys):
     flags = ["--preset", "laptop", "--shop", tmp_path / "none", "--out", tmp_path / "out"]
-    with pytest.raises(UserError, match=r"is no shop; jobs/prepare\.py makes one\. This preset needs two to"):
+    said = r"is no shop; jobs/prepare\.py makes one\. This preset needs two to three hours"
+    with pytest.raises(UserError, match=said):
         main_of("reproduce", capsys)(*flags)
     assert not (tmp_path / "out").exists()
