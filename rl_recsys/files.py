@@ -48,6 +48,21 @@ def read_json(path: Path) -> object | None:
         return None
 
 
+def read_object(path: Path, remedy: str, *, error: type[UserError] = UserError) -> dict:
+    """The JSON object in a file that a job wrote. Raises ``error`` naming the file, the damage and the ``remedy``."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path}: missing; {remedy}") from None
+    except OSError as reason:
+        raise error(f"{path}: cannot be read ({reason.strerror or reason}); {remedy}") from None
+    except (ValueError, RecursionError) as reason:  # no UTF-8, no JSON, or nested without end
+        raise error(f"{path}: damaged ({reason}); {remedy}") from None
+    if not isinstance(found, dict):
+        raise error(f"{path}: damaged (expected an object, found {type(found).__name__}); {remedy}")
+    return found
+
+
 @contextmanager
 def full_disk_named(folder: Path, safe: str) -> Iterator[None]:
     """Raise ``DiskFullError`` where a block cannot write for want of room; ``safe`` says what is not lost."""
