@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rl_recsys.escaping import for_terminal
+
 
 class UserError(Exception):
     """The base of this project's own errors."""
@@ -23,4 +25,5 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise SystemExit(f"error: {error}") from None
+        lines = "\n".join(map(for_terminal, str(error).splitlines()))  # texts of data among them
+        raise SystemExit(f"error: {lines}") from None
