@@ -5,9 +5,11 @@ python jobs/demonstrate.py --shop shops/demo --out runs/demo/demonstrations
 
 from __future__ import annotations
 
+import json
 import random
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import tyro
 
@@ -54,16 +56,33 @@ def main(arguments: Arguments) -> None:
     begun = bool(list(arguments.out.glob("part-*.arrows")))
     settings = {"shop": shop.fingerprint, "shopper": SCRIPTED} | {name: getattr(arguments, name) for name in WHAT}
     claim(arguments.out, settings, begun=begun)
-    played = sum(1 for _ in read_trajectories(arguments.out)) if begun else 0
+    played = [trajectory.goal for trajectory in read_trajectories(arguments.out)] if begun else []
+    left = _left(shop, goals, Counter(map(_key, played)))
     with TrajectoryWriter(arguments.out) as writer, progress("demonstrate", len(goals)) as task:
-        task.resume(played)
-        for goal in goals[played:]:
+        task.resume(len(goals) - len(left))
+        for goal in left:
             writer.append(play(shop, goal, scripted_shopper, source="scripted", author="scripted", seed=arguments.seed))
             task.advance()
     recorded = list(read_trajectories(arguments.out))
     successes = sum(trajectory.success for trajectory in recorded)
     steps = sum(len(trajectory.steps) for trajectory in recorded) / len(recorded)
     print(f"{arguments.out}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
+
+
+def _left(shop: Shop, goals: Sequence[int | Goal], played: Counter[str]) -> list[int | Goal]:
+    """The goals that were not played yet, also where a part of what was played is gone."""
+    left = []
+    for goal in goals:
+        key = _key(asdict(shop.goal(goal) if isinstance(goal, int) else goal))
+        if played[key]:
+            played[key] -= 1
+        else:
+            left.append(goal)
+    return left
+
+
+def _key(goal: dict) -> str:
+    return json.dumps([goal["asin"], goal["instruction_text"], goal["goal_options"]])
 
 
 def _goals(arguments: Arguments, shop: Shop, training: Sequence[int]) -> list[int | Goal]:

@@ -8,7 +8,6 @@ preferred to.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from algorithms.goal_order import SEED_STRIDE
 from algorithms.rollouts import RolloutPool
 from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError, plain_errors, require_positive
-from rl_recsys.files import write_json
+from rl_recsys.files import read_object, write_json
 from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
@@ -68,7 +67,13 @@ def main(arguments: Arguments) -> None:
     claim(arguments.out, settings, begun=begun)
     before = [trajectory.success for trajectory in read_trajectories(arguments.out)] if begun else []
     successes, played, start = sum(before), len(before), time.monotonic()
-    spent = json.loads((arguments.out / REPORT).read_text())["seconds"] if (arguments.out / REPORT).is_file() else 0.0
+    report = read_object(arguments.out / REPORT, "use another --out") if (arguments.out / REPORT).is_file() else {}
+    spent = report.get("seconds", 0.0)
+    if played < report.get("episodes", 0):
+        raise UserError(
+            f"{arguments.out}: {report['episodes']} episodes were played, {played} are here: a part is missing; use "
+            "another --out"
+        )
     if successes < arguments.trajectories:
         connect(num_cpus=arguments.num_workers)
         with (

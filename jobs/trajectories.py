@@ -2,6 +2,7 @@
 
 python jobs/trajectories.py runs/demo/demonstrations runs/demo/generated
 python jobs/trajectories.py runs/a runs/b --sources human policy --minimum-reward 1 --out runs/both
+python jobs/trajectories.py runs/damaged --salvage --out runs/whole
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.files import require_new, whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place, local_folder, writes_to_its_out
 from rl_recsys.trajectories.known_goals import goal_of
+from rl_recsys.trajectories.parts import TrajectoryError, parts_of, was_ended
 from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
 
 
@@ -41,19 +43,25 @@ class Arguments:
     """Keep episodes of this split of --shop ("train", "test", ...)."""
     shop: Place | None = None
     """Shop folder that --split is of."""
+    salvage: bool = False
+    """Leave damaged episodes out, and name them, instead of stopping at the first."""
 
 
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Read all folders, write what is kept, print what there was."""
     in_split = _Split.of(arguments)
+    damage: list[TrajectoryError] = []
+    skip = damage.append if arguments.salvage else None
     counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]] = defaultdict(list)
 
     def kept() -> Iterator[Trajectory]:
         with progress("trajectories") as task:
             for folder in arguments.folders:
-                found = read_trajectories(folder, sources=arguments.sources, minimum_reward=arguments.minimum_reward)
-                for trajectory in found:
+                episodes = read_trajectories(
+                    folder, sources=arguments.sources, minimum_reward=arguments.minimum_reward, skip=skip
+                )
+                for trajectory in episodes:
                     task.advance()
                     if in_split and not in_split(trajectory):
                         continue
@@ -71,7 +79,12 @@ def main(arguments: Arguments) -> None:
                 writer.append(trajectory)
     if in_split and in_split.unknown:
         print(f"{in_split.unknown} trajectories do not say which goal of a shop they are about, and are left out")
+    for error in damage:
+        print(f"left out: {error}")
     _print(counts, arguments.out)
+    killed = [part for folder in arguments.folders for part in parts_of(local_folder(folder)) if not was_ended(part)]
+    if killed:
+        print(f"not ended by their writers, which were killed or still write: {', '.join(map(str, killed))}")
 
 
 class _Split:

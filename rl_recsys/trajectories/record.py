@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 from rl_recsys.decision import DECISION_FORMAT, ChoiceSession
 from rl_recsys.errors import UserError
 from rl_recsys.storage import Place, local_folder
+from rl_recsys.trajectories.parts import PartWriter, TrajectoryError, damaged, parts_of, read_part
 
 SOURCES = ("human", "scripted", "policy")
 
@@ -46,10 +46,6 @@ SCHEMA = pa.schema(
     ],
     metadata={"decisions": str(DECISION_FORMAT)},
 )
-
-
-class TrajectoryError(UserError):
-    """A trajectory folder is missing or damaged; the message names the file and the remedy."""
 
 
 class ImportedSessionError(UserError):
@@ -122,7 +118,13 @@ class Trajectory:
 
     @classmethod
     def from_row(cls, row: dict) -> Trajectory:
-        """The inverse of ``to_row``."""
+        """The inverse of ``to_row``. Raises ValueError for what no episode can have."""
+        if not 0.0 <= row["reward"] <= 1.0:
+            raise ValueError(f"its reward is {row['reward']}")
+        for step in row["steps"]:
+            actions = len(step["actions"])
+            if not 0 <= step["chosen"] < actions or not actions == len(step["choices"]) == len(step["kinds"]):
+                raise ValueError(f"choice {step['chosen']} of {actions}")
         steps = tuple(
             Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})
             for step in row["steps"]
@@ -133,35 +135,23 @@ class Trajectory:
 
 
 class TrajectoryWriter:
-    """Appends episodes to a folder, each flushed as its own record batch: a kill loses the episode in hand only.
+    """Appends episodes to a folder, each flushed with its checksum: a kill loses the episode in hand only.
 
-    Every writer makes a new part file, so several may write to one folder and a run that goes on adds to it.
+    Every writer makes a new part (see ``parts``), so several may write to one folder and a run that goes on adds to it.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        number = len(list(self.folder.glob("part-*.arrows")))
-        while True:
-            self.path = self.folder / f"part-{number:05d}.arrows"
-            try:
-                self._file = open(self.path, "xb")  # noqa: SIM115  (closed by close)
-                break
-            except FileExistsError:
-                number += 1
-        self._writer = pa.ipc.new_stream(self._file, SCHEMA)
+        self._part = PartWriter(self.folder, SCHEMA)
 
     def append(self, trajectory: Trajectory) -> None:
         """Write one episode; it is in the operating system's hands when this returns."""
-        self._writer.write_batch(pa.RecordBatch.from_pylist([trajectory.to_row()], SCHEMA))
-        self._file.flush()
+        self._part.append(pa.RecordBatch.from_pylist([trajectory.to_row()], SCHEMA))
 
     def close(self) -> None:
         """End the part."""
-        self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self._part.close()
 
     def __enter__(self) -> TrajectoryWriter:
         return self
@@ -175,36 +165,29 @@ def read_trajectories(
     *,
     sources: Iterable[str] | None = None,
     minimum_reward: float = 0.0,
+    skip: Callable[[TrajectoryError], None] | None = None,
 ) -> Iterator[Trajectory]:
-    """The episodes of a folder, oldest part first; a batch cut short by a kill ends its part.
+    """The episodes of a folder, oldest part first; one that a kill cut short at the end of its part is left out.
 
-    Only those of some ``sources`` and of at least ``minimum_reward``.
-
-    Raises ``TrajectoryError`` where there is no part, or a part is no Arrow stream at all.
+    Only those of some ``sources`` and of at least ``minimum_reward``. ``skip`` is called for each damaged episode,
+    which is then left out; without it the first raises ``TrajectoryError``. So do a folder without parts, a part of
+    another version, and one that is no Arrow stream at all.
     """
-    parts = sorted(local_folder(folder).glob("part-*.arrows"))
+    parts = parts_of(local_folder(folder))
     if not parts:
         raise TrajectoryError(f"{folder}: no trajectories here (part-*.arrows); make some with jobs/demonstrate.py")
     wanted = set(sources) if sources is not None else set(SOURCES)
     for part in parts:
-        for batch in _batches(part):
+        for number, batch in read_part(part, SCHEMA, _raise if skip is None else skip):
             for row in batch.to_pylist():
-                if row["source"] in wanted and row["reward"] >= minimum_reward:
-                    yield Trajectory.from_row(row)
+                try:
+                    trajectory = Trajectory.from_row(row)
+                except (ValueError, TypeError) as error:  # of a part that was written without checksums
+                    (_raise if skip is None else skip)(damaged(part, number, str(error)))
+                    continue
+                if trajectory.source in wanted and trajectory.reward >= minimum_reward:
+                    yield trajectory
 
 
-def _batches(part: Path) -> Iterator[pa.RecordBatch]:
-    with pa.memory_map(str(part)) as source:
-        if source.size() == 0:  # killed before the first flush
-            return
-        try:
-            reader = pa.ipc.open_stream(source)
-        except pa.ArrowInvalid as error:
-            raise TrajectoryError(f"{part}: not a trajectory file ({error}); delete it or record again") from None
-        if not reader.schema.equals(SCHEMA, check_metadata=True):
-            raise TrajectoryError(f"{part}: its decisions are another version's; record again")
-        while True:
-            try:
-                yield reader.read_next_batch()
-            except (StopIteration, pa.ArrowInvalid, OSError):
-                return
+def _raise(error: TrajectoryError) -> None:
+    raise error

@@ -107,6 +107,11 @@ def test_goals_that_the_shop_does_not_have_are_demonstrated_too(tmp_path, shop_f
             writer.append(one)
     demonstrate(*flags, "--out", cut)
     assert list(read_trajectories(cut)) == both
+    # A part that somebody removed is played again, whichever it was.
+    for file in cut.glob("part-00000.*"):
+        file.unlink()
+    demonstrate(*flags, "--out", cut)
+    assert sorted(read_trajectories(cut), key=both.index) == both
 
 
 def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path, capsys):
@@ -352,6 +357,13 @@ def test_generated_trajectories_are_collected_and_gone_on_with(
     report = json.loads((out / "report.json").read_text())
     assert report["episodes"] == len(both) and report["acceptance_rate"] == 2 / len(both)
     assert "2 successful" in generate(*flags, 2, "--trajectories", 2)  # nothing is played
+    gone = next(out.glob("part-*.arrows"))
+    for path in (gone, gone.with_suffix(".sums")):
+        path.rename(tmp_path / path.name)
+    with pytest.raises(UserError, match="episodes were played, .* are here: a part is missing"):
+        generate(*flags, 2, "--trajectories", 3)
+    for path in (gone, gone.with_suffix(".sums")):
+        (tmp_path / path.name).rename(path)
     for given, message in ((["3"], "group: 2 before, 3 now"), (["0"], "--group is 0")):
         with pytest.raises(UserError, match=message):
             generate(*flags, *given)
@@ -364,14 +376,25 @@ def test_trajectories_are_counted_filtered_and_put_together(tmp_path, shop_folde
     assert f"60 trajectories in {tmp_path / 'both'}" in said.replace("\n", "")
     rows = list(read_trajectories(demonstrations))
     assert list(read_trajectories(tmp_path / "both")) == rows + rows
+    assert "not ended" not in said
     assert "0 trajectories" in trajectories(demonstrations, "--sources", "human")
     assert "0 trajectories" in trajectories(demonstrations, "--split", "test", "--shop", shop_folder)
     with TrajectoryWriter(tmp_path / "unknown") as writer:
         writer.append(replace(rows[0], goal_index=-1))
     said = trajectories(tmp_path / "unknown", "--split", "train", "--shop", shop_folder)
     assert "1 trajectories do not say which goal" in said and "\n0 trajectories" in said
+    shutil.copytree(tmp_path / "both", tmp_path / "damaged")
+    part = tmp_path / "damaged" / "part-00000.arrows"
+    part.write_bytes(
+        part.read_bytes().replace(rows[3].steps[0].url.encode(), b"?" * len(rows[3].steps[0].url.encode()))
+    )
+    said = trajectories(tmp_path / "damaged", "--salvage", "--out", tmp_path / "whole")
+    whole = list(read_trajectories(tmp_path / "whole"))
+    assert said.count("left out: ") == 60 - len(whole) > 0
+    assert all(one in rows for one in whole)
     for flags, message in (
         (["--out", tmp_path / "both"], "is there already"),
+        ([tmp_path / "damaged"], r"part-00000\.arrows: episode \d+ is damaged .* --salvage --out NEW"),
         (["--split", "train"], "name it with --shop"),
         (["--split", "no", "--shop", shop_folder], "no split 'no'"),
     ):

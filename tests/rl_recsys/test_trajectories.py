@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import errno
+import random
+import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rl_recsys.trajectories import parts
+from rl_recsys.trajectories.parts import was_ended
 from rl_recsys.trajectories.preferences import (
     better_and_worse,
     branching_decisions,
@@ -49,15 +57,137 @@ def test_filters(tmp_path):
     assert [one.goal_index for one in read_trajectories(tmp_path, sources=["policy"])] == [2]
 
 
-def test_a_killed_writer_loses_the_episode_in_hand_only(tmp_path):
+def without_checksums(folder) -> None:
+    """As an earlier version wrote it."""
+    (folder / "part-00000.sums").unlink()
+
+
+def test_a_part_is_an_arrow_stream(tmp_path):
+    write(tmp_path, episode(0), episode(1))
+    with pa.ipc.open_stream(tmp_path / "part-00000.arrows") as stream:
+        assert stream.read_all().column("goal_index").to_pylist() == [0, 1]
+
+
+@pytest.mark.parametrize("missing", range(1, 400, 7))
+def test_a_killed_writer_loses_the_episode_in_hand_only(tmp_path, missing):
+    """A kill cuts the block that is written, or the line about it, which is written after it."""
     write(tmp_path, *map(episode, range(3)))
+    part, sums = tmp_path / "part-00000.arrows", tmp_path / "part-00000.sums"
+    blocks, lines = part.read_bytes(), sums.read_bytes().splitlines(keepends=True)
+    assert was_ended(part)
+    sums.write_bytes(b"".join(lines[:3]))  # of the head and two episodes
+    part.write_bytes(blocks[: int(lines[3].split()[0]) - missing])
+    assert list(read_trajectories(tmp_path)) == [episode(0), episode(1)]
+    sums.write_bytes(b"".join(lines[:4])[: -min(missing, len(lines[3]))])
+    part.write_bytes(blocks[: int(lines[3].split()[0])])
+    assert list(read_trajectories(tmp_path)) == [episode(0), episode(1)]
+    assert not was_ended(part)
+    with TrajectoryWriter(tmp_path) as writer:  # a run that goes on
+        writer.append(episode(2))
+    assert list(read_trajectories(tmp_path)) == list(map(episode, range(3)))
+    for path in (part, sums):
+        path.write_bytes(b"")
+    assert list(read_trajectories(tmp_path)) == [episode(2)]
+
+
+def test_flipped_bits_are_found(tmp_path):
+    episodes = [episode(number) for number in range(3)]
+    write(tmp_path, *episodes)
+    head = int((tmp_path / "part-00000.sums").read_text().split()[0])
+    bit = random.Random(0)
+    for path in (tmp_path / "part-00000.arrows", tmp_path / "part-00000.sums"):
+        whole = path.read_bytes()
+        for place in (*range(0, len(whole), 5), len(whole) - 1):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit.randrange(8)
+            path.write_bytes(flipped)
+            try:
+                assert list(read_trajectories(tmp_path)) == episodes
+                assert path.suffix == ".sums" and place == len(whole) - 1  # the last line's end
+            except TrajectoryError as error:
+                assert re.search(r"part-00000\.arrows: (episode \d|its head|its end).* damaged .*--salvage", str(error))
+            found = list(read_trajectories(tmp_path, skip=lambda error: None))
+            # What is damaged is the one episode, or two where it is the line that says where one ends and one begins.
+            assert all(one in episodes for one in found)
+            assert len(found) >= (2 if path.suffix == ".arrows" else 1) or place < head, (path, place)
+        path.write_bytes(whole)
+
+
+def test_a_cut_is_told_from_a_kill(tmp_path):
+    write(tmp_path, *map(episode, range(6)))
     part = tmp_path / "part-00000.arrows"
     whole = part.read_bytes()
-    for size in (len(whole) - 1, len(whole) - 20, len(whole) - 600):
-        part.write_bytes(whole[:size])
-        assert len(list(read_trajectories(tmp_path))) >= 2
-    part.write_bytes(b"")
-    assert list(read_trajectories(tmp_path)) == []
+    part.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrajectoryError, match=r"part-00000\.arrows: episode 3 is damaged \(the part was cut\)"):
+        list(read_trajectories(tmp_path))
+    said = []
+    assert list(read_trajectories(tmp_path, skip=said.append)) == [episode(0), episode(1)]
+    assert len(said) == 5  # four episodes and the end
+    part.write_bytes(whole + b"more")
+    with pytest.raises(TrajectoryError, match=r"its end, after episode 6, is damaged \(there is more than was written"):
+        list(read_trajectories(tmp_path))
+    part.unlink()
+    with pytest.raises(TrajectoryError, match=r"part-00000\.arrows: missing, its checksums are here"):
+        list(read_trajectories(tmp_path))
+
+
+def test_an_earlier_part_without_checksums_is_validated(tmp_path):
+    write(tmp_path, *map(episode, range(6)))
+    without_checksums(tmp_path)
+    part = tmp_path / "part-00000.arrows"
+    assert list(read_trajectories(tmp_path)) == [episode(number) for number in range(6)]
+    whole = part.read_bytes()
+    part.write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(UserWarning, match=r"part-00000\.arrows: it ends at episode 3, without an end marker"):
+        assert len(list(read_trajectories(tmp_path))) == 2
+    goal = whole.index(b'{"asin": "B"}')
+    part.write_bytes(whole[:goal] + b'["asin": "B"}' + whole[goal + 13 :])
+    with pytest.raises(TrajectoryError, match=r"episode 1 is damaged \(Expecting ',' delimiter"):
+        list(read_trajectories(tmp_path))
+    assert len(list(read_trajectories(tmp_path, skip=lambda error: None))) == 5
+
+
+def test_no_flipped_bit_of_an_earlier_part_ends_the_process(tmp_path):
+    write(tmp_path, *map(episode, range(2)))
+    without_checksums(tmp_path)
+    code = """if True:
+        import random, sys, warnings
+        from pathlib import Path
+        from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
+        warnings.simplefilter("ignore")
+        part, rng, errors = next(Path(sys.argv[1]).glob("*.arrows")), random.Random(0), 0
+        whole = part.read_bytes()
+        for place in rng.sample(range(len(whole)), 1000):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << rng.randrange(8)
+            part.write_bytes(flipped)
+            try:
+                list(read_trajectories(part.parent))
+            except TrajectoryError:
+                errors += 1
+        print(errors)
+    """
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert int(run.stdout) > 100
+
+
+def test_an_episode_that_cannot_be_written_whole_leaves_nothing(tmp_path, monkeypatch):
+    with TrajectoryWriter(tmp_path) as writer:
+        writer.append(episode(0))
+        real, calls = parts._write_all, []
+
+        def full(file, data):
+            calls.append(file)
+            real(file, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(parts, "_write_all", full)
+        with pytest.raises(OSError, match="No space left"):
+            writer.append(episode(1))
+        monkeypatch.setattr(parts, "_write_all", real)
+        writer.append(episode(2))
+    assert list(read_trajectories(tmp_path)) == [episode(0), episode(2)]
 
 
 def test_what_is_no_trajectory_folder_is_named(tmp_path):
