@@ -16,10 +16,11 @@ import tyro
 from policies.choice_model import TRAINING_FILE, read_policy_file
 from policies.queries import load_query_model
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.files import write_json
+from rl_recsys.folders import require_replaceable
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import search_words, typed
+from rl_recsys.shop.shop import KIND, files_of_manifest
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 
 AT_ONCE = 64
@@ -45,6 +46,7 @@ class Arguments:
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Predict for every goal, write the shop, and print the recall."""
+    require_replaceable(arguments.out, kind=KIND, unlisted=files_of_manifest)
     shop = Shop.open(arguments.shop)
     if absolute(arguments.out) == absolute(arguments.shop):
         raise UserError(f"{arguments.out} is the shop itself; name another folder")
@@ -57,11 +59,11 @@ def main(arguments: Arguments) -> None:
             some = texts[start : start + AT_ONCE]
             queries |= dict(zip(some, model.candidates(some, arguments.count), strict=True))
             task.update(start + len(some))
-    shop.with_queries(arguments.out, queries, {"model": str(arguments.model), "training": trained})
     test = shop.split("test")
     goals = random.Random(0).sample(list(test), min(arguments.measured, len(test)))
     recall = _recall(shop, goals, queries)
-    write_json(arguments.out / "recall.json", {"goals": len(goals), "recall": recall})
+    made_by = {"model": str(arguments.model), "training": trained}
+    shop.with_queries(arguments.out, queries, made_by, {"goals": len(goals), "recall": recall})
     print(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} test goals:")
     for name, found in recall.items():
         print(f"  {name}: " + ", ".join(f"{share:.1%} in the first {first}" for first, share in found.items()))

@@ -20,7 +20,8 @@ from typing import Annotated, Literal
 import tyro
 
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.files import require_new, whole_folder
+from rl_recsys.files import require_new
+from rl_recsys.folders import whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
@@ -50,7 +51,11 @@ def main(arguments: Arguments) -> None:
     shop = Shop.open(arguments.shop) if arguments.shop else None
     made, successes, steps, refused = 0, 0, 0, []
     require_new(arguments.out)
-    with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer, progress("import") as task:
+    with (
+        whole_folder(arguments.out, kind="set of trajectories") as aside,
+        TrajectoryWriter(aside) as writer,
+        progress("import") as task,
+    ):
         for where, make in _sessions(arguments, shop):
             try:
                 trajectory = make()

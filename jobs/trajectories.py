@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.files import require_new, whole_folder
+from rl_recsys.files import require_new
+from rl_recsys.folders import whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, local_folder, writes_to_its_out
@@ -74,7 +75,7 @@ def main(arguments: Arguments) -> None:
             pass
     else:
         require_new(arguments.out)
-        with whole_folder(arguments.out) as aside, TrajectoryWriter(aside) as writer:
+        with whole_folder(arguments.out, kind="set of trajectories") as aside, TrajectoryWriter(aside) as writer:
             for trajectory in kept():
                 writer.append(trajectory)
     if in_split and in_split.unknown:

@@ -21,9 +21,10 @@ from policies.text_encoder import Encoded, TextEncoder, token_places
 from rl_recsys.decision import DECISION_FORMAT, ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.errors import UserError
-from rl_recsys.files import whole_folder
+from rl_recsys.folders import whole_folder
 from rl_recsys.storage import Place, inside, local_folder
 
+KIND = "policy"
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
 
@@ -112,7 +113,7 @@ class ChoiceModel(nn.Module):
 
         It is written aside and renamed, so a folder of this name is whole.
         """
-        with whole_folder(Path(folder)) as aside:
+        with whole_folder(folder, kind=KIND, unlisted=files_of_policy) as aside:
             shutil.copyfile(local_folder(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
             (aside / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1))
             (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
@@ -150,6 +151,12 @@ def read_policy_file(folder: Place, name: str) -> dict:
         raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})") from None
     except ValueError as error:
         raise PolicyError(f"{path}: damaged ({error}); train the policy again or copy it whole") from None
+
+
+def files_of_policy(folder: Path) -> set[str] | None:
+    """The files of a policy folder of an earlier version, which wrote no listing; None where it is none."""
+    files = {CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, TOKENIZER_FILE}
+    return files if all((folder / name).is_file() for name in files) else None
 
 
 def read_config(folder: Place) -> ChoiceConfig:

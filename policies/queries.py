@@ -23,9 +23,10 @@ from policies.bert import Bert, BertShape
 from policies.choice_model import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, PolicyError, read_policy_file
 from policies.encoders import encoder_folder, load_encoder
 from rl_recsys.encoding import TOKENIZER_FILE
-from rl_recsys.files import whole_folder
+from rl_recsys.folders import whole_folder
 from rl_recsys.shop.goals import without_price_clause
 
+KIND = "query model"
 MAX_TOKENS = 128  # of an instruction; the longest of WebShop's 12,087 has fewer
 KEEP = (0.5, 0.3, 0.7, 0.15, 0.85)  # how likely a word must be to stay, one candidate each, the best first
 GENERATED_TOKENS = 48
@@ -92,7 +93,7 @@ class KeywordQueries(nn.Module, QueryModel):
 
     def save_pretrained(self, folder: Path, training: Mapping) -> None:
         """Write weights, config, tokenizer and how it was trained."""
-        with whole_folder(Path(folder)) as aside:
+        with whole_folder(folder, kind=KIND) as aside:
             shutil.copyfile(self._tokenizer_file, aside / TOKENIZER_FILE)
             (aside / CONFIG_FILE).write_text(json.dumps({"keyword_encoder": self.config}, indent=1))
             (aside / TRAINING_FILE).write_text(json.dumps(dict(training), indent=1))
@@ -193,7 +194,7 @@ class BartQueries(QueryModel):
 
     def save_pretrained(self, folder: Path, training: Mapping) -> None:
         """Write it as transformers does, with how it was trained."""
-        with whole_folder(Path(folder)) as aside:
+        with whole_folder(folder, kind=KIND) as aside:
             self._model.save_pretrained(aside)
             self._tokenizer.save_pretrained(aside)
             (aside / TRAINING_FILE).write_text(json.dumps(dict(training), indent=1))

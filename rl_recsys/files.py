@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and their checksums."""
+"""Files that are written whole or not at all, and their checksums."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from rl_recsys.errors import UserError
@@ -75,48 +74,6 @@ def full_disk_named(folder: Path, safe: str) -> Iterator[None]:
             raise
         where = getattr(error, "filename", None) or folder
         raise DiskFullError(f"{where}: no room to write it ({error}). Free some space; {safe}") from error
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``target`` that takes its place when the block ends well.
-
-    A block that fails leaves ``target`` as it was; a kill leaves the old one, or for an instant none, never half.
-    Several may build the same target at once: the last to end has its place. What a killed one left beside it goes.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as building:
-        with locked(target.parent):
-            _remove_abandoned(target)
-            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            building.enter_context(locked(aside))  # says that somebody builds it; a kill takes the lock away
-        try:
-            yield aside
-            os.chmod(aside, 0o755)
-            _swap(aside, target)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
-
-
-def _swap(aside: Path, target: Path) -> None:
-    with locked(target.parent):
-        if not target.exists():
-            os.rename(aside, target)
-            return
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        os.rename(target, old / target.name)
-        os.rename(aside, target)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove_abandoned(target: Path) -> None:
-    for folder in target.parent.glob(f".{target.name}-*"):
-        try:
-            with locked(folder, wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # somebody is building it
-            continue
 
 
 @contextmanager

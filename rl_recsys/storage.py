@@ -24,7 +24,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import link_or_copy, locked, read_json, whole_folder
+from rl_recsys.files import link_or_copy, locked, read_json
+from rl_recsys.folders import whole_folder, within
 
 Place = str | Path
 INDEX = ".index.json"  # of a folder that a job writes: the files that were whole when it was last copied
@@ -63,12 +64,11 @@ def local_folder(place: Place) -> Path:
         return Path(place)
     uri = str(place).rstrip("/")
     root = Path(platformdirs.user_cache_dir("rl-recsys")) / "copies"
-    folder = root / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}-{PurePosixPath(uri).name}"
+    folder = root / hashlib.sha256(uri.encode()).hexdigest()[:16] / PurePosixPath(uri).name
     if time.monotonic() - _looked.get(uri, -LOOK_EVERY_S) < LOOK_EVERY_S and folder.is_dir():
         return folder
-    root.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f"{folder.name}.lock")
-    beside.mkdir(exist_ok=True)
+    beside = root / f"{folder.parent.name}.lock"
+    beside.mkdir(parents=True, exist_ok=True)
     with locked(beside):  # processes of a node wait for one copy
         _bring_up_to_date(uri, folder, beside / "entries.json")
     _looked[uri] = time.monotonic()
@@ -84,13 +84,14 @@ def _bring_up_to_date(uri: str, folder: Path, known: Path) -> None:
     before = {name: tuple(entry) for name, entry in (read_json(known) or {}).items()} if folder.is_dir() else {}
     if before == entries:
         return
-    with _named(uri, "read"), whole_folder(folder) as aside:
+    with _named(uri, "read"), whole_folder(folder.parent, kind="copy") as aside:
         for name, entry in entries.items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            path = within(aside / folder.name, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
             if before.get(name) == entry:
-                link_or_copy(folder / name, aside / name)
+                link_or_copy(folder / name, path)
             else:
-                _download(storage, f"{root}/{name}", aside / name)
+                _download(storage, f"{root}/{name}", path)
     known.write_text(json.dumps(entries))
 
 
@@ -153,8 +154,9 @@ class _Mirror:
                     whole = set(json.loads(stream.read()))
                 there = {name: entry for name, entry in there.items() if name in whole}
             for name in there:
-                (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-                _download(self._storage, f"{self._root}/{name}", self._folder / name)
+                path = within(self._folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _download(self._storage, f"{self._root}/{name}", path)
         self._sent = self._local()
 
     def keep_up(self, stop: threading.Event) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rl_recsys.files import checksum, whole_folder
+from rl_recsys.files import checksum
+from rl_recsys.folders import whole_folder
 from rl_recsys.shop.catalog import (
     PRODUCT_SCHEMA,
     Product,
@@ -25,7 +26,7 @@ from rl_recsys.shop.nouns import nouns_of
 from rl_recsys.shop.reward import RULES, score_purchase
 from rl_recsys.shop.rules import ShopRules
 from rl_recsys.shop.search import build_index
-from rl_recsys.shop.shop import FORMAT_VERSION, GOALS, INDEX, MANIFEST, PRODUCTS
+from rl_recsys.shop.shop import FORMAT_VERSION, GOALS, INDEX, KIND, MANIFEST, PRODUCTS, files_of_manifest
 from rl_recsys.shop.table import BatchWriter, MappedTable
 
 
@@ -60,7 +61,7 @@ def compile_shop(
         raise RawDataError(f"goals {source.goals!r}: choose synthetic or human")
     if source.goals == "human" and source.human_instructions is None:
         raise RawDataError("human goals need an items_human_ins file")
-    with whole_folder(Path(out)) as aside:
+    with whole_folder(out, kind=KIND, unlisted=files_of_manifest) as aside:
         return _compile_into(aside, source, rules, seed, processes, progress)
 
 

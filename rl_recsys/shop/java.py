@@ -15,7 +15,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import whole_folder
+from rl_recsys.folders import whole_folder
 
 MINIMUM_JAVA = 21  # Anserini's class files need it
 HEAP = "256m"
@@ -110,7 +110,7 @@ def write_class_archive(exercise: str) -> None:
             return
         if os.pathsep in str(archive):  # Java would read two names
             raise OSError(f"{os.pathsep!r} in its path")
-        with whole_folder(archive.parent) as aside, tempfile.TemporaryDirectory() as lists:
+        with whole_folder(archive.parent, kind="Java class archive") as aside, tempfile.TemporaryDirectory() as lists:
             classes, made = Path(lists, "classes"), aside / archive.name
             options = f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} '-XX:DumpLoadedClassList={classes}'"
             _run([sys.executable, "-c", exercise], JAVA_TOOL_OPTIONS=options)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_recsys.files import checksum, link_or_copy, whole_folder
+from rl_recsys.files import checksum, link_or_copy, read_json, write_json
+from rl_recsys.folders import whole_folder, within
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.shop.filters import filtered
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, search_words, typed, without_price_clause
@@ -26,8 +27,10 @@ from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
 from rl_recsys.storage import Place, absolute, local_folder
 
 FORMAT_VERSION = 3
+KIND = "shop"
 MANIFEST, PRODUCTS, GOALS, INDEX = "manifest.json", "products.arrow", "goals.arrow", "index"
 QUERIES = "queries.json"  # where there is one: what a query model would search for, by instruction
+RECALL = "recall.json"  # beside it: what those searches find
 # Kept between steps: enough for all of the 1,000 products, and no more of a million.
 CACHED_PRODUCTS, CACHED_GOALS, CACHED_QUERIES = 1024, 1024, 4096
 
@@ -174,22 +177,32 @@ class Shop:
         found = self._queries.get(without_price_clause(instruction), ())
         return list(dict.fromkeys([*filter(None, found), search_words(instruction)]))
 
-    def with_queries(self, out: str | Path, queries: Mapping[str, Sequence[str]], made_by: Mapping) -> None:
+    def with_queries(
+        self,
+        out: str | Path,
+        queries: Mapping[str, Sequence[str]],
+        made_by: Mapping,
+        recall: Mapping | None = None,
+    ) -> None:
         """Write the folder ``out``: this shop, with search candidates by instruction, and what they were ``made_by``.
 
-        Its large files are those of this folder (hard links) where the disk is the same.
+        ``recall``, what those searches find, is written beside them. The large files are those of this folder (hard
+        links) where the disk is the same. Raises ``FolderError`` where ``out`` holds something else than a shop.
         """
         kept = {without_price_clause(text): list(map(typed, found)) for text, found in queries.items()}
-        with whole_folder(Path(out)) as aside:
+        with whole_folder(out, kind=KIND, unlisted=files_of_manifest) as aside:
             for name in self.manifest["files"]:
-                (aside / name).parent.mkdir(parents=True, exist_ok=True)
-                link_or_copy(self.folder / name, aside / name)
+                path = within(aside, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(within(self.folder, name), path)
             (aside / QUERIES).unlink(missing_ok=True)
             (aside / QUERIES).write_text(json.dumps(kept))
             entry = {"bytes": (aside / QUERIES).stat().st_size, "sha256": checksum(aside / QUERIES)}
             files = self.manifest["files"] | {QUERIES: entry}
             manifest = self.manifest | {"files": files, "queries": dict(made_by)}
-            (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
+            write_json(aside / MANIFEST, manifest)
+            if recall is not None:
+                write_json(aside / RECALL, dict(recall))
 
     def make_searches_start_faster(self) -> None:
         """Prepare this machine for it, once: takes some seconds where it was not done. Raises ``SearchError``."""
@@ -228,6 +241,18 @@ class Shop:
             kept.cache_clear()
         self._products.close()
         self._goals.close()
+
+
+def files_of_manifest(folder: Path) -> set[str] | None:
+    """The files of a shop by its manifest; None where there is none. Earlier versions wrote no other listing."""
+    manifest = read_json(folder / MANIFEST)
+    if (
+        not isinstance(manifest, dict)
+        or "format_version" not in manifest
+        or not isinstance(manifest.get("files"), dict)
+    ):
+        return None
+    return {MANIFEST, RECALL, *manifest["files"]}
 
 
 @lru_cache(maxsize=4)

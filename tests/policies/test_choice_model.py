@@ -112,7 +112,7 @@ def test_a_policy_folder_is_whole_and_loads_to_the_same_model(model, policy_fold
     model.save_pretrained(tmp_path / "p", tokenizer=policy_folder, training={"algorithm": "none"})
     model.save_pretrained(tmp_path / "p", tokenizer=policy_folder, training={"algorithm": "again"})
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
-        "config.json", "model.safetensors", "tokenizer.json", "training.json",
+        "config.json", "contents.json", "model.safetensors", "tokenizer.json", "training.json",
     ]  # fmt: skip
     assert json.loads((tmp_path / "p" / "training.json").read_text()) == {"algorithm": "again"}
     again = ChoiceModel.from_pretrained(tmp_path / "p")

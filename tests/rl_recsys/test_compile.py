@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from rl_recsys.files import whole_folder
 from rl_recsys.shop import RawDataError, Shop, ShopError
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
@@ -145,20 +144,6 @@ def test_attributes_are_shown_where_asked_for(shop_folder):
         product.query,
         product.product_category,
     ]
-
-
-def test_several_prepares_of_one_folder_leave_a_whole_shop_and_nothing_beside(tmp_path, source):
-    folder = tmp_path / "shops" / "one"
-    with whole_folder(folder) as first:
-        (first / "a").write_text("")
-        with whole_folder(folder) as second:
-            (second / "b").write_text("")
-    assert [path.name for path in folder.iterdir()] == ["a"]
-    abandoned = folder.parent / ".one-killed"
-    abandoned.mkdir()
-    with whole_folder(folder):
-        assert not abandoned.exists()
-    assert [path.name for path in folder.parent.iterdir()] == ["one"]
 
 
 def test_a_description_of_ten_megabytes_is_a_description(tmp_path, source):

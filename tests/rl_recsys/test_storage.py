@@ -194,5 +194,5 @@ def test_processes_of_a_node_share_one_copy(tmp_path):
     ]
     folders = {process.communicate()[0].strip() for process in processes}
     assert all(process.returncode == 0 for process in processes) and len(folders) == 1
-    known = json.loads((Path(f"{folders.pop()}.lock") / "entries.json").read_text())
+    known = json.loads((Path(f"{Path(folders.pop()).parent}.lock") / "entries.json").read_text())
     assert list(known) == ["a.txt"] and os.environ["XDG_CACHE_HOME"] == str(tmp_path / "cache")
