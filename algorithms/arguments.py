@@ -27,6 +27,7 @@ from policies.episodes import policy_episodes
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import Place, absolute
+from rl_recsys.terminal import say
 
 #: Flags that may differ when a run is gone on with: they do not decide what is learnt.
 INCIDENTAL = (
@@ -142,7 +143,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": fingerprint})
     training.open()
     if training.finished:
-        print(f"{training.policy_folder}: this run is finished")
+        say(f"{training.policy_folder}: this run is finished")
         return read_policy_file(training.policy_folder, TRAINING_FILE)
     torch.manual_seed(arguments.seed)
     connect(num_cpus=arguments.num_workers + 1)

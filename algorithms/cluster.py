@@ -15,6 +15,7 @@ import ray
 from ray.util import accelerators
 
 from rl_recsys.errors import UserError
+from rl_recsys.terminal import say
 
 if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes seconds
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -82,9 +83,8 @@ def _end(number: int, _frame: object) -> None:
     The exit status is 143, or 1 where Ray was waited for: it replaces an exit that it is interrupted by.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the closing
-    print(
+    say(
         "ended by SIGTERM; what is written stays, and jobs that keep checkpoints go on with the same command",
-        flush=True,
     )
     raise SystemExit(128 + number)
 
@@ -111,7 +111,7 @@ def require_resources(bundles: Sequence[Mapping[str, float]]) -> None:
             "lower --num-workers, --num-gpus or --num-learners, name another --learner, or add nodes"
         )
     if busy := occupied(bundles):
-        print(f"the cluster is busy ({busy}): this job waits for others to end", flush=True)
+        say(f"the cluster is busy ({busy}): this job waits for others to end")
 
 
 def shortage(bundles: Sequence[Mapping[str, float]]) -> str:

@@ -34,6 +34,7 @@ from rl_recsys.files import read_json
 from rl_recsys.settings import claim
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import absolute
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import goals_of
 from rl_recsys.trajectories.record import read_trajectories
 
@@ -94,17 +95,16 @@ class Lines(tune.Callback):
         }
         scores[_number(trial)] = result["evaluation"]["score"]
         best = min(scores, key=lambda number: (-scores[number], number))
-        print(
+        say(
             f"trial {_number(trial)}, iteration {result['training_iteration']} of {self._iterations}: "
             f"score {result['evaluation']['score']:.1f}, success {result['evaluation']['success']:.1%}  "
             f"({sum(one.is_finished() for one in trials)} of {self._trials} trials done, "
             f"best: trial {best} with {scores[best]:.1f})",
-            flush=True,
         )
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say where its traceback is."""
-        print(f"trial {_number(trial)} failed: {Path(trial.path) / 'error.txt'}", flush=True)
+        say(f"trial {_number(trial)} failed: {Path(trial.path) / 'error.txt'}")
 
 
 class KeepLast(tune.Callback):

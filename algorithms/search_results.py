@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from algorithms.search_space import SPACES, SearchArguments, common_flags
+from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.figures import Axis, parallel_coordinates
 from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_json, write_text
@@ -99,7 +100,9 @@ def write_results(
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "trials.csv", text.getvalue())
-    write_text(folder / "table.md", f"{title}\n\n{markdown_rows(trial_columns(arguments), trial_rows(results))}")
+    write_text(
+        folder / "table.md", f"{for_markdown(title)}\n\n{markdown_rows(trial_columns(arguments), trial_rows(results))}"
+    )
     best = results[0]
     write_json(
         folder / "best.json",

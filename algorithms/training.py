@@ -33,6 +33,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.files import full_disk_named, write_text
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
+from rl_recsys.terminal import say
 
 POLICY, CHECKPOINTS, RESULTS, SNAPSHOTS = "policy", "checkpoints", "result.json", "snapshots"
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
@@ -130,7 +131,7 @@ class TrainingRun:
                     losses = losses + 1 if self._logged == before else 1
                     if losses == LOSSES_IN_A_ROW:
                         raise RunError(f"{self.folder}: a process was lost {losses} times in a row: {error}") from error
-                    print(f"{self.folder}: a process was lost ({_first_line(error)})", flush=True)
+                    say(f"{self.folder}: a process was lost ({_first_line(error)})")
                     _wait_for_room(config)
 
     def _train(self, config: AlgorithmConfig, schedule: Schedule, task: Task) -> dict:
@@ -150,13 +151,13 @@ class TrainingRun:
                         break
                 made, wanted = self._reached(schedule), schedule.last_update
                 if wanted and made < wanted:
-                    print(f"{self.folder}: {made} of {wanted} updates, ended by its --iterations", flush=True)
+                    say(f"{self.folder}: {made} of {wanted} updates, ended by its --iterations")
                 summary = self._write_policy(algorithm, iteration, self.policy_folder)
         finally:
             with suppress(RayActorError):  # what is lost need not be ended
                 algorithm.stop()
         split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
-        print(f"{self.folder}: {format_seconds(self.seconds)} of training: {split}", flush=True)
+        say(f"{self.folder}: {format_seconds(self.seconds)} of training: {split}")
         self._checkpoints.remove()
         return summary
 
@@ -239,7 +240,7 @@ class TrainingRun:
         lines = (self.folder / RESULTS).read_text().splitlines()
         self.rows = [row for row in map(_parse, lines) if row and row["iteration"] <= done]
         write_text(self.folder / RESULTS, "".join(json.dumps(row) + "\n" for row in self.rows))
-        print(f"{self.folder}: goes on after iteration {done} ({format_seconds(self.seconds)} of training)", flush=True)
+        say(f"{self.folder}: goes on after iteration {done} ({format_seconds(self.seconds)} of training)")
         return done
 
     def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
@@ -315,7 +316,7 @@ def _wait_for_room(config: AlgorithmConfig) -> None:
         if time.monotonic() > deadline:
             raise ClusterError(f"no room for the run in {format_seconds(PATIENCE_S)}: {missing}")
         if missing != said:
-            print(f"waiting for room: {missing}", flush=True)
+            say(f"waiting for room: {missing}")
             said = missing
         time.sleep(LOOK_EVERY_S)
 

@@ -22,6 +22,7 @@ from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import search_words, typed
 from rl_recsys.shop.shop import KIND, files_of_manifest
 from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.terminal import say
 
 AT_ONCE = 64
 RECALLS = (10, 50)
@@ -64,9 +65,9 @@ def main(arguments: Arguments) -> None:
     recall = _recall(shop, goals, queries)
     made_by = {"model": str(arguments.model), "training": trained}
     shop.with_queries(arguments.out, queries, made_by, {"goals": len(goals), "recall": recall})
-    print(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} test goals:")
+    say(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} test goals:")
     for name, found in recall.items():
-        print(f"  {name}: " + ", ".join(f"{share:.1%} in the first {first}" for first, share in found.items()))
+        say(f"  {name}: " + ", ".join(f"{share:.1%} in the first {first}" for first, share in found.items()))
 
 
 def _recall(shop: Shop, goals: Sequence[int], queries: dict[str, list[str]]) -> dict[str, dict[int, float]]:

@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from algorithms.benchmark import learner_figures
 from algorithms.scale import PARTS as SCALE_PARTS
@@ -28,12 +26,15 @@ from algorithms.soak import soak_figures
 from policies.benchmark import policy_figures
 from policies.choice_model import CONFIG_FILE, read_policy_file
 from rl_recsys.errors import plain_errors, require_positive
+from rl_recsys.escaping import for_markdown
+from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_json, write_text
 from rl_recsys.machine import machine, versions
 from rl_recsys.measure import Figure
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.shop.benchmark import PARTS, Part, shop_figures
+from rl_recsys.terminal import print_rows, say
 from rl_recsys.trajectories.record import read_trajectories
 
 ENDLESS = 1_000_000  # iterations
@@ -145,7 +146,7 @@ def measure(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as work, progress(f"benchmark {name}") as task:
         for figure in _figures(arguments, Path(work)):
             figures.append(figure)
-            print(f"  {figure.name}: {_shown(figure)} {figure.unit}", flush=True)
+            say(f"  {figure.name}: {_shown(figure)} {figure.unit}")
             task.advance()
             if arguments.out is not None:
                 _write(arguments.out, name, figures)
@@ -241,15 +242,11 @@ HEADINGS = ("what", "measured", "should be", "met", "")
 
 
 def _print(figures: list[Figure]) -> None:
-    table = Table(*HEADINGS, title=machine())
-    for row in _rows(figures):
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_rows(HEADINGS, _rows(figures), machine())
 
 
 def _markdown(figures: list[Figure]) -> str:
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *_rows(figures)]
-    return f"{machine()}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{for_markdown(machine())}\n\n{markdown_rows(HEADINGS, _rows(figures))}"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import Goal
 from rl_recsys.shop.variations import GoalVariations
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import SCRIPTED, play, scripted_shopper
 
@@ -66,7 +67,7 @@ def main(arguments: Arguments) -> None:
     recorded = list(read_trajectories(arguments.out))
     successes = sum(trajectory.success for trajectory in recorded)
     steps = sum(len(trajectory.steps) for trajectory in recorded) / len(recorded)
-    print(f"{arguments.out}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
+    say(f"{arguments.out}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
 
 
 def _left(shop: Shop, goals: Sequence[int | Goal], played: Counter[str]) -> list[int | Goal]:

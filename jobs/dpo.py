@@ -17,6 +17,7 @@ from algorithms.dpo import DPOConfig, Preferences
 from algorithms.preferences import Pairing, Ties
 from rl_recsys.errors import plain_errors
 from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -90,7 +91,7 @@ def main(arguments: Arguments) -> None:
         "learners/reward_margin": "margin {:.2f}",
     }
     run(config, arguments, shown)
-    print(f"policy: {arguments.out / 'policy'}")
+    say(f"policy: {arguments.out / 'policy'}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
 from policies.episodes import BASELINES, MODES, RULE, Mode, Outcome
 from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
 from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
 from rl_recsys.files import write_json, write_text
@@ -87,7 +88,7 @@ def main(arguments: Arguments) -> None:
                 results.append(arm_result(label, rewards, steps, minutes, against, products))
     title = f"{len(goals)} {split} goals of {arguments.shop}"
     print_table(results, title)
-    write_text(arguments.out / "table.md", f"{title}\n\n{markdown_table(results)}")
+    write_text(arguments.out / "table.md", f"{for_markdown(title)}\n\n{markdown_table(results)}")
     context = {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint, "episodes": files}
     write_json(arguments.out / RESULTS, report_json(results, context))
 

@@ -25,6 +25,7 @@ from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.preferences import without_loops
 from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter, read_trajectories
 
@@ -97,9 +98,7 @@ def main(arguments: Arguments) -> None:
                     "goals: the policy is too weak; train it further or ask for fewer --trajectories"
                 )
     took = format_seconds(spent + time.monotonic() - start)
-    print(
-        f"{arguments.out}: {successes} successful trajectories of {played} episodes ({successes / played:.1%}), {took}"
-    )
+    say(f"{arguments.out}: {successes} successful trajectories of {played} episodes ({successes / played:.1%}), {took}")
 
 
 def _episodes(pool: RolloutPool, arguments: Arguments, training: list[int], skip: int) -> Iterator[Trajectory]:

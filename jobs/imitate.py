@@ -16,6 +16,7 @@ from policies.choice_model import ChoiceModel
 from policies.encoders import BUNDLED, encoder_folder
 from rl_recsys.errors import plain_errors
 from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -62,7 +63,7 @@ def main(arguments: Arguments) -> None:
     )
     shown = {"learners/imitation_loss": "loss {:.3f}", "learners/agreement": "agreement {:.1%}"}
     run(config, arguments, shown)
-    print(f"policy: {arguments.out / 'policy'}")
+    say(f"policy: {arguments.out / 'policy'}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from rl_recsys.folders import whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.imports import imitation_trajectory, logged_trajectory, recorded_trajectory
 from rl_recsys.trajectories.record import ImportedSessionError, Trajectory, TrajectoryWriter
 
@@ -66,11 +67,11 @@ def main(arguments: Arguments) -> None:
             made, successes, steps = made + 1, successes + trajectory.success, steps + len(trajectory.steps)
             task.advance()
         for line in refused:
-            print(f"  left out: {line}")
+            say(f"  left out: {line}")
         if not made:
             raise UserError("nothing was imported; the reasons are above")
     each = f"{steps / made:.1f} steps each"
-    print(f"{arguments.out}: {made} {arguments.source} trajectories, {successes} successful, {each}")
+    say(f"{arguments.out}: {made} {arguments.source} trajectories, {successes} successful, {each}")
 
 
 def _sessions(arguments: Arguments, shop: Shop | None) -> Iterator[tuple[str, Callable[[], Trajectory]]]:

@@ -15,6 +15,7 @@ from envs import register_with_ray
 from policies.choice_model import read_config
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -106,7 +107,7 @@ def main(arguments: Arguments) -> None:
         "learners/kept_share": "in doubt {:.0%}",
     }
     run(config, arguments, shown)
-    print(f"policy: {arguments.out / 'policy'}")
+    say(f"policy: {arguments.out / 'policy'}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.shop.java import SearchError
 from rl_recsys.shop.splits import split_names
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import say
 
 
 @dataclass
@@ -75,15 +76,15 @@ def main(arguments: Arguments) -> None:
                 progress=lambda stage, done: task.update(done, f"({stage})"),
             )
     counts, shop = manifest["counts"], Shop.open(arguments.out)
-    print(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
+    say(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
     for rule, won in counts["winnable"].items():
         share = won / counts["goals"]
-        print(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")
-    print(f"  protocol {arguments.rules.protocol}: {', '.join(_splits(shop))}")
+        say(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")
+    say(f"  protocol {arguments.rules.protocol}: {', '.join(_splits(shop))}")
     for reason in manifest["skipped"]:
-        print(f"  skipped: {reason}")
+        say(f"  skipped: {reason}")
     if absent := counts["instructions_of_absent_products"]:
-        print(f"  {absent} instructions are of products that the items file does not have")
+        say(f"  {absent} instructions are of products that the items file does not have")
     _make_searches_start_faster(shop)
 
 
@@ -91,7 +92,7 @@ def _make_searches_start_faster(shop: Shop) -> None:
     try:
         shop.make_searches_start_faster()
     except SearchError as error:
-        print(f"  every process will take a second longer to its first search: {error}")
+        say(f"  every process will take a second longer to its first search: {error}")
 
 
 def _splits(shop: Shop) -> Iterator[str]:

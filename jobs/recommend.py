@@ -19,12 +19,13 @@ import tyro
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.recommender import EPISODES, Recommendation, recommend, search_only
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.evaluation.report import percent, print_rows
+from rl_recsys.evaluation.report import percent
 from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.files import write_json
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import print_rows
 
 PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
 

@@ -43,6 +43,7 @@ from rl_recsys.progress import format_seconds
 from rl_recsys.shop import Shop
 from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import Trajectory, read_trajectories
 
@@ -71,8 +72,8 @@ def main(arguments: Arguments) -> None:
     report = Study(arguments.study, out / "figures", arguments.sessions, quote=arguments.quote).report()
     write_report(report, out)
     for row in report.claims.rows:
-        print(" | ".join(row))
-    print(f"report: {out / 'report.html'}")
+        say(" | ".join(row))
+    say(f"report: {out / 'report.html'}")
 
 
 class Study:

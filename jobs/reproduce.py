@@ -26,6 +26,7 @@ from rl_recsys.evaluation.study import RESULTS, STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
 from rl_recsys.stages import Stage, run_stages
 from rl_recsys.storage import Place, is_uri
+from rl_recsys.terminal import say
 
 JOBS = Path(__file__).parent
 ITERATIONS = 30  # of a DPO run, at most: a point of its progress each
@@ -139,7 +140,7 @@ def main(arguments: Arguments) -> None:
     described = plan.description() | {"at_once": at_once}
     write_json(arguments.out / STUDY, json.loads(json.dumps(described, default=str)))
     run_stages(list(plan.stages()), arguments.out, at_once=at_once)
-    print(f"report: {arguments.out / 'report.html'}, {arguments.out / 'report.md'}")
+    say(f"report: {arguments.out / 'report.html'}, {arguments.out / 'report.md'}")
 
 
 class Plan:

@@ -24,15 +24,17 @@ from algorithms.cluster import connect
 from algorithms.rollouts import RolloutPool
 from policies.episodes import Mode
 from rl_recsys.errors import UserError, plain_errors, require_positive
+from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.figures import running_means
-from rl_recsys.evaluation.report import markdown_rows, percent, print_rows
+from rl_recsys.evaluation.report import markdown_rows, percent
 from rl_recsys.evaluation.statistics import wilson_interval
 from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import print_rows, say
 
 COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probability to be the best")
 
@@ -213,15 +215,18 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
     title = f"{short}, seed {arguments.seed}; {delay}"
     note = f"Regret, in {unit}, by {source}: {lost}."
     print_rows(COLUMNS, rows, title)
-    print(note)
-    write_text(arguments.out / "thompson.md", f"{title}\n\n{markdown_rows(COLUMNS, rows)}\n{note}\n")
+    say(note)
+    write_text(
+        arguments.out / "thompson.md",
+        f"{for_markdown(title)}\n\n{markdown_rows(COLUMNS, rows)}\n{for_markdown(note)}\n",
+    )
     context = {"command": shlex.join(sys.argv), "title": title, "means_from": source}
     write_json(arguments.out / "thompson.json", context | {"runs": runs})
     for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
         curves = {(arm, run): found.get(arm, []) for run, found in means_of.items() for arm in arms}
         running_means(curves, arguments.out / f"running_{objective}.png", label, short)
-    print(f"pulls, table and pictures: {arguments.out}")
+    say(f"pulls, table and pictures: {arguments.out}")
 
 
 def _pooled(bandits: Sequence[ThompsonRun], value: Callable[[Pull], float]) -> dict[str, list[float]]:

@@ -25,6 +25,7 @@ from policies.queries import BartQueries, KeywordQueries, token_f1
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
 from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.terminal import say
 
 HELD_OUT = 0.1  # of the instructions
 
@@ -57,7 +58,7 @@ def main(arguments: Arguments) -> None:
     if (arguments.out / CONFIG_FILE).is_file():
         if read_policy_file(arguments.out, TRAINING_FILE)["settings"] != settings:
             raise UserError(f"{arguments.out} was trained with other settings; use another --out")
-        print(f"{arguments.out}: trained already")
+        say(f"{arguments.out}: trained already")
         return
     queries = _read(arguments.pairs)
     order = random.Random(arguments.seed).sample(sorted(queries), len(queries))
@@ -91,7 +92,7 @@ def main(arguments: Arguments) -> None:
     training = {"settings": settings, "seconds": round(seconds, 1), "held_out": scores}
     model.save_pretrained(arguments.out, training)
     shown = {name: round(value, 3) for name, value in scores.items()}
-    print(f"{arguments.out}: {len(pairs)} pairs in {training['seconds']:.0f} s; on held-out instructions {shown}")
+    say(f"{arguments.out}: {len(pairs)} pairs in {training['seconds']:.0f} s; on held-out instructions {shown}")
 
 
 def _read(path: Path) -> dict[str, list[str]]:

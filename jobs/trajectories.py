@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.files import require_new
@@ -23,6 +21,7 @@ from rl_recsys.folders import whole_folder
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, local_folder, writes_to_its_out
+from rl_recsys.terminal import print_rows, say
 from rl_recsys.trajectories.known_goals import goal_of
 from rl_recsys.trajectories.parts import TrajectoryError, parts_of, was_ended
 from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
@@ -79,13 +78,13 @@ def main(arguments: Arguments) -> None:
             for trajectory in kept():
                 writer.append(trajectory)
     if in_split and in_split.unknown:
-        print(f"{in_split.unknown} trajectories do not say which goal of a shop they are about, and are left out")
+        say(f"{in_split.unknown} trajectories do not say which goal of a shop they are about, and are left out")
     for error in damage:
-        print(f"left out: {error}")
+        say(f"left out: {error}")
     _print(counts, arguments.out)
     killed = [part for folder in arguments.folders for part in parts_of(local_folder(folder)) if not was_ended(part)]
     if killed:
-        print(f"not ended by their writers, which were killed or still write: {', '.join(map(str, killed))}")
+        say(f"not ended by their writers, which were killed or still write: {', '.join(map(str, killed))}")
 
 
 class _Split:
@@ -109,16 +108,16 @@ class _Split:
 
 
 def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: Path | None) -> None:
-    table = Table("folder", "source", "author", "episodes", "successful", "score", "steps each")
-    total = 0
+    columns = ("folder", "source", "author", "episodes", "successful", "score", "steps each")
+    rows = []
     for key, episodes in counts.items():
         number = len(episodes)
         rewards, successes, steps = (sum(column) for column in zip(*episodes, strict=True))
-        table.add_row(*key, str(number), f"{successes / number:.1%}", f"{100 * rewards / number:.1f}",
-                      f"{steps / number:.1f}")  # fmt: skip
-        total += number
-    Console(width=140).print(table)
-    print(f"{total} trajectories{f' in {out}' if out else ''}")
+        figures = f"{successes / number:.1%}", f"{100 * rewards / number:.1f}", f"{steps / number:.1f}"
+        rows.append((*key, str(number), *figures))
+    print_rows(columns, rows)
+    total = sum(map(len, counts.values()))
+    say(f"{total} trajectories{f' in {out}' if out else ''}")
 
 
 if __name__ == "__main__":

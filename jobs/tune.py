@@ -16,8 +16,8 @@ from algorithms.search import search
 from algorithms.search_results import training_command, trial_columns, trial_rows, write_results
 from algorithms.search_space import SearchArguments, space_rows
 from rl_recsys.errors import plain_errors
-from rl_recsys.evaluation.report import print_rows
 from rl_recsys.storage import working_folder
+from rl_recsys.terminal import print_rows, say
 
 
 @dataclass(kw_only=True)
@@ -32,7 +32,7 @@ def main(arguments: Arguments) -> None:
         title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"
         write_results(arguments, results, held_out, folder, title)
     print_rows(trial_columns(arguments), trial_rows(results), title)
-    print(f"train with the best settings: {training_command(arguments, results[0])}")
+    say(f"train with the best settings: {training_command(arguments, results[0])}")
 
 
 def description() -> str:

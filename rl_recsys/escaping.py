@@ -16,7 +16,7 @@ _BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>&|~$]")
 # Of a heading, a list, or the line under a heading.
-_BLOCK_START = re.compile(r"^(?:(?=#)|(?=[+\-=](?:[\s\-=]|$))|([0-9]{1,9})(?=[.)](?:\s|$)))")
+_BLOCK_START = re.compile(r"^(?:(?=#)|(?=[+\-=](?:\s|[\-=\s]*$))|([0-9]{1,9})(?=[.)](?:\s|$)))")
 _LABEL_SAFE = " !#&'()*+,-./:;<=>?@[]^_`{|}"  # ASCII beside letters and digits; "~" ends what was cut
 
 

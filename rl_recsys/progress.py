@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rl_recsys.escaping import for_terminal
+from rl_recsys.terminal import say
+
 LINE_INTERVAL = 15.0  # seconds between lines where the output is no terminal
 
 
@@ -40,10 +43,10 @@ class Task:
 class _BarTask(Task):
     def __init__(self, title: str, total: int | None, bar: Progress):
         super().__init__(title, total)
-        self._bar, self._id = bar, bar.add_task(title, total=total, note="")
+        self._bar, self._id = bar, bar.add_task(for_terminal(title), total=total, note="")
 
     def _show(self) -> None:
-        self._bar.update(self._id, completed=self.done, note=self.note)
+        self._bar.update(self._id, completed=self.done, note=for_terminal(self.note))
 
 
 class _LineTask(Task):
@@ -60,7 +63,7 @@ class _LineTask(Task):
         here = self.done - self._earlier
         if self.total and here:
             left = f", {format_seconds((now - self._start) / here * (self.total - self.done))} left"
-        print(f"{self.title}: {self.done}{f' of {self.total}' if self.total else ''}{left}  {self.note}", flush=True)
+        say(f"{self.title}: {self.done}{f' of {self.total}' if self.total else ''}{left}  {self.note}")
 
 
 @contextmanager
@@ -69,8 +72,8 @@ def progress(title: str, total: int | None = None) -> Iterator[Task]:
     start = time.monotonic()
     if sys.stdout.isatty():
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
         )  # fmt: skip
         with Progress(*columns, transient=True) as bar:
             task: Task = _BarTask(title, total, bar)
@@ -78,7 +81,7 @@ def progress(title: str, total: int | None = None) -> Iterator[Task]:
     else:
         task = _LineTask(title, total)
         yield task
-    print(f"{title}: {task.done} in {format_seconds(time.monotonic() - start)}  {task.note}", flush=True)
+    say(f"{title}: {task.done} in {format_seconds(time.monotonic() - start)}  {task.note}")
 
 
 def format_seconds(seconds: float) -> str:

@@ -22,6 +22,7 @@ import tyro
 from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
+from rl_recsys.terminal import say
 
 
 class RecordingError(UserError):
@@ -116,8 +117,8 @@ def main(arguments: Arguments) -> int:
                 differing.append(f"session {number}, {result.difference}")
             task.advance()
     for line in differing:
-        print(line)
-    print(f"{len(sessions) - len(differing)} of {len(sessions)} sessions agree, {observations} observations equal")
+        say(line)
+    say(f"{len(sessions) - len(differing)} of {len(sessions)} sessions agree, {observations} observations equal")
     return 1 if differing else 0
 
 

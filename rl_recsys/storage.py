@@ -109,7 +109,7 @@ def working_folder(place: Place) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f"{PurePosixPath(str(place)).name}-"))
     mirror = _Mirror(str(place).rstrip("/"), folder)
     mirror.fetch()
-    print(f"{place}: written in {folder}, and copied from there", flush=True)
+    say(f"{place}: written in {folder}, and copied from there")
     stop = threading.Event()
     thread = threading.Thread(target=mirror.keep_up, args=(stop,), daemon=True)
     thread.start()
@@ -119,7 +119,7 @@ def working_folder(place: Place) -> Iterator[Path]:
         stop.set()
         thread.join()
         mirror.copy()
-        print(f"{place}: all is there", flush=True)
+        say(f"{place}: all is there")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -165,7 +165,7 @@ class _Mirror:
             try:
                 self.copy()
             except StorageError as error:
-                print(f"{error}; it is tried again", flush=True)
+                say(f"{error}; it is tried again")
 
     def copy(self) -> None:
         """Copy what changed, then the index, then remove what is gone."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.statistics import difference_interval, mean_interval, wilson_interval
+from rl_recsys.terminal import print_rows
 
 
 @dataclass(frozen=True)
@@ -121,20 +121,10 @@ def markdown_table(results: Sequence[ArmResult]) -> str:
     return markdown_rows(COLUMNS, [cells(result) for result in results])
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table on the terminal; arms and products stand at the left."""
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("arm", "product") else "right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=140).print(table)
-
-
 def markdown_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
-    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
+    head, *lines = [f"| {' | '.join(map(for_markdown, row))} |\n" for row in (columns, *rows)]
+    return "".join([head, f"|{' --- |' * len(columns)}\n", *lines])
 
 
 def report_json(results: Sequence[ArmResult], context: Mapping) -> dict:

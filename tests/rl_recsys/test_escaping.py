@@ -64,6 +64,8 @@ def _inline(tokens) -> list:
 @example("+ item")
 @example("10. item")
 @example("--")
+@example("- -")
+@example("== ")
 @example("=")
 def test_markdown_renders_exactly_the_text_and_nothing_else(text):
     written, shown = for_markdown(text), for_terminal(text).strip()
@@ -89,7 +91,7 @@ def test_markdown_renders_exactly_the_text_and_nothing_else(text):
 
 
 def test_figures_in_markdown_stay_readable():
-    for figure in ("87.6 (82.1 to 92.3)", "-0.7 (-1.2 to +0.6)", "+1.5", "12,087", "3:20 min"):
+    for figure in ("87.6 (82.1 to 92.3)", "-0.7 (-1.2 to +0.6)", "+1.5", "12,087", "3:20 min", "--learning-rate"):
         assert for_markdown(figure) == figure
 
 
