@@ -31,8 +31,8 @@ def for_terminal(text: str) -> str:
     return _UNSHOWN.sub(lambda found: ascii(found[0])[1:-1], _BREAKS.sub(" ", text))
 
 
-def for_markdown(text: str) -> str:
-    r"""A text for a line, a list's item or a table's cell in Markdown, where it reads as ``for_terminal`` has it.
+def for_markdown(text: str, *, cell: bool = False) -> str:
+    r"""A text for a line in Markdown or, with ``cell``, of a table, where it reads as ``for_terminal`` has it.
 
     Spaces at its ends are dropped, as Markdown drops them.
 
@@ -40,7 +40,7 @@ def for_markdown(text: str) -> str:
     '\\# 2 mugs \\| \\[new\\] \\*blue\\*'
     """
     escaped = _MARKDOWN.sub(r"\\\g<0>", for_terminal(text).strip())
-    return _BLOCK_START.sub(r"\g<1>\\", escaped)
+    return escaped if cell else _BLOCK_START.sub(r"\g<1>\\", escaped)
 
 
 def for_picture(text: str) -> str:

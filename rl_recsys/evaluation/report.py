@@ -123,7 +123,7 @@ def markdown_table(results: Sequence[ArmResult]) -> str:
 
 def markdown_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
-    head, *lines = [f"| {' | '.join(map(for_markdown, row))} |\n" for row in (columns, *rows)]
+    head, *lines = [f"| {' | '.join(for_markdown(cell, cell=True) for cell in row)} |\n" for row in (columns, *rows)]
     return "".join([head, f"|{' --- |' * len(columns)}\n", *lines])
 
 

@@ -83,7 +83,7 @@ def test_markdown_renders_exactly_the_text_and_nothing_else(text):
         assert {child.type for child in _inline(tokens)} <= {"text", "softbreak"}
         found = "".join("\n" if child.type == "softbreak" else child.content for child in _inline(tokens))
         assert found.removeprefix("above").strip() == shown
-    tokens = RENDERER.parse(f"| a | b |\n| --- | --- |\n| {written} | 1 |\n")
+    tokens = RENDERER.parse(f"| a | b |\n| --- | --- |\n| {for_markdown(text, cell=True)} | 1 |\n")
     cells = [token.content for token in tokens if token.type == "inline"]
     assert len(cells) == 4 and cells[3] == "1"
     row = _inline(tokens)[2:-1]
