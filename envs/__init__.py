@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import gymnasium
 
 from envs.choice import WebShopChoiceEnv
 from envs.text import WebShopTextEnv
+from rl_recsys.errors import UserError
 
 TEXT_ID, CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
 
 for _id, _entry in ((TEXT_ID, "envs.text:WebShopTextEnv"), (CHOICE_ID, "envs.choice:WebShopChoiceEnv")):
     if _id not in gymnasium.registry:
         gymnasium.register(_id, entry_point=_entry)
+
+
+class ConfigError(UserError, TypeError):
+    """An RLlib ``env_config`` has a key that the environment does not know; the message lists those that it knows."""
 
 
 def register_with_ray() -> None:
@@ -24,15 +31,25 @@ def register_with_ray() -> None:
     register_env(CHOICE_ID, _choice_env)
 
 
-def _text_env(config: Any) -> WebShopTextEnv:
-    return WebShopTextEnv(**config)
+def _text_env(config: Mapping[str, Any]) -> WebShopTextEnv:
+    return WebShopTextEnv(**_known(config, TEXT_ID, WebShopTextEnv))
 
 
-def _choice_env(config: Any) -> WebShopChoiceEnv:
+def _choice_env(config: Mapping[str, Any]) -> WebShopChoiceEnv:
     """Each RLlib worker gets its shard of the goals by its index; the local one (index 0) has them all."""
     index, workers = getattr(config, "worker_index", 0), getattr(config, "num_workers", 0)
     shard = {"shard": index - 1, "shards": workers} if index > 0 and workers > 0 else {}
-    return WebShopChoiceEnv(**{**shard, **config})
+    return WebShopChoiceEnv(**{"words": False, **shard, **_known(config, CHOICE_ID, WebShopChoiceEnv)})
+
+
+def _known(config: Mapping[str, Any], name: str, environment: type) -> Mapping[str, Any]:
+    """``config``, where the environment has an argument for each of its keys. Raises ``ConfigError``."""
+    arguments = list(signature(environment).parameters)
+    unknown = [key for key in config if key not in arguments]
+    if unknown:
+        listed = ", ".join(map(repr, unknown))
+        raise ConfigError(f"env_config of {name} has {listed}, it may have: {', '.join(arguments)}")
+    return config
 
 
 __all__ = ["CHOICE_ID", "TEXT_ID", "WebShopChoiceEnv", "WebShopTextEnv", "register_with_ray"]

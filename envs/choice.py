@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -12,11 +14,13 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs.options import begin_session
 from envs.spaces import choice_space
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
-from rl_recsys.encoding import DecisionEncoder, EncodingShape
+from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.shop import Goal, Shop, shared_shop
 from rl_recsys.shop.variations import GoalVariations
+from rl_recsys.storage import local_folder
 
 
 @lru_cache(maxsize=4)
@@ -25,9 +29,16 @@ def _shared_variations(shop: Shop) -> GoalVariations:
     return GoalVariations(shop)
 
 
+def _shared_encoder(tokenizer: str | Path, shape: EncodingShape) -> DecisionEncoder:
+    """One encoder, with its caches, for all environments of a process that have this tokenizer."""
+    path = local_folder(tokenizer) / TOKENIZER_FILE
+    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return _encoder(str(tokenizer), content, shape)
+
+
 @lru_cache(maxsize=4)
-def _shared_encoder(folder: str, shape: EncodingShape) -> DecisionEncoder:
-    """One encoder, with its caches, for all environments of a process."""
+def _encoder(folder: str, content: str, shape: EncodingShape) -> DecisionEncoder:
+    """``content``: a digest of the folder's tokenizer, which may have been replaced by another."""
     return DecisionEncoder(folder, shape)
 
 
@@ -38,7 +49,8 @@ class WebShopChoiceEnv(gymnasium.Env):
     one of the available actions. On the search page the actions are search queries made from the instruction.
 
     ## Action Space
-    Discrete(A): the index of a choice. An index where the mask is 0 changes nothing and counts as a step.
+    Discrete(A): the index of a choice. An index where the mask is 0 changes nothing and counts as a step; one outside
+    the space is refused.
 
     ## Observation Space
     Dict of token ids, padded with 0: "state" [S] begins with the whole instruction, "actions" [A, L] are the choices,
@@ -49,20 +61,28 @@ class WebShopChoiceEnv(gymnasium.Env):
     As in ``WebShop-v0``.
 
     ## Starting State
-    The search page of a goal: ``options={"goal": ...}``, or the next of this environment's goals, which are dealt in
-    an order drawn from the seed, each once before any comes again; or, in a share ``variations`` of the episodes, a
-    goal that is made up of a training product's attributes and options. With ``group_size`` k, k episodes in a row
-    start alike, from one goal, for methods that compare the rollouts of a goal.
+    The search page of a goal: ``options={"goal": ...}`` or ``options={"session": ...}`` as in ``WebShop-v0``, or the
+    next of this environment's goals, which are dealt in an order drawn from the seed, each once before any comes again;
+    or, in a share ``variations`` of the episodes, a goal that is made up of a training product's attributes and
+    options. With ``group_size`` k, k episodes in a row start alike, from one goal, for methods that compare the
+    rollouts of a goal.
 
     ## Episode End
     Terminates with a purchase; truncates after ``max_steps`` actions.
+
+    ## Information
+    "action_mask" [A] int8: the mask, as ``action_space.sample(mask=info["action_mask"])`` takes it. "actions": the
+    choices as the shop takes them, such as "click[buy now]"; "texts": the words that stand for them in the observation;
+    neither with ``words=False``. "dropped": actions of the page beyond A, which are no choices. After a reset
+    "session_id" (of one of the shop's goals, its index) and "instruction_text", after a purchase "reward_parts".
 
     ## Arguments
     shop: folder of a compiled shop, or an open ``Shop``. tokenizer: folder with tokenizer.json (a policy folder, or an
     encoder's). goals: a split's name ("train", "test", "all") or a list of goal indices. shard, shards: this
     environment takes every ``shards``-th goal from the ``shard``-th on. group_size, variations: see Starting State.
-    encoding: an ``EncodingShape`` or its mapping. max_steps: actions an episode. rules: fields of ``ShopRules`` that
-    differ from those the folder was prepared with.
+    encoding: an ``EncodingShape`` or its mapping. max_steps: actions an episode. words: see Information; RLlib, which
+    stores every info and ships it to the learners, does without them unless its ``env_config`` says otherwise.
+    rules: fields of ``ShopRules`` that differ from those the folder was prepared with.
     """
 
     metadata = {"render_modes": ["ansi"]}
@@ -79,6 +99,7 @@ class WebShopChoiceEnv(gymnasium.Env):
         variations: float = 0.0,
         encoding: EncodingShape | Mapping[str, int] = EncodingShape(),
         max_steps: int = MAX_STEPS,
+        words: bool = True,
         rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
@@ -90,7 +111,8 @@ class WebShopChoiceEnv(gymnasium.Env):
         self._variations, self._shard, self._shards = variations, shard, shards
         self.render_mode, self._max_steps, self._group_size = render_mode, max_steps, group_size
         encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
-        self._encoder = _shared_encoder(str(tokenizer), encoding)
+        self._tokenizer, self._words = str(tokenizer), words
+        self._encoder = _shared_encoder(tokenizer, encoding)
         every = self.shop.split(goals) if isinstance(goals, str) else list(goals)
         self._goals = np.asarray(every)[shard::shards].copy()  # without the other shards behind it
         if not len(self._goals):
@@ -103,15 +125,15 @@ class WebShopChoiceEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Begin a session; see Starting State. ``info`` has "session_id": of one of the shop's goals, its index."""
+        """Begin a session; see Starting State. Raises ``OptionsError``, and ``EncodingError`` for too long a goal."""
         super().reset(seed=seed)
         if seed is not None:
             self._order, self._dealt = self._goals[:0], 0
-        goal = (options or {}).get("goal")
-        session = self.shop.session(self._next_goal() if goal is None else goal)
-        shape = self._encoder.shape
-        self.choices = ChoiceSession(session, max_steps=self._max_steps, max_choices=shape.choices)
-        return self._observe(), self._info({}) | {"session_id": session.session_id}
+        session = begin_session(self.shop, options, self._next_goal)
+        choices = self._encoder.shape.choices
+        self.choices = ChoiceSession(session, max_steps=self._max_steps, max_choices=choices)
+        begun = {"session_id": session.session_id, "instruction_text": session.goal.instruction_text}
+        return self._outcome(begun)
 
     def _next_goal(self) -> int | Goal:
         if self._dealt % self._group_size == 0:
@@ -130,22 +152,34 @@ class WebShopChoiceEnv(gymnasium.Env):
         return int(goal)
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Take the choice with this index; ``info`` has ``dropped`` and, after a purchase, ``reward_parts``."""
+        """Take the choice with this index; see Information. Raises ``ValueError`` for what is not in the space."""
         if self.choices is None:
             raise gymnasium.error.ResetNeeded("call reset before step")
-        result = self.choices.choose(int(action))
-        info = self._info(result.reward_parts)
-        return self._observe(), float(result.reward), result.done, self.choices.truncated, info
+        result = self.choices.choose(self._index(action))
+        observation, info = self._outcome({"reward_parts": result.reward_parts} if result.reward_parts else {})
+        return observation, float(result.reward), result.done, self.choices.truncated, info
 
-    def _observe(self) -> dict[str, np.ndarray]:
+    def _index(self, action: object) -> int:
+        size = int(self.action_space.n)
+        try:
+            index = operator.index(action)
+        except TypeError:
+            index = -1
+        if not 0 <= index < size:
+            raise ValueError(f"action {action!r}: it must be an integer from 0 to {size - 1}")
+        return index
+
+    def _outcome(self, info: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The observation, and ``info`` with what belongs to it."""
         decision = self.choices.decision
         if self.choices.truncated:  # a purchase leaves no choice by itself
             decision = replace(decision, choices=())
-        return self._encoder.encode(decision)
-
-    def _info(self, reward_parts: dict) -> dict[str, Any]:
-        info: dict[str, Any] = {"dropped": self.choices.decision.dropped}
-        return info | ({"reward_parts": reward_parts} if reward_parts else {})
+        observation = self._encoder.encode(decision)
+        info |= {"action_mask": observation["mask"].copy(), "dropped": decision.dropped}
+        if self._words:
+            info["actions"] = [choice.action for choice in decision.choices]
+            info["texts"] = [choice.text for choice in decision.choices]
+        return observation, info
 
     def render(self) -> str | None:
         """The page as ``text_rich`` (render mode "ansi")."""

@@ -100,8 +100,9 @@ class ChoiceSession:
         return self.steps >= self.max_steps and not self.session.done
 
     def choose(self, index: int) -> StepResult:
-        """Take the choice at ``index``; an index past the end changes nothing but counts as a step."""
-        return self.act(self.decision.choices[index].action if index < len(self.decision.choices) else "none")
+        """Take the choice at ``index``; an index where there is none changes nothing but counts as a step."""
+        there = 0 <= index < len(self.decision.choices)
+        return self.act(self.decision.choices[index].action if there else "none")
 
     def act(self, action: str) -> StepResult:
         """Take an action of the shop, whether it is among the choices or not."""

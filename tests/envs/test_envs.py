@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from collections import Counter
+from dataclasses import asdict
 
 import gymnasium
 import numpy as np
@@ -9,6 +12,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
+from envs.options import OptionsError
+from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop, shared_shop
 from tests.conftest import SMALL
 
@@ -36,7 +41,9 @@ def test_the_text_environment_is_a_session(shop_folder, shop, mode):
     observation, info = env.reset(seed=0, options={"goal": 17})
     session = shop.session(17)
     assert observation == session.page.observe(mode)
+    assert info["available_actions"] == env.unwrapped.get_available_actions()
     assert info["available_actions"] == {"has_search_bar": True, "clickables": ["search"]}
+    assert env.unwrapped.get_instruction_text() == f"Instruction: {info['instruction_text']}"
     query = f"search[{shop.goal(17).query}]"
     observation, reward, terminated, truncated, info = env.step(query)
     assert observation == session.step(query).page.observe(mode)
@@ -47,9 +54,9 @@ def test_the_text_environment_is_a_session(shop_folder, shop, mode):
 
 
 def test_the_text_environment_draws_goals_by_weight_and_seed(text):
-    drawn = [text.reset(seed=seed)[1]["goal"].instruction_text for seed in (5, 5, 6)]
+    drawn = [text.reset(seed=seed)[1]["session_id"] for seed in (5, 5, 6)]
     assert drawn[0] == drawn[1]
-    assert len({text.reset()[1]["goal"].asin for _ in range(30)}) > 5
+    assert len({text.reset()[1]["session_id"] for _ in range(30)}) > 5
     assert "WebShop" in text.render()
 
 
@@ -163,7 +170,7 @@ def test_a_random_goal_is_drawn_as_the_original_does_only_on_request(shop_folder
 
         def at(self, share: float) -> int:
             self._np_random = type("Fixed", (), {"random": lambda _: share})()
-            return self._draw_goal()
+            return self.draw_goal()
 
     right, slip = Drawn(shop_folder), Drawn(shop_folder, rules={"quirks": ["goal_draw"]})
     last = right.shop.goal_count - 1
@@ -186,3 +193,114 @@ def test_a_group_is_one_goal_several_times(shop_folder, policy_folder, shop):
     assert {goal for goal, _ in starts} == {"3", "5", "8"}
     with pytest.raises(ValueError, match="group_size 0: a group has at least one episode"):
         envs.WebShopChoiceEnv(shop_folder, policy_folder, group_size=0)
+
+
+def environments(shop, policy_folder):
+    return envs.WebShopTextEnv(shop), envs.WebShopChoiceEnv(shop, policy_folder, encoding=SMALL)
+
+
+def test_the_answer_is_only_told_where_it_is_asked_for(shop):
+    """What a purchase must be is in no info; what the person says is."""
+    env = envs.WebShopTextEnv(shop)
+    _, info = env.reset(options={"goal": 17})
+    goal = shop.goal(17)
+    assert info.keys() == {"available_actions", "instruction_text", "session_id"}
+    assert info["instruction_text"] == goal.instruction_text and info["session_id"] == "17"
+    assert goal.asin.lower() not in str(info).lower()
+    assert envs.WebShopTextEnv(shop, reveal_goal=True).reset(options={"goal": 17})[1]["goal"] == goal
+
+
+def test_a_session_is_asked_for_as_in_the_original_or_by_its_goal(shop, policy_folder):
+    for env in environments(shop, policy_folder):
+        for goal in (5, np.int64(5), shop.goal(5), asdict(shop.goal(5))):
+            assert env.reset(options={"goal": goal})[1]["instruction_text"] == shop.goal(5).instruction_text
+        _, info = env.reset(options={"session": 17})
+        assert (info["session_id"], info["instruction_text"]) == ("17", shop.goal(17).instruction_text)
+        _, info = env.reset(options={"session": "ann", "goal": 3})
+        assert (info["session_id"], info["instruction_text"]) == ("ann", shop.goal(3).instruction_text)
+        env.reset(seed=3)
+        drawn = env.reset(options={"session": "ann"})[1]["instruction_text"]
+        env.reset(seed=3)
+        assert env.reset(options={})[1]["instruction_text"] == drawn  # a name draws as none does
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"instruction": "red shirt"}, "no reset option 'instruction'; there are: goal, session"),
+        ({"goal": 1, "seed": 3}, "no reset option 'seed'; there are: goal, session"),
+        (["goal"], r"reset options are \['goal'\], they must be a mapping"),
+        ({"goal": 10**6}, "reset option goal: .* goal 1000000 of"),
+        ({"goal": -1}, "reset option goal: .* goal -1 of"),
+        ({"goal": 1.0}, "reset option goal is 1.0, it must be an index, a Goal, or a mapping"),
+        ({"goal": True}, "reset option goal is True, it must be an index"),
+        ({"goal": "red shirt"}, "reset option goal is 'red shirt', it must be an index"),
+        ({"goal": {"asin": "B1"}}, "reset option goal: the goal lacks the keys category, query"),
+        ({"session": 1, "goal": 2}, "reset option session 1 is a goal's index: give it without the option goal"),
+        ({"session": 1.5}, "reset option session is 1.5, it must be a goal's index or a name"),
+        ({"session": 10**6}, "reset option goal: .* goal 1000000 of"),
+    ],
+)
+def test_options_that_cannot_be_followed_are_refused_by_name(shop, policy_folder, options, message):
+    for env in environments(shop, policy_folder):
+        with pytest.raises(OptionsError, match=message) as raised:
+            env.reset(options=options)
+        assert "\n" not in str(raised.value)
+
+
+def test_actions_of_a_choice_have_their_words_in_info(choice):
+    _, info = choice.reset(seed=0)
+    while len(info["actions"]) < 5:
+        observation, *_, info = choice.step(len(info["actions"]) - 1)
+    assert info["action_mask"].dtype == np.int8 and (info["action_mask"] == observation["mask"]).all()
+    assert len(info["actions"]) == len(info["texts"]) == observation["mask"].sum()
+    decision = choice.unwrapped.choices.decision
+    assert info["actions"] == [one.action for one in decision.choices]
+    assert info["texts"] == [one.text for one in decision.choices]
+    place = next(number for number, one in enumerate(info["actions"]) if one == "click[back to search]")
+    assert choice.step(place)[4]["actions"][0].startswith("search[")
+
+
+@pytest.mark.parametrize("action", [-1, 24, 1.0, "0", None, np.float32(1), np.array([0, 1])])
+def test_an_action_outside_the_space_is_refused(shop, policy_folder, action):
+    _, env = environments(shop, policy_folder)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="it must be an integer from 0 to 23"):
+        env.step(action)
+    assert env.choices.steps == 0
+
+
+def test_an_index_without_a_choice_counts_and_changes_nothing(shop, policy_folder):
+    _, env = environments(shop, policy_folder)
+    before, _ = env.reset(seed=0)
+    for action in (23, np.int16(23), np.array(23)):
+        after, reward, terminated, *_ = env.step(action)
+        assert all((after[name] == before[name]).all() for name in before) and (reward, terminated) == (0.0, False)
+    assert env.choices.steps == 3
+    env.choices.choose(-1)  # of a list it would be the last
+    assert env.choices.session.kind == "search" and env.choices.steps == 4
+
+
+def test_a_config_for_rllib_with_another_key_is_refused_by_name(shop, policy_folder):
+    config = {"shop": shop, "tokenizer": policy_folder, "encoding": SMALL}
+    assert "actions" not in envs._choice_env(config).reset(seed=0)[1]  # it would be shipped to the learners
+    assert "actions" in envs._choice_env(config | {"words": True}).reset(seed=0)[1]
+    with pytest.raises(UserError, match="env_config of WebShopChoice-v0 has 'goal', it may have: shop, tokenizer"):
+        envs._choice_env(config | {"goal": "test"})
+    with pytest.raises(UserError, match="env_config of WebShop-v0 has 'tokenizer', 'encoding', it may have: shop"):
+        envs._text_env(config)
+
+
+def test_a_tokenizer_that_was_replaced_is_read_anew(shop, policy_folder, tmp_path):
+    """Both environments of a process at one path: each has the tokenizer that was there when it was made."""
+    folder = tmp_path / "policy"
+    shutil.copytree(policy_folder, folder)
+    before = envs.WebShopChoiceEnv(shop, folder, encoding=SMALL).reset(options={"goal": 1})[0]["state"]
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    words = tokenizer["model"]["vocab"]
+    first, last = shop.goal(1).instruction_text.lower().split()[0], max(words, key=words.get)
+    words[first], words[last] = words[last], words[first]
+    path.write_text(json.dumps(tokenizer))
+    after = envs.WebShopChoiceEnv(shop, folder, encoding=SMALL).reset(options={"goal": 1})[0]["state"]
+    assert set(after.tolist()) - set(before.tolist()) == {words[first]}
