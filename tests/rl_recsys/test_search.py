@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_recsys.shop import Shop
-from rl_recsys.shop.java import java_classes
-from rl_recsys.shop.search import BM25_B, BM25_K1, TOP_K
+from rl_recsys.shop.java import SearchError, java
+from rl_recsys.shop.search import BM25_B, BM25_K1, TOP_K, Searcher, build_index
 
 
 class Anserini:
     """The searcher that the original's goes through."""
 
     def __init__(self, shop: Shop):
-        self._searcher = java_classes()("io.anserini.search.SimpleSearcher")(str(shop.folder / "index"))
-        self._searcher.set_bm25(BM25_K1, BM25_B)
+        with java() as autoclass:
+            self._searcher = autoclass("io.anserini.search.SimpleSearcher")(str(shop.folder / "index"))
+            self._searcher.set_bm25(BM25_K1, BM25_B)
 
     def search(self, query: str) -> tuple[str, ...]:
         return tuple(hit.docid for hit in self._searcher.search(query, TOP_K))
@@ -42,3 +47,44 @@ WORDS = ["shirt", "shirts", "men's", "RED", "walking-shoes", "3.5mm", "the", '12
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=8), min_size=1, max_size=6).map(" ".join))
 def test_any_words_are_searched_for_as_anserini_does(shop, anserini, query):
     assert shop.search(query) == anserini.search(query)
+
+
+def test_threads_search_the_index_that_they_ask(tmp_path):
+    """pyjnius has one method object a class: unguarded, a thread's search may be done by another thread's index."""
+    shared = [f"word{number}" for number in range(20)]
+    for name, first in (("one", 0), ("other", 1)):
+        build_index(tmp_path / name, [(f"{n:03d}", shared[(first + n) % 20]) for n in range(20)])
+    searchers = [Searcher(tmp_path / name) for name in ("one", "other")]
+
+    def search(number: int) -> bool:
+        word = number % 20
+        return searchers[number % 2].search(shared[word]) == [(word - number % 2) % 20]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the worst that can be
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(search, range(4000)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_java_lets_go_of_threads_that_ended(shop):
+    def count() -> int:
+        with java() as autoclass:
+            return autoclass("java.lang.Thread").activeCount()
+
+    before = count()
+    for number in range(20):
+        thread = threading.Thread(target=shop.search, args=(f"shirt {number}",))
+        thread.start()
+        thread.join()
+    assert count() <= before
+
+
+def test_a_damaged_index_is_named(tmp_path):
+    build_index(tmp_path, [("a", "one"), ("b", "two")])
+    (segments,) = tmp_path.glob("segments_*")
+    segments.write_bytes(segments.read_bytes()[:-4] + b"xxxx")
+    with pytest.raises(SearchError, match=r"the search index is damaged \(org.apache.lucene.*\); make it again with"):
+        Searcher(tmp_path)
