@@ -26,6 +26,7 @@ from pyarrow import fs
 from rl_recsys.errors import UserError
 from rl_recsys.files import link_or_copy, locked, read_json
 from rl_recsys.folders import whole_folder, within
+from rl_recsys.terminal import say
 
 Place = str | Path
 INDEX = ".index.json"  # of a folder that a job writes: the files that were whole when it was last copied
