@@ -20,7 +20,7 @@ from rl_recsys.folders import require_replaceable
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import search_words, typed
-from rl_recsys.shop.shop import KIND, files_of_manifest
+from rl_recsys.shop.manifest import KIND, files_of_manifest
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 from rl_recsys.terminal import say
 

@@ -19,7 +19,7 @@ from rl_recsys.matching import (
 )
 from rl_recsys.shop.catalog import Product
 from rl_recsys.shop.goals import named_options, price_limit, without_price_clause
-from rl_recsys.shop.page import DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
+from rl_recsys.shop.page import BUTTONS, DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
 from rl_recsys.shop.session import Session, StepResult, parse_action
 
 #: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
@@ -230,6 +230,8 @@ class ChoiceSession:
                 continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
             if label == NEXT.lower() and session.kind is PageKind.RESULTS and session.page_number >= session.last_page:
                 continue
+            if element.kind is ElementKind.PRODUCT and label in BUTTONS:
+                continue  # a click does what the button would, or nothing
             if element.kind is ElementKind.PRODUCT:
                 product = session.shop.product(element.text)
                 text = self._offer(product)

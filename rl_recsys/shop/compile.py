@@ -22,11 +22,20 @@ from rl_recsys.shop.catalog import (
     read_products,
 )
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, goal_weight, human_goals, synthetic_goals, webshop_order
+from rl_recsys.shop.manifest import (
+    FORMAT_VERSION,
+    GOALS,
+    IDENTIFIED_BY,
+    INDEX,
+    KIND,
+    MANIFEST,
+    PRODUCTS,
+    files_of_manifest,
+)
 from rl_recsys.shop.nouns import nouns_of
 from rl_recsys.shop.reward import RULES, score_purchase
 from rl_recsys.shop.rules import ShopRules
 from rl_recsys.shop.search import build_index
-from rl_recsys.shop.shop import FORMAT_VERSION, GOALS, INDEX, KIND, MANIFEST, PRODUCTS, files_of_manifest
 from rl_recsys.shop.table import BatchWriter, MappedTable
 
 
@@ -88,6 +97,7 @@ def _compile_into(
         "seed": seed,
         "goals": source.goals,
         "rules": asdict(rules),
+        IDENTIFIED_BY: [PRODUCTS, GOALS],
         "counts": {"products": len(asins), "goals": to_goals.count, **goal_counts},
         "skipped": bad,
         "files": {

@@ -24,13 +24,13 @@ class Listing:
     """One product's blocks, each made when it is first shown; a shop keeps the listings that were shown last."""
 
     def __init__(self, products: MappedTable, row: int):
-        self._products, self._row = products, row
+        self._products, self.row = products, row
         self.asin: str = products.value(row, "asin")
 
     @cached_property
     def product(self) -> Product:
         """The whole product; search results do without it."""
-        return Product.from_row(self._products.row(self._row))
+        return Product.from_row(self._products.row(self.row))
 
     @cached_property
     def result(self) -> Block:
@@ -45,7 +45,7 @@ class Listing:
     def _result(self, *, visited: bool) -> Block:
         link = Element(ElementKind.PRODUCT, self.asin, clicked=visited)
         return Block(
-            link, *text_elements(*(self._products.value(self._row, field) for field in ("title", "price_text")))
+            link, *text_elements(*(self._products.value(self.row, field) for field in ("title", "price_text")))
         )
 
     @cached_property

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 SEARCH, BACK_TO_SEARCH, NEXT, PREV, BUY_NOW = "Search", "Back to Search", "Next >", "< Prev", "Buy Now"
 DESCRIPTION, FEATURES, REVIEWS, ATTRIBUTES = "Description", "Features", "Reviews", "Attributes"
+BUTTONS = frozenset(
+    label.lower() for label in (SEARCH, BACK_TO_SEARCH, NEXT, PREV, BUY_NOW, DESCRIPTION, FEATURES, REVIEWS, ATTRIBUTES)
+)
 SUB_PAGES = {name.lower(): name for name in (DESCRIPTION, FEATURES, REVIEWS, ATTRIBUTES)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -98,16 +98,26 @@ class Session:
         "visited",
     )
 
-    def __init__(self, shop: Shop, goal: Goal, goal_nouns: tuple[str, ...], session_id: str):
+    def __init__(self, shop: Shop, goal: Goal, session_id: str):
         self.shop = shop
         self.goal = goal
         self.session_id = session_id
-        self._goal_nouns = goal_nouns
+        self._goal_nouns: tuple[str, ...] | None = None
         self._header = Block(*text_elements("Instruction:", goal.instruction_text), button(BACK_TO_SEARCH))
         self._random: random.Random | None = None
         self.done = False
         self.visited: set[str] = set()
         self._reset()
+
+    def __getstate__(self) -> dict[str, object]:
+        state = {name: getattr(self, name) for name in self.__slots__}
+        return state | {"_listing": self._listing.row if self._listing else None}
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        if self._listing is not None:
+            self._listing = self.shop.listing(state["_listing"])
 
     def _reset(self) -> None:
         self.kind = PageKind.SEARCH
@@ -146,12 +156,14 @@ class Session:
         elif name == "click" and argument is not None and argument != _SEARCH:
             element = self.page.clickables.get(argument)
             if element is not None:
-                bought = argument == _BUY
+                bought = argument == _BUY and self._listing is not None
                 reward = self._click(argument, element)
         return StepResult(self.page, reward.total, bought, reward.parts)
 
     def _click(self, label: str, element: Element) -> Reward:
         """WebShop's server decides by the label first, so an option named as a button acts as the button."""
+        if self._listing is None and (label == _BUY or label in SUB_PAGES):
+            return NO_REWARD  # a product that is called so: the original fails
         if label == _BUY:
             return self._buy()
         if label == _BACK:
@@ -187,6 +199,8 @@ class Session:
 
     def score(self, product: Product, options: Iterable[str]) -> Reward:
         """What buying a product with these option values would bring for this session's goal."""
+        if self._goal_nouns is None:  # of a goal from elsewhere they take a language model
+            self._goal_nouns = self.shop.goal_nouns(self.goal)
         return score_purchase(product, options, self.goal, self._goal_nouns, self.shop.rules.reward)
 
     def _buy(self) -> Reward:

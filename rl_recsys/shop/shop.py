@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +19,22 @@ from rl_recsys.folders import whole_folder, within
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.shop.filters import filtered
 from rl_recsys.shop.goals import GOAL_SCHEMA, Goal, search_words, typed, without_price_clause
+from rl_recsys.shop.java import SearchError
 from rl_recsys.shop.listing import Listing
+from rl_recsys.shop.manifest import (
+    GOALS,
+    IDENTIFIED_BY,
+    INDEX,
+    KIND,
+    MANIFEST,
+    PRODUCTS,
+    QUERIES,
+    RECALL,
+    files_of_manifest,
+    fingerprint,
+    read_manifest,
+    verify_shop,
+)
 from rl_recsys.shop.rules import RulesError, ShopRules
 from rl_recsys.shop.search import Searcher, make_searches_start_faster
 from rl_recsys.shop.session import Session
@@ -26,11 +42,6 @@ from rl_recsys.shop.splits import split_goals, split_names
 from rl_recsys.shop.table import REMEDY, MappedTable, ShopError
 from rl_recsys.storage import Place, absolute, local_folder
 
-FORMAT_VERSION = 3
-KIND = "shop"
-MANIFEST, PRODUCTS, GOALS, INDEX = "manifest.json", "products.arrow", "goals.arrow", "index"
-QUERIES = "queries.json"  # where there is one: what a query model would search for, by instruction
-RECALL = "recall.json"  # beside it: what those searches find
 # Kept between steps: enough for all of the 1,000 products, and no more of a million.
 CACHED_PRODUCTS, CACHED_GOALS, CACHED_QUERIES = 1024, 1024, 4096
 
@@ -43,7 +54,8 @@ class Shop:
     >>> session.step("search[red shirt]").page.kind                   # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, manifest: dict, rules: ShopRules):
+    def __init__(self, place: Place, folder: Path, manifest: dict, rules: ShopRules):
+        self.place = place
         self.folder = folder
         self.manifest = manifest
         self.rules = rules
@@ -51,50 +63,53 @@ class Shop:
         self._goals = MappedTable(folder / GOALS, GOAL_SCHEMA)
         self._searcher: Searcher | None = None
         self._queries: dict[str, list[str]] | None = None
+        self._splits: dict[str, Sequence[int]] = {}
+        self._opening = threading.Lock()
         self.listing = lru_cache(maxsize=CACHED_PRODUCTS)(self._listing)
         self.goal = lru_cache(maxsize=CACHED_GOALS)(self._goal)
         self.ranked = lru_cache(maxsize=CACHED_QUERIES)(self._ranked)
 
     @classmethod
-    def open(cls, folder: Place, *, verify: bool = False, **rules: object) -> Shop:
+    def open(cls, place: Place, *, verify: bool = False, **rules: object) -> Shop:
         """Open a folder made by ``prepare``; of one at a URI, this node's copy.
 
-        ``verify`` also recomputes every file's checksum (slow for a large shop).
+        The first to open it on a machine compares all files with their checksums and validates the tables; later ones
+        only look whether a file changed since. ``verify`` compares all again.
 
         ``rules``: fields of ``ShopRules`` that differ from those the shop was prepared with, as ``reward="corrected"``.
         Raises ``ShopError`` for a missing, half-written or damaged folder, or one of another format version, and
         ``RulesError`` for rules that there are not.
         """
-        folder = local_folder(folder)
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text())
-        except FileNotFoundError:
-            remedy = f"make one with jobs/prepare.py --out {folder}"
-            raise ShopError(f"{folder}: no shop here ({MANIFEST} is missing); {remedy}") from None
-        except ValueError as error:
-            raise ShopError(f"{folder / MANIFEST}: damaged ({error}); {REMEDY}") from None
-        if manifest.get("format_version") != FORMAT_VERSION:
-            found = manifest.get("format_version")
-            raise ShopError(f"{folder}: format version {found}, this code reads {FORMAT_VERSION}; {REMEDY}")
-        for name, entry in manifest["files"].items():
-            path = folder / name
-            if not path.is_file():
-                raise ShopError(f"{path}: missing; {REMEDY}")
-            if path.stat().st_size != entry["bytes"]:
-                raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {REMEDY}")
-            if verify and checksum(path) != entry["sha256"]:
-                raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
+        folder = local_folder(place)
+        manifest = read_manifest(folder)
         try:
             prepared = ShopRules(**manifest["rules"])
         except (KeyError, TypeError, RulesError) as error:
             raise ShopError(f"{folder / MANIFEST}: rules that this code does not know ({error}); {REMEDY}") from None
-        return cls(folder, manifest, prepared.changed(rules))
+        verify_shop(folder, manifest, again=verify)
+        shop = cls(absolute(place), folder.resolve(), manifest, prepared.changed(rules))
+        shop._require_the_same_folder()
+        return shop
+
+    def _require_the_same_folder(self) -> None:
+        """Raise ``ShopError`` where another shop took the folder's place since this one was opened."""
+        if read_json(self.folder / MANIFEST) != self.manifest:
+            raise ShopError(f"{self.folder}: it was replaced or removed while it was open; open it again")
+
+    def __reduce__(self) -> tuple:
+        # What is pickled is where it is: who unpickles it opens it, once a process.
+        return _reopened, (self.place, asdict(self.rules), self.fingerprint)
+
+    def __copy__(self) -> Shop:
+        return self  # it is only read
+
+    def __deepcopy__(self, memo: dict) -> Shop:
+        return self
 
     @property
     def fingerprint(self) -> str:
-        """A short digest of all the shop's files and its rules: equal for equal shops, wherever they lie."""
-        files = {name: entry["sha256"] for name, entry in sorted(self.manifest["files"].items())}
-        return hashlib.sha256(json.dumps([files, asdict(self.rules)]).encode()).hexdigest()[:16]
+        """A short digest of the products, goals, queries and rules: equal for equal shops, however often prepared."""
+        return fingerprint(self.manifest, self.rules)
 
     @property
     def goal_count(self) -> int:
@@ -135,6 +150,11 @@ class Shop:
 
         Raises ``ShopError`` for a name that the protocol does not have, and where the shop is too small for it.
         """
+        if name not in self._splits:
+            self._splits[name] = self._split(name)
+        return self._splits[name]
+
+    def _split(self, name: str) -> Sequence[int]:
         if name == "all":
             return range(self.goal_count)
         protocol = self.rules.protocol
@@ -162,9 +182,23 @@ class Shop:
         return self.ranked(query)
 
     def _ranked(self, query: str) -> array:
-        if self._searcher is None:  # Java starts with the first search, in the process that searches
-            self._searcher = Searcher(self.folder / INDEX)
+        with self._opening:
+            if self._searcher is None:  # Java starts with the first search, in the process that searches
+                self._searcher = self._open_index()
         return array("i", self._searcher.search(query))
+
+    def _open_index(self) -> Searcher:
+        try:
+            searcher = Searcher(self.folder / INDEX)
+        except SearchError:
+            self._require_the_same_folder()
+            raise
+        try:
+            self._require_the_same_folder()  # else the rows that it finds would be another shop's
+        except ShopError:
+            searcher.close()
+            raise
+        return searcher
 
     def search_candidates(self, instruction: str) -> list[str]:
         """What may be typed for an instruction: a query model's queries, best first, and its own ``search_words``.
@@ -172,10 +206,20 @@ class Shop:
         Without queries in the folder (``with_queries``) it is these alone.
         """
         if self._queries is None:
-            known = QUERIES in self.manifest["files"]
-            self._queries = json.loads((self.folder / QUERIES).read_text()) if known else {}
+            self._queries = self._read_queries()
         found = self._queries.get(without_price_clause(instruction), ())
         return list(dict.fromkeys([*filter(None, found), search_words(instruction)]))
+
+    def _read_queries(self) -> dict[str, list[str]]:
+        entry = self.manifest["files"].get(QUERIES)
+        if entry is None:
+            return {}
+        path = self.folder / QUERIES
+        self._require_the_same_folder()
+        written = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(written).hexdigest() != entry["sha256"]:
+            raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
+        return json.loads(written)
 
     def with_queries(
         self,
@@ -189,6 +233,7 @@ class Shop:
         ``recall``, what those searches find, is written beside them. The large files are those of this folder (hard
         links) where the disk is the same. Raises ``FolderError`` where ``out`` holds something else than a shop.
         """
+        self._require_the_same_folder()
         kept = {without_price_clause(text): list(map(typed, found)) for text, found in queries.items()}
         with whole_folder(out, kind=KIND, unlisted=files_of_manifest) as aside:
             for name in self.manifest["files"]:
@@ -198,8 +243,10 @@ class Shop:
             (aside / QUERIES).unlink(missing_ok=True)
             (aside / QUERIES).write_text(json.dumps(kept))
             entry = {"bytes": (aside / QUERIES).stat().st_size, "sha256": checksum(aside / QUERIES)}
-            files = self.manifest["files"] | {QUERIES: entry}
-            manifest = self.manifest | {"files": files, "queries": dict(made_by)}
+            self._require_the_same_folder()  # what was linked is what was opened
+            manifest = self.manifest | {"files": self.manifest["files"] | {QUERIES: entry}, "queries": dict(made_by)}
+            if IDENTIFIED_BY in manifest:
+                manifest[IDENTIFIED_BY] = sorted({*manifest[IDENTIFIED_BY], QUERIES})
             write_json(aside / MANIFEST, manifest)
             if recall is not None:
                 write_json(aside / RECALL, dict(recall))
@@ -215,13 +262,16 @@ class Shop:
             goal = self.goal(int(goal))
         elif not isinstance(goal, Goal):
             goal = Goal.from_mapping(goal)
-        return Session(self, goal, self._goal_nouns(goal), "session" if session_id is None else session_id)
+        return Session(self, goal, "session" if session_id is None else session_id)
 
     def group(self, goal: int | Goal | Mapping, size: int) -> list[Session]:
         """``size`` sessions that start alike, with one goal and one random state: to compare what is made of them."""
         return [self.session(goal) for _ in range(size)]
 
-    def _goal_nouns(self, goal: Goal) -> tuple[str, ...]:
+    def goal_nouns(self, goal: Goal) -> tuple[str, ...]:
+        """The nouns of the wanted product's title, none of a goal known by its words only."""
+        if not goal.name:
+            return ()
         try:
             product = self.product(goal.asin)
             if product.title == goal.name:
@@ -243,20 +293,17 @@ class Shop:
         self._goals.close()
 
 
-def files_of_manifest(folder: Path) -> set[str] | None:
-    """The files of a shop by its manifest; None where there is none. Earlier versions wrote no other listing."""
-    manifest = read_json(folder / MANIFEST)
-    if (
-        not isinstance(manifest, dict)
-        or "format_version" not in manifest
-        or not isinstance(manifest.get("files"), dict)
-    ):
-        return None
-    return {MANIFEST, RECALL, *manifest["files"]}
+def _reopened(place: str, rules: Mapping[str, object], fingerprint: str) -> Shop:
+    shop = shared_shop(place, rules)
+    if shop.fingerprint != fingerprint:
+        raise ShopError(
+            f"{place}: it is another shop than the one that was pickled ({shop.fingerprint}, {fingerprint})"
+        )
+    return shop
 
 
 @lru_cache(maxsize=4)
-def _shared(place: str, rules: str) -> Shop:
+def _shared(place: str, rules: str, identity: tuple[int, ...]) -> Shop:
     return Shop.open(place, **json.loads(rules))
 
 
@@ -264,9 +311,15 @@ def shared_shop(shop: Shop | str | Path, rules: Mapping[str, object] | None = No
     """The one ``Shop`` of this process for a folder, so that all its environments share tables, caches and the JVM.
 
     ``rules``: see ``Shop.open``. A shop that is open already is returned; it raises ``RulesError`` to give it others.
+    A folder that was replaced since is opened anew.
     """
     if isinstance(shop, Shop):
         if rules and shop.rules.changed(rules) != shop.rules:
             raise RulesError(f"{shop.folder} is open with {shop.rules}; give its folder to have {dict(rules)}")
         return shop
-    return _shared(absolute(shop), json.dumps(rules or {}, sort_keys=True))
+    try:
+        status = (local_folder(shop) / MANIFEST).stat()
+    except OSError:
+        return Shop.open(shop)  # says what is missing
+    identity = status.st_ino, status.st_mtime_ns, status.st_size
+    return _shared(absolute(shop), json.dumps(rules or {}, sort_keys=True), identity)

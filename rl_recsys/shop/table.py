@@ -22,10 +22,11 @@ class MappedTable:
     """An Arrow file in batches of ``BATCH_ROWS`` rows, mapped into memory: processes of a node share its pages."""
 
     def __init__(self, path: Path, schema: pa.Schema):
+        self._path = path
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))
             self._batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise ShopError(f"{path}: damaged ({error}); {REMEDY}") from None
         if not reader.schema.equals(schema):
             raise ShopError(f"{path}: has other columns than this code reads; {REMEDY}")
@@ -34,6 +35,14 @@ class MappedTable:
         self._columns = [[batch.column(name) for batch in self._batches] for name in schema.names]
         self._names = {name: number for number, name in enumerate(schema.names)}
         self._length = sum(len(batch) for batch in self._batches)
+
+    def validate(self) -> None:
+        """Raise ``ShopError`` where what was written is no table: to read that could end the process."""
+        try:
+            for batch in self._batches:
+                batch.validate(full=True)
+        except pa.ArrowException as error:
+            raise ShopError(f"{self._path}: damaged ({error}); {REMEDY}") from None
 
     def close(self) -> None:
         """Let go of the file; nothing can be read afterwards."""

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import subprocess
 import sys
+from array import array
+from dataclasses import asdict, replace
 
 import pytest
 
+from rl_recsys.files import checksum
+from rl_recsys.folders import CONTENTS
 from rl_recsys.shop import RawDataError, Shop, ShopError
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.goals import Goal
+from rl_recsys.shop.manifest import GOALS, MANIFEST, PRODUCTS, QUERIES
+from rl_recsys.shop.page import ElementKind
 from rl_recsys.shop.search import build_index
-from rl_recsys.shop.shop import GOALS, MANIFEST, PRODUCTS, shared_shop
+from rl_recsys.shop.shop import shared_shop
 
 
 @pytest.fixture
@@ -63,16 +72,140 @@ def test_a_damaged_folder_is_refused_with_the_remedy(tmp_path, source):
         Shop.open(folder)
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     data = (folder / GOALS).read_bytes()
     (folder / GOALS).write_bytes(data[:-10])
     with pytest.raises(ShopError, match=r"goals\.arrow: \d+ bytes, expected"):
         Shop.open(folder)
     (folder / GOALS).write_bytes(data[:-10] + bytes(10))
     with pytest.raises(ShopError, match=r"goals\.arrow: damaged"):
-        Shop.open(folder, verify=True)
+        Shop.open(folder)
     (folder / GOALS).unlink()
     with pytest.raises(ShopError, match=r"goals\.arrow: missing"):
         Shop.open(folder)
+
+
+def content(shop: Shop) -> list:
+    rows = [shop._products.row(number) for number in range(shop.product_count)]
+    goals = [shop.goal(number) for number in range(shop.goal_count)]
+    return [
+        rows,
+        goals,
+        shop.search("men's shirts"),
+        shop.search_candidates(goals[0].instruction_text),
+        shop.fingerprint,
+    ]
+
+
+def test_flipped_bits_anywhere_in_a_shop_are_found(tmp_path, source):
+    compile_shop(source, tmp_path / "plain")
+    plain, folder = Shop.open(tmp_path / "plain"), tmp_path / "shop"
+    plain.with_queries(folder, {plain.goal(0).instruction_text: ["shirts"]}, {"model": "test"})
+    expected, rng, said = content(Shop.open(folder)), random.Random(0), set()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        path.unlink()  # the other shop has it too
+        for place in {0, len(whole) - 1, *rng.choices(range(len(whole)), k=12)}:
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << rng.randrange(8)
+            path.write_bytes(flipped)
+            try:
+                found = Shop.open(folder)
+            except ShopError as error:
+                assert "jobs/prepare.py" in str(error)
+                said.add(path.name)
+            else:
+                assert path.name == CONTENTS and content(found) == expected  # the kind of the folder, or a space
+        path.write_bytes(whole)
+    assert said >= {CONTENTS, MANIFEST, PRODUCTS, GOALS, QUERIES} and any(name.endswith(".fdt") for name in said)
+    assert content(Shop.open(folder)) == expected == content(Shop.open(folder, verify=True))
+
+
+def test_a_shop_is_read_through_once(tmp_path, source, monkeypatch):
+    compile_shop(source, tmp_path / "shop")
+    read = []
+    monkeypatch.setattr("rl_recsys.folders.checksum", lambda path: read.append(path.name) or checksum(path))
+    Shop.open(tmp_path / "shop")
+    assert {MANIFEST, PRODUCTS, GOALS} <= set(read)
+    read.clear()
+    Shop.open(tmp_path / "shop")
+    assert read == []
+    Shop.open(tmp_path / "shop", verify=True)
+    assert len(read) > 3
+    # Equal bytes that were written anew are looked at anew.
+    (tmp_path / "shop" / GOALS).write_bytes((tmp_path / "shop" / GOALS).read_bytes())
+    read.clear()
+    Shop.open(tmp_path / "shop")
+    assert GOALS in read
+
+
+def test_a_shop_of_an_earlier_version_keeps_its_fingerprint_and_is_checked(tmp_path, source):
+    folder = tmp_path / "shop"
+    compile_shop(source, folder)
+    (folder / CONTENTS).unlink()
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["identified_by"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    files = {name: entry["sha256"] for name, entry in sorted(manifest["files"].items())}
+    shop = Shop.open(folder)
+    before = hashlib.sha256(json.dumps([files, asdict(shop.rules)]).encode()).hexdigest()[:16]
+    assert shop.fingerprint == before
+    data = (folder / GOALS).read_bytes()
+    (folder / GOALS).write_bytes(data[:-10] + bytes(10))
+    with pytest.raises(ShopError, match=r"goals\.arrow: damaged \(its checksum differs"):
+        Shop.open(folder)
+
+
+def test_a_shop_is_identified_by_its_content(tmp_path, source):
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        compile_shop(source, tmp_path / name, seed=seed)
+    one, again, other = (Shop.open(tmp_path / name) for name in ("one", "again", "other"))
+    assert one.fingerprint == again.fingerprint != other.fingerprint
+    assert one.manifest["files"] != again.manifest["files"]  # Lucene's
+    queries = {one.goal(0).instruction_text: ["shirts"]}
+    one.with_queries(tmp_path / "queries", queries, {})
+    again.with_queries(tmp_path / "again-queries", queries, {"model": "elsewhere"})
+    with_queries = Shop.open(tmp_path / "queries")
+    assert one.fingerprint != with_queries.fingerprint == Shop.open(tmp_path / "again-queries").fingerprint
+    assert Shop.open(tmp_path / "one", reward="corrected").fingerprint != one.fingerprint
+
+
+def test_an_open_shop_whose_folder_is_replaced_says_so(tmp_path, source):
+    folder = tmp_path / "shop"
+    compile_shop(source, tmp_path / "first")
+    Shop.open(tmp_path / "first").with_queries(folder, {"a shirt": ["b"]}, {})
+    opened, searched, shared = Shop.open(folder), Shop.open(folder), shared_shop(folder)
+    found = searched.search("men's shirts")
+    items = json.loads(source.items.read_text())
+    source.items.write_text(json.dumps(items[::2]))
+    compile_shop(source, folder)
+    for use in (
+        lambda: opened.search("men's shirts"),
+        lambda: opened.search_candidates("a shirt"),
+        lambda: opened.with_queries(tmp_path / "out", {}, {}),
+    ):
+        with pytest.raises(ShopError, match="replaced|removed"):
+            use()
+    searched.ranked.cache_clear()
+    assert searched.search("men's shirts") == found  # it has its files open
+    again = shared_shop(folder)
+    assert again is not shared and again.product_count == 10 and again is shared_shop(folder)
+    assert all(again.product(asin) for asin in again.search("men's shirts"))
+
+
+def test_a_split_is_made_once(shop_folder):
+    shop = Shop.open(shop_folder, protocol="product-disjoint")
+    assert shop.split("train") is shop.split("train")
+    assert isinstance(shop.split("train"), array)
+
+
+def test_a_goal_known_by_its_words_needs_no_language_model(shop, monkeypatch):
+    monkeypatch.setattr("rl_recsys.shop.nouns._tag", lambda titles: pytest.fail("it was loaded"))
+    session = shop.session(Goal.from_words("a red shirt"))
+    session.step("search[shirt]")
+    session.step(f"click[{next(session.page.of_kind(ElementKind.PRODUCT)).text}]")
+    assert session.step("click[buy now]").done
+    shop.session(asdict(replace(shop.goal(0), name="a chair")))  # nor does a goal from elsewhere until it is bought for
 
 
 def test_a_failed_or_killed_prepare_leaves_the_old_shop(tmp_path, source):

@@ -11,9 +11,9 @@ from envs import WebShopChoiceEnv, WebShopTextEnv
 from rl_recsys.shop import Shop, ShopError, ShopRules, shared_shop, splits
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.manifest import MANIFEST
 from rl_recsys.shop.page import ElementKind
 from rl_recsys.shop.rules import RulesError
-from rl_recsys.shop.shop import MANIFEST
 from rl_recsys.shop.splits import split_goals, split_names
 
 

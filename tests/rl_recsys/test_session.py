@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+import shutil
 
+import cloudpickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_recsys.shop import Goal, Shop
-from rl_recsys.shop.page import ElementKind, PageKind
+from rl_recsys.decision import ChoiceKind, ChoiceSession
+from rl_recsys.shop import Goal, Shop, ShopError
+from rl_recsys.shop.compile import Source, compile_shop
+from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.page import BUTTONS, ElementKind, PageKind
 from rl_recsys.shop.session import parse_action
 from tests.conftest import RECORDED
 
@@ -140,7 +147,7 @@ def test_a_goal_may_be_a_mapping_or_come_from_elsewhere(shop):
     }  # fmt: skip
     session = shop.session(record)
     assert session.goal == Goal.from_mapping(record)
-    assert session._goal_nouns == ("chair",)
+    assert shop.goal_nouns(session.goal) == ("chair",)
 
 
 ACTIONS = st.one_of(
@@ -171,3 +178,80 @@ def test_any_string_is_an_action_and_only_listed_ones_change_anything(shop, acti
         )
         if not acts:
             assert (session.page, session.page_number, result.reward, result.done) == (before, page, 0.0, False)
+
+
+def copies(value) -> list:
+    return [pickle.loads(pickle.dumps(value)), cloudpickle.loads(cloudpickle.dumps(value)), copy.deepcopy(value)]
+
+
+def test_shops_and_sessions_are_copied_and_go_on_where_they_were(shop_folder):
+    shop = Shop.open(shop_folder, reward="corrected", quirks=["catalog_filters"])
+    for again in copies(shop):
+        assert (again.fingerprint, again.rules, again.search("shirt")) == (
+            shop.fingerprint, shop.rules, shop.search("shirt")
+        )  # fmt: skip
+    assert copy.deepcopy(shop) is copy.copy(shop) is shop
+    choices = ChoiceSession(shop.session(3, session_id="seventeen"))
+    walk = ["search[<r>]", "click[next >]", None, None, "click[features]", "click[< prev]", "click[buy now]"]
+    for action in walk:
+        for again in copies(choices):
+            session, kept = again.session, choices.session
+            assert session.page.text_rich == kept.page.text_rich and session.page.url == kept.page.url
+            assert (session.product, session.options, session.visited) == (kept.product, kept.options, kept.visited)
+            assert again.decision == choices.decision and again.steps == choices.steps
+            if action is not None:  # the random pages go on alike
+                assert session.step(action).page.text_rich == copy.deepcopy(kept).step(action).page.text_rich
+        choices.act(action or choices.decision.choices[-1].action)
+
+
+def test_a_pickled_shop_that_was_replaced_is_not_taken_for_it(tmp_path, shop_folder):
+    folder = shutil.copytree(shop_folder, tmp_path / "shop")
+    pickled = pickle.dumps(Shop.open(folder))
+    Shop.open(folder).with_queries(folder, {"a": ["b"]}, {})
+    with pytest.raises(ShopError, match="it is another shop than the one that was pickled"):
+        pickle.loads(pickled)
+
+
+LABELS = [*BUTTONS, "Buy Now", "Features", "NEXT >"]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> Shop:
+    """A shop whose products are called as the buttons are."""
+    root = tmp_path_factory.mktemp("labelled")
+    items, attributes, _ = write_demo_files(root, products=20, seed=0)
+    products = json.loads(items.read_text())
+    for product, label in zip(products, LABELS, strict=False):
+        product["asin"] = label
+    items.write_text(json.dumps(products))
+    compile_shop(Source(items, attributes), root / "shop")
+    return Shop.open(root / "shop")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([*LABELS, "search[shirt]", "search[cream]"]) | st.integers(0, 30), max_size=15))
+def test_products_called_as_buttons_never_end_a_session(labelled, actions):
+    choices = ChoiceSession(labelled.session(0), max_steps=100)
+    for action in actions:
+        labels = list(choices.session.page.clickables)
+        if isinstance(action, int):
+            action = f"click[{labels[action % len(labels)]}]" if labels else "search[shoes]"
+        elif not action.startswith("search["):
+            action = f"click[{action}]"
+        before = choices.session.kind
+        result = choices.act(action)
+        assert result.done == (before is PageKind.ITEM and choices.session.kind is PageKind.DONE)
+        for choice in choices.decision.choices:  # what is offered does what it says
+            if choice.kind in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN):
+                opened = copy.deepcopy(choices.session)
+                opened.step(choice.action)
+                assert opened.kind is PageKind.ITEM and f"click[{opened.product.asin.lower()}]" == choice.action
+
+
+@pytest.mark.parametrize("label", ["buy now", "features", "attributes"])
+def test_a_product_called_as_a_button_of_other_pages_is_not_opened(labelled, label):
+    session = labelled.session(0)
+    shown = session.step(f"search[{labelled.product(label).title}]").page
+    assert label in session.page.clickables
+    result = session.step(f"click[{label}]")
+    assert (result.page, result.reward, result.done) == (shown, 0.0, False)

@@ -1,0 +1,42 @@
+"""Folders that were checked whole on this machine: a folder is read through once, and again when it changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from rl_recsys.files import write_text
+
+
+def verify_once(
+    folder: Path, files: Callable[[], list[Path]], verify: Callable[[], None], *, again: bool = False
+) -> None:
+    """Call ``verify`` unless it passed on this machine since any of a folder's ``files`` changed.
+
+    A file has changed when its length, time of change or inode has. What passed is remembered in the user's cache,
+    one small file a folder; where that cannot be written the folder is verified by every process. ``again`` verifies
+    in any case. Raises what ``verify`` raises, and OSError for a file that is not there.
+    """
+    stamp = user_cache_path("rl-recsys") / "verified" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    state = _state(files())
+    with suppress(OSError):
+        if not again and stamp.read_text() == state:
+            return
+    verify()
+    with suppress(OSError):
+        if _state(files()) == state:  # else it was changed or replaced meanwhile
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            write_text(stamp, state)
+
+
+def _state(files: list[Path]) -> str:
+    found = [(path.name, *_of(path.stat())) for path in files]
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def _of(status) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ino
