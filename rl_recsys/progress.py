@@ -1,10 +1,11 @@
-"""Progress on long work: a bar with the time left on a terminal, a line now and then elsewhere."""
+"""Life signs of long work: what is begun, a bar with the time left on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -53,17 +54,21 @@ class _LineTask(Task):
     def __init__(self, title: str, total: int | None):
         super().__init__(title, total)
         self._start = self._last = time.monotonic()
+        self._lock = threading.Lock()
 
     def _show(self) -> None:
-        now = time.monotonic()
-        if now - self._last < LINE_INTERVAL:
-            return
-        self._last = now
-        left = ""
+        """Say how far it is, if nothing was said of it for a while."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._last < LINE_INTERVAL:
+                return
+            self._last = now
         here = self.done - self._earlier
         if self.total and here:
-            left = f", {format_seconds((now - self._start) / here * (self.total - self.done))} left"
-        say(f"{self.title}: {self.done}{f' of {self.total}' if self.total else ''}{left}  {self.note}")
+            left = f"{format_seconds((now - self._start) / here * (self.total - self.done))} left"
+        else:
+            left = f"{format_seconds(now - self._start)} so far"
+        say(f"{self.title}: {self.done}{f' of {self.total}' if self.total else ''}, {left}  {self.note}")
 
 
 @contextmanager
@@ -80,8 +85,37 @@ def progress(title: str, total: int | None = None) -> Iterator[Task]:
             yield task
     else:
         task = _LineTask(title, total)
-        yield task
+        say(f"{title}: begun")
+        with _now_and_then(task._show):  # also where nothing advances
+            yield task
     say(f"{title}: {task.done} in {format_seconds(time.monotonic() - start)}  {task.note}")
+
+
+@contextmanager
+def phase(title: str) -> Iterator[None]:
+    """Say what a block without progress of its own does, at once and every ``LINE_INTERVAL`` seconds that it lasts."""
+    say(title)
+    start = time.monotonic()
+    with _now_and_then(lambda: say(f"{title}: {format_seconds(time.monotonic() - start)} so far")):
+        yield
+
+
+@contextmanager
+def _now_and_then(sign: Callable[[], None]) -> Iterator[None]:
+    """Call ``sign`` from a thread every ``LINE_INTERVAL`` seconds that a block lasts."""
+    over = threading.Event()
+
+    def give() -> None:
+        while not over.wait(LINE_INTERVAL):
+            sign()
+
+    thread = threading.Thread(target=give, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def format_seconds(seconds: float) -> str:
