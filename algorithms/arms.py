@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from policies.choice_model import TRAINING_FILE, read_policy_file
-from policies.episodes import BASELINES
+from policies.baselines import BASELINES
+from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -20,20 +20,17 @@ from algorithms.preferences import (
     EpisodeGroups,
     MixedPreferences,
     OutcomePreferences,
-    Pairing,
     PreferenceSource,
     RecordedGroups,
     RecordedPreferences,
-    Ties,
 )
+from algorithms.ranges import Pairing, Preferences, Ties
 from algorithms.reference import PAIR, PAIRS, REFERENCE_LOGP, REFERENCE_MARGIN, SIGN, Reference
 from algorithms.rollouts import RolloutPool
 from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.module_state import load_module_state, module_state
 from rl_recsys.shop import shared_shop
-
-Preferences = Literal["recorded", "rollouts", "mixed"]
 
 
 class DPOLearner(ChoiceLearner):

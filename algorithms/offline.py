@@ -28,8 +28,9 @@ from algorithms.configuration import set_given
 from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
-from policies.choice_model import ChoiceModel, read_config
+from policies.choice_model import ChoiceModel
 from policies.choice_module import module_spec
+from policies.policy_folder import read_config
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, read_trajectories

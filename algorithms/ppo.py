@@ -24,8 +24,8 @@ from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
 from algorithms.watchdog import HANG_S, exit_on_hang
 from envs import CHOICE_ID
-from policies.choice_model import read_config
 from policies.choice_module import module_spec
+from policies.policy_folder import read_config
 from rl_recsys.errors import UserError
 from rl_recsys.progress import format_seconds
 from rl_recsys.trajectories.record import TrajectoryError, read_trajectories

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from algorithms.goal_order import Shuffled
 from algorithms.offline import BatchSource, DecisionData
+from algorithms.ranges import Pairing, Ties
 from algorithms.reference import Reference, decision_columns, trajectory_columns
 from policies.choice_model import MASKED
 from rl_recsys.errors import UserError
@@ -23,9 +24,6 @@ from rl_recsys.trajectories.preferences import (
     without_shared_start,
 )
 from rl_recsys.trajectories.record import Step, Trajectory
-
-Pairing = Literal["decision", "trajectory", "branch"]
-Ties = Literal["skip", "resample"]
 
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
 BARREN_GROUPS = 200  # groups without a single pair before the run is given up

@@ -17,16 +17,10 @@ from algorithms.memory import release_memory
 from algorithms.rollout_groups import BranchGroups, RolloutGroups, call_off
 from algorithms.watchdog import HANG_S, exit_on_hang
 from algorithms.weights import Weights
+from policies.baselines import BASELINES, Outcome, baseline_episodes
 from policies.branches import branched_episodes
 from policies.choice_model import ChoiceModel, decision_encoder
-from policies.episodes import (
-    BASELINES,
-    SESSIONS_AT_ONCE,
-    Outcome,
-    baseline_episodes,
-    policy_episodes,
-    policy_trajectories,
-)
+from policies.episodes import SESSIONS_AT_ONCE, policy_episodes, policy_trajectories
 from policies.module_state import load_module_state
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import matplotlib.figure
 import numpy as np
@@ -26,22 +25,22 @@ from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 from algorithms.cluster import connect
 from algorithms.goal_order import GoalsInTurn
 from algorithms.ppo import PPOConfig
+from algorithms.ranges import ScalePart
 from algorithms.rollout_groups import TASKS_AHEAD, RolloutGroups
 from algorithms.rollouts import RolloutPool
 from algorithms.simulated import SimulatedWorker
 from algorithms.soak import PLAYERS, actor_class
 from algorithms.weights import Weights
 from envs import CHOICE_ID, register_with_ray
-from policies.choice_model import ChoiceModel, read_config
+from policies.choice_model import ChoiceModel
 from policies.module_state import module_state
+from policies.policy_folder import read_config
 from rl_recsys.evaluation.figures import STYLES
 from rl_recsys.measure import Figure
 from rl_recsys.shop import shared_shop
 from rl_recsys.shop.benchmark import MEGABYTE
 from rl_recsys.trajectories.record import Trajectory
 
-Part = Literal["groups", "ppo", "simulated"]
-PARTS: tuple[Part, ...] = get_args(Part)
 WORKERS = (1, 2)  # real ones
 WARM_GROUPS = 4  # taken before the clock starts: Java, the policy, and what its encoder keeps
 WARM_STEPS = 64
@@ -144,7 +143,7 @@ def scale_figures(
     shop: Path,
     out: Path | None,
     *,
-    parts: Sequence[Part],
+    parts: Sequence[ScalePart],
     group_size: int,
     groups: int,
     rounds: int,
@@ -152,7 +151,7 @@ def scale_figures(
     actors: Sequence[int],
     group_seconds: float | None,
 ) -> Iterator[Figure]:
-    """The figures of some parts (names of ``PARTS``), each as soon as it is measured; scale.png in ``out``.
+    """The figures of some parts (names of ``SCALE_PARTS``), each as soon as it is measured; scale.png in ``out``.
 
     Real workers: ``groups`` groups of ``group_size`` episodes, or ``rollout_steps`` PPO steps, in each of ``rounds``,
     with one worker and with two in turn. Simulated ones: for each number of ``actors``, with groups as long as they

@@ -19,16 +19,18 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from algorithms.arguments import TrainingArguments, configure
+from algorithms.arguments import TrainingArguments
 from algorithms.cluster import connect, quiet, require
 from algorithms.dpo import DPOConfig
 from algorithms.ppo import PPOConfig
 from algorithms.search_results import HeldOut, TrialResult, rank
 from algorithms.search_space import SPACES, SearchArguments, common_flags
 from algorithms.training import current_model
+from algorithms.training_job import configure
 from envs import register_with_ray
-from policies.choice_model import decision_encoder, read_config
+from policies.choice_model import decision_encoder
 from policies.episodes import policy_episodes
+from policies.policy_folder import read_config
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_json
 from rl_recsys.settings import claim

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from ray import tune
-from ray.tune.search.sample import Domain
+from typing import TYPE_CHECKING, Any, Literal
 
 from rl_recsys.evaluation.figures import Axis
 from rl_recsys.storage import Place, absolute
+
+if TYPE_CHECKING:  # the flags are checked before Ray is there
+    from ray.tune.search.sample import Domain
 
 Searched = Literal["dpo", "ppo"]
 
@@ -33,6 +33,8 @@ class Setting:
     @property
     def domain(self) -> Domain:
         """What Tune draws from."""
+        from ray import tune
+
         return tune.choice(list(self.values)) if self.each else tune.loguniform(*self.values)
 
     @property

@@ -27,7 +27,7 @@ from grpc import RpcError
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 
-from algorithms.training import RESULTS
+from algorithms.run_folder import RESULTS
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.figures import STYLES
 from rl_recsys.measure import Figure

@@ -25,17 +25,19 @@ from algorithms.checkpoints import Checkpoints
 from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
 from algorithms.goal_order import SEED_STRIDE
 from algorithms.learner import ChoiceLearner
+from algorithms.ranges import Tracker
+from algorithms.run_folder import CHECKPOINTS, POLICY, RESULTS, SNAPSHOTS, snapshot_folder
 from algorithms.seconds import parts_of, shares
-from algorithms.watching import Tracker, Watching
-from policies.choice_model import TRAINING_FILE, ChoiceModel, read_config, read_policy_file
+from algorithms.watching import Watching
+from policies.choice_model import ChoiceModel
 from policies.module_state import load_module_state
+from policies.policy_folder import TRAINING_FILE, read_config, read_policy_file
 from rl_recsys.errors import UserError
 from rl_recsys.files import full_disk_named, write_text
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.terminal import say
 
-POLICY, CHECKPOINTS, RESULTS, SNAPSHOTS = "policy", "checkpoints", "result.json", "snapshots"
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
 PATIENCE_S, LOOK_EVERY_S = 1800.0, 2.0  # for a node that comes back
 
@@ -257,11 +259,6 @@ class TrainingRun:
         }
         model.save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
         return summary
-
-
-def snapshot_folder(run: str | Path, minutes: float) -> Path:
-    """Where a run's policy after so many minutes of training is."""
-    return Path(run) / SNAPSHOTS / f"{minutes:g}-minutes"
 
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:

@@ -7,15 +7,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ray.tune.logger import LoggerCallback
 from ray.util.metrics import Gauge
 from tensorboardX import SummaryWriter
 
+from algorithms.ranges import Tracker
 from rl_recsys.errors import UserError
 
-Tracker = Literal["wandb", "mlflow"]
 TENSORBOARD = "tensorboard"  # in a run folder
 AGAIN_S = 5.0  # between two times that the gauges are set
 PREFIX = "rl_recsys_"  # of the metrics' names; Ray puts "ray_" before it

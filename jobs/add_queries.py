@@ -11,11 +11,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tyro
-
-from policies.choice_model import TRAINING_FILE, read_policy_file
-from policies.queries import load_query_model
-from rl_recsys.errors import UserError, plain_errors
+from policies.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.folders import require_replaceable
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
@@ -47,6 +45,8 @@ class Arguments:
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Predict for every goal, write the shop, and print the recall."""
+    from policies.queries import load_query_model
+
     require_replaceable(arguments.out, kind=KIND, unlisted=files_of_manifest)
     shop = Shop.open(arguments.shop)
     if absolute(arguments.out) == absolute(arguments.shop):
@@ -90,5 +90,4 @@ def _rank(shop: Shop, query: str, asin: str) -> float:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -16,16 +16,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import tyro
-
-from algorithms.benchmark import learner_figures
-from algorithms.scale import PARTS as SCALE_PARTS
-from algorithms.scale import Part as ScalePart
-from algorithms.scale import scale_figures
-from algorithms.soak import soak_figures
-from policies.benchmark import policy_figures
-from policies.choice_model import CONFIG_FILE, read_policy_file
-from rl_recsys.errors import plain_errors, require_positive
+from algorithms.ranges import SCALE_PARTS, ScalePart
+from policies.policy_folder import CONFIG_FILE, read_policy_file
+from rl_recsys.command import run_job
+from rl_recsys.errors import require_positive
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_json, write_text
@@ -137,7 +131,7 @@ class TrainingSoakArguments:
 Arguments = ShopArguments | PolicyArguments | LearnerArguments | ScaleArguments | TrainingSoakArguments
 
 
-def measure(arguments: Arguments) -> None:
+def main(arguments: Arguments) -> None:
     """Measure, printing each figure when it is there, and write them."""
     name = next(name for name, kind in KINDS.items() if isinstance(arguments, kind))
     if arguments.out is not None:
@@ -156,14 +150,20 @@ def measure(arguments: Arguments) -> None:
 def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
     """What is missing is said before anything is measured."""
     if isinstance(arguments, LearnerArguments):
+        from algorithms.benchmark import learner_figures
+
         read_policy_file(arguments.policy, CONFIG_FILE)
         next(read_trajectories(arguments.trajectories))
         return learner_figures(arguments.policy, arguments.trajectories)
     shop = Shop.open(arguments.shop)
     if isinstance(arguments, PolicyArguments):
+        from policies.benchmark import policy_figures
+
         read_policy_file(arguments.policy, CONFIG_FILE)
         return policy_figures(arguments.policy, arguments.shop, min(arguments.goals, len(shop.split("train"))))
     if isinstance(arguments, ScaleArguments):
+        from algorithms.scale import scale_figures
+
         require_positive(arguments, "group_size", "groups", "rounds", "rollout_steps")
         read_policy_file(arguments.policy, CONFIG_FILE)
         return scale_figures(
@@ -179,6 +179,8 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
             group_seconds=arguments.group_seconds,
         )
     if isinstance(arguments, TrainingSoakArguments):
+        from algorithms.soak import soak_figures
+
         read_policy_file(arguments.policy, CONFIG_FILE)
         return soak_figures(
             _endless_ppo(arguments), work, arguments.out, minutes=arguments.minutes, every_s=arguments.every_seconds
@@ -250,5 +252,4 @@ def _markdown(figures: list[Figure]) -> str:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        measure(tyro.extras.subcommand_cli_from_dict(KINDS, description=__doc__))
+    run_job(main, KINDS, __doc__)

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import tyro
-
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
@@ -100,5 +99,4 @@ def _goals(arguments: Arguments, shop: Shop, training: Sequence[int]) -> list[in
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import tyro
-
-from algorithms.arguments import TrainingArguments, configure, run
-from algorithms.dpo import DPOConfig, Preferences
-from algorithms.preferences import Pairing, Ties
-from rl_recsys.errors import plain_errors
+from algorithms.arguments import TrainingArguments
+from algorithms.ranges import Pairing, Preferences, Ties
+from rl_recsys.command import run_job
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 from rl_recsys.terminal import say
 
@@ -65,6 +62,9 @@ class Arguments(TrainingArguments):
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
+    from algorithms.dpo import DPOConfig
+    from algorithms.training_job import configure, run
+
     config = configure(
         DPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * arguments.updates
     ).training(
@@ -95,5 +95,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

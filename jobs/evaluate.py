@@ -11,14 +11,12 @@ import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
-
-import tyro
+from typing import TYPE_CHECKING
 
 from algorithms.arms import arms_of, training_of
-from algorithms.cluster import connect
-from algorithms.rollouts import RolloutPool
-from policies.episodes import BASELINES, MODES, RULE, Mode, Outcome
-from rl_recsys.errors import UserError, plain_errors
+from policies.baselines import BASELINES, MODES, RULE, Mode, Outcome
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
 from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
@@ -27,6 +25,9 @@ from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.trajectories.known_goals import goals_of
+
+if TYPE_CHECKING:
+    from algorithms.rollouts import RolloutPool
 
 
 @dataclass(kw_only=True)
@@ -64,6 +65,9 @@ def main(arguments: Arguments) -> None:
     shop = Shop.open(arguments.shop)
     goals, split = _goals(arguments, shop)
     arms = {RULE: [RULE]} | arms_of(arguments.policies)
+    from algorithms.cluster import connect
+    from algorithms.rollouts import RolloutPool
+
     connect(num_cpus=arguments.num_workers)
     products = [shop.goal(goal).asin for goal in goals]
     asked = dict(zip(ASKED, (arguments.seed, goals, shop.fingerprint, products), strict=True))
@@ -143,5 +147,4 @@ def _minutes(folder: str) -> float:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

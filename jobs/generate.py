@@ -12,14 +12,12 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import tyro
-
-from algorithms.cluster import connect
 from algorithms.goal_order import SEED_STRIDE
-from algorithms.rollouts import RolloutPool
-from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
-from rl_recsys.errors import UserError, plain_errors, require_positive
+from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_object, write_json
 from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
@@ -28,6 +26,9 @@ from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.preferences import without_loops
 from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter, read_trajectories
+
+if TYPE_CHECKING:
+    from algorithms.rollouts import RolloutPool
 
 REPORT = "report.json"
 PASSES = 20  # times the training goals are gone through before the policy is given up
@@ -76,6 +77,9 @@ def main(arguments: Arguments) -> None:
             "another --out"
         )
     if successes < arguments.trajectories:
+        from algorithms.cluster import connect
+        from algorithms.rollouts import RolloutPool
+
         connect(num_cpus=arguments.num_workers)
         with (
             RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool,
@@ -126,5 +130,4 @@ def _report(arguments: Arguments, played: int, successes: int, seconds: float) -
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-import tyro
-
-from algorithms.arguments import TrainingArguments, configure, run
-from algorithms.imitation import ImitationConfig
-from policies.choice_model import ChoiceModel
-from policies.encoders import BUNDLED, encoder_folder
-from rl_recsys.errors import plain_errors
+from algorithms.arguments import TrainingArguments
+from policies.encoder_folder import BUNDLED, encoder_folder
+from rl_recsys.command import run_job
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 from rl_recsys.terminal import say
 
@@ -48,6 +43,12 @@ class Arguments(TrainingArguments):
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
+    import torch
+
+    from algorithms.imitation import ImitationConfig
+    from algorithms.training_job import configure, run
+    from policies.choice_model import ChoiceModel
+
     start = arguments.policy
     if start is None:
         start = arguments.out / "start"
@@ -67,5 +68,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -19,7 +19,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.files import require_new
 from rl_recsys.folders import whole_folder
 from rl_recsys.progress import progress
@@ -129,5 +130,4 @@ def _refuse(error: ImportedSessionError) -> Trajectory:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import tyro
-
-from algorithms.arguments import TrainingArguments, configure, run
-from algorithms.ppo import PPOConfig
-from envs import register_with_ray
-from policies.choice_model import read_config
-from rl_recsys.errors import UserError, plain_errors
+from algorithms.arguments import TrainingArguments
+from policies.policy_folder import read_config
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 from rl_recsys.terminal import say
 
@@ -63,6 +60,10 @@ class Arguments(TrainingArguments):
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
+    from algorithms.ppo import PPOConfig
+    from algorithms.training_job import configure, run
+    from envs import register_with_ray
+
     if not 0 <= arguments.variations <= 1:
         raise UserError(f"--variations {arguments.variations}: a share of the episodes is in [0, 1]")
     register_with_ray()
@@ -111,5 +112,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

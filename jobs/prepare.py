@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop, ShopError, ShopRules
 from rl_recsys.shop.compile import Source, compile_shop
@@ -104,5 +105,4 @@ def _splits(shop: Shop) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -14,11 +14,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import tyro
-
-from policies.choice_model import ChoiceModel, decision_encoder
 from policies.recommender import EPISODES, Recommendation, recommend, search_only
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.report import percent
 from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.files import write_json
@@ -58,6 +56,8 @@ class Arguments:
 @writes_to_its_out
 def main(arguments: Arguments) -> None:
     """Shop for every request and print the lists, or how good they are."""
+    from policies.choice_model import ChoiceModel, decision_encoder
+
     if min(arguments.top, arguments.episodes) < 1 or arguments.goals < 0:
         raise UserError("--top and --episodes must be at least 1, --goals must not be negative")
     if arguments.goals and (arguments.requests or arguments.requests_file):
@@ -142,5 +142,4 @@ def _show_quality(quality: dict[str, dict[str, dict]], title: str) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -14,12 +14,11 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-import tyro
-
-from algorithms.training import snapshot_folder
-from policies.choice_model import TRAINING_FILE, ChoiceModel, decision_encoder, read_policy_file
-from policies.episodes import MODES, RULE, policy_trajectories
-from rl_recsys.errors import UserError, plain_errors
+from algorithms.run_folder import snapshot_folder
+from policies.baselines import MODES, RULE
+from policies.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells, percent
@@ -361,6 +360,9 @@ class Study:
 
     def _sessions(self) -> tuple[str, list[ExampleSession]]:
         """Wins and losses of the arm that succeeds most often greedily, from its first seed, and the arm."""
+        from policies.choice_model import ChoiceModel, decision_encoder
+        from policies.episodes import policy_trajectories
+
         arms = self._described["arms"]
         best = max(arms, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))
         played = self._played[best, "greedy"]
@@ -441,5 +443,4 @@ def _shown(value: object) -> str:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

@@ -17,11 +17,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from algorithms.training import snapshot_folder
-from policies.episodes import RULE
-from rl_recsys.errors import UserError, plain_errors
+from algorithms.run_folder import snapshot_folder
+from policies.baselines import RULE
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.study import RESULTS, STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
 from rl_recsys.stages import Stage, run_stages
@@ -310,5 +309,4 @@ class Plan:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

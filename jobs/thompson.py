@@ -16,14 +16,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import tyro
+from typing import TYPE_CHECKING
 
 from algorithms.arms import arms_of, training_of
-from algorithms.cluster import connect
-from algorithms.rollouts import RolloutPool
-from policies.episodes import Mode
-from rl_recsys.errors import UserError, plain_errors, require_positive
+from policies.baselines import Mode
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError, require_positive
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.figures import running_means
@@ -35,6 +33,9 @@ from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
 from rl_recsys.terminal import print_rows, say
+
+if TYPE_CHECKING:
+    from algorithms.rollouts import RolloutPool
 
 COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probability to be the best")
 
@@ -97,6 +98,9 @@ def main(arguments: Arguments) -> None:
     for bandit, log in zip(bandits, logs, strict=True):
         _resume(bandit, log)
     if not all(bandit.finished for bandit in bandits):
+        from algorithms.cluster import connect
+        from algorithms.rollouts import RolloutPool
+
         connect(num_cpus=arguments.num_workers)
         with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
             _play(arguments, pool, arms, bandits, logs)
@@ -246,5 +250,4 @@ def _cells(run: int, arm: str, found: Mapping) -> list[str]:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

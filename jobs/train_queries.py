@@ -16,13 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-import tyro
-
-from policies.choice_model import CONFIG_FILE, TRAINING_FILE, read_policy_file
-from policies.encoders import BUNDLED
-from policies.queries import BartQueries, KeywordQueries, token_f1
-from rl_recsys.errors import UserError, plain_errors
+from policies.encoder_folder import BUNDLED
+from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
+from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.progress import progress
 from rl_recsys.shop.goals import without_price_clause
 from rl_recsys.terminal import say
@@ -54,6 +51,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Train, write the model, and print how good it is on what was held out."""
+    import torch
+
+    from policies.queries import BartQueries, KeywordQueries, token_f1
+
     settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
     if (arguments.out / CONFIG_FILE).is_file():
         if read_policy_file(arguments.out, TRAINING_FILE)["settings"] != settings:
@@ -113,5 +114,4 @@ def _read(path: Path) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_job(main, Arguments, __doc__)

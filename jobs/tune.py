@@ -10,12 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import tyro
-
-from algorithms.search import search
-from algorithms.search_results import training_command, trial_columns, trial_rows, write_results
 from algorithms.search_space import SearchArguments, space_rows
-from rl_recsys.errors import plain_errors
+from rl_recsys.command import run_job
 from rl_recsys.storage import working_folder
 from rl_recsys.terminal import print_rows, say
 
@@ -27,6 +23,9 @@ class Arguments(SearchArguments):
 
 def main(arguments: Arguments) -> None:
     """Search, print the trials best first, and write them down with the command that trains as the best one did."""
+    from algorithms.search import search
+    from algorithms.search_results import training_command, trial_columns, trial_rows, write_results
+
     with working_folder(arguments.out) as folder:
         results, held_out = search(arguments, folder)
         title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"
@@ -44,5 +43,4 @@ def description() -> str:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=description()))
+    run_job(main, Arguments, description())

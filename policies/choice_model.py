@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import safetensors
@@ -15,37 +15,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.bert import Bert, BertShape
-from policies.encoders import encoder_folder, load_encoder
+from policies.encoder_folder import encoder_folder
+from policies.encoders import load_encoder
 from policies.linear import Linear
+from policies.policy_folder import (
+    CONFIG_FILE,
+    KIND,
+    TRAINING_FILE,
+    WEIGHTS_FILE,
+    ChoiceConfig,
+    PolicyError,
+    files_of_policy,
+    read_config,
+)
 from policies.text_encoder import Encoded, TextEncoder, token_places
 from rl_recsys.decision import DECISION_FORMAT, ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
-from rl_recsys.errors import UserError
 from rl_recsys.folders import whole_folder
-from rl_recsys.storage import Place, inside, local_folder
+from rl_recsys.storage import Place, local_folder
 
-KIND = "policy"
-CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
-
-
-class PolicyError(UserError):
-    """A policy folder is missing or damaged; the message names the file and the remedy."""
-
-
-@dataclass(frozen=True)
-class ChoiceConfig:
-    """The architecture. ``encoder`` is a ``BertShape``'s mapping; ``apart_layers``: how many of its layers, from the
-    embeddings up, read each segment of a state by itself; ``begin`` and ``end`` are the ids of [CLS] and [SEP];
-    ``decisions``: the ``DECISION_FORMAT`` it reads; ``width`` is the interaction's, in features."""
-
-    encoder: dict
-    apart_layers: int
-    begin: int
-    end: int
-    decisions: int
-    shape: dict[str, int] = field(default_factory=lambda: asdict(EncodingShape()))
-    width: int = 128
 
 
 class ChoiceModel(nn.Module):
@@ -138,40 +127,6 @@ class ChoiceModel(nn.Module):
         except RuntimeError as error:
             raise PolicyError(f"{path}: does not fit {CONFIG_FILE}: {str(error).splitlines()[-1].strip()}") from None
         return model.eval()
-
-
-def read_policy_file(folder: Place, name: str) -> dict:
-    """A JSON file of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
-    path = local_folder(folder) / name
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        run = inside(folder, "policy")  # where a run has its policy
-        remedy = f"{run} is one" if (path.parent / "policy" / name).is_file() else "jobs/imitate.py makes one"
-        raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})") from None
-    except ValueError as error:
-        raise PolicyError(f"{path}: damaged ({error}); train the policy again or copy it whole") from None
-
-
-def files_of_policy(folder: Path) -> set[str] | None:
-    """The files of a policy folder of an earlier version, which wrote no listing; None where it is none."""
-    files = {CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, TOKENIZER_FILE}
-    return files if all((folder / name).is_file() for name in files) else None
-
-
-def read_config(folder: Place) -> ChoiceConfig:
-    """The architecture of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
-    found = read_policy_file(folder, CONFIG_FILE)
-    try:
-        config = ChoiceConfig(**found)
-        if config.decisions != DECISION_FORMAT:
-            raise TypeError(f"its decisions are of format {config.decisions}, here they are of {DECISION_FORMAT}")
-        return config
-    except TypeError as error:
-        reason = str(error).rpartition(" __init__() ")[2] or str(error)
-        raise PolicyError(
-            f"{inside(folder, CONFIG_FILE)}: not this version's ({reason}); train the policy again"
-        ) from None
 
 
 def decision_encoder(folder: Place) -> DecisionEncoder:

@@ -12,8 +12,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from policies.choice_model import MASKED, ChoiceConfig, ChoiceModel
+from policies.choice_model import MASKED, ChoiceModel
 from policies.module_state import VALUE_HEAD
+from policies.policy_folder import ChoiceConfig
 
 ARCHITECTURE = "architecture"
 VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a whole train batch

@@ -4,73 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from policies.baselines import Outcome
 from policies.choice_model import ChoiceModel
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Goal, Shop, StepResult
 from rl_recsys.trajectories.preferences import sample_actions
 from rl_recsys.trajectories.record import Step, Trajectory
-from rl_recsys.trajectories.shoppers import (
-    Shopper,
-    comparing_shopper,
-    full_instruction,
-    heuristic_shopper,
-    play,
-    rule_shopper,
-)
 
-Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
-MODES: tuple[Mode, ...] = get_args(Mode)
 SESSIONS_AT_ONCE = 16
-RULE = "rule"
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """An arm without a model: what plays it, what it searches for (None: as a policy does), and a version, which is
-    raised when it plays otherwise, so that what it played before is not taken for its own."""
-
-    shopper: Shopper
-    queries: Callable[[str], Sequence[str]] | None
-    version: int
-
-
-BASELINES = {
-    RULE: Baseline(rule_shopper, full_instruction, 1),
-    "heuristic": Baseline(heuristic_shopper, None, 1),
-    "comparing": Baseline(comparing_shopper, None, 1),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one episode ended. ``reward`` in [0, 1], 0 without a purchase; ``parts`` is WebShop's breakdown."""
-
-    goal: int
-    reward: float
-    steps: int
-    bought: bool
-    parts: dict[str, float | bool]
-
-    @property
-    def success(self) -> bool:
-        """WebShop's success: a reward of exactly 1."""
-        return self.reward == 1.0
-
-
-def baseline_episodes(shop: Shop, goals: Sequence[int], name: str) -> Iterator[Outcome]:
-    """One of ``BASELINES`` on these goals, in order."""
-    baseline = BASELINES[name]
-    for goal in goals:
-        episode = play(shop, goal, baseline.shopper, source="scripted", author=name, seed=0, queries=baseline.queries)
-        yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 
 def policy_episodes(

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.bert import Bert, BertShape
-from policies.choice_model import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, PolicyError, read_policy_file
-from policies.encoders import encoder_folder, load_encoder
+from policies.encoder_folder import encoder_folder
+from policies.encoders import load_encoder
+from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, PolicyError, read_policy_file
 from rl_recsys.encoding import TOKENIZER_FILE
 from rl_recsys.folders import whole_folder
 from rl_recsys.shop.goals import without_price_clause

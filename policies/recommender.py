@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from policies.choice_model import ChoiceModel
-from policies.episodes import SESSIONS_AT_ONCE, Episode, play_together
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.matching import named_choices
 from rl_recsys.shop import Goal, Shop, StepResult
 from rl_recsys.shop.goals import named_options
+
+if TYPE_CHECKING:  # the sessions of a request, and what the search finds, need no torch
+    from policies.choice_model import ChoiceModel
+    from policies.episodes import Episode
 
 EPISODES = 16  # sessions a request
 
@@ -40,6 +43,8 @@ def recommend(
     Of ``episodes`` sessions the first takes the policy's best actions, in the others they are drawn. What was bought
     most often stands first, of what was bought equally often the earlier; then comes what the search finds.
     """
+    from policies.episodes import SESSIONS_AT_ONCE, play_together
+
     wishes = [Goal.from_words(request) for request in requests]
     for start in range(0, len(wishes), SESSIONS_AT_ONCE):
         some = wishes[start : start + SESSIONS_AT_ONCE]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.bert import Bert, through
-from policies.encoders import EncoderError
+from policies.encoder_folder import EncoderError
 from policies.encoding_cache import EncodingCache
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy import stats
+import scipy  # scipy.stats, which takes a second, is loaded when it is first used
 
 from rl_recsys.evaluation.statistics import CONFIDENCE
 
@@ -61,7 +61,7 @@ class BetaPosterior:
 
     def interval(self, arm: int) -> tuple[float, float]:
         """The equal-tailed interval of the probability of success."""
-        return tuple(map(float, stats.beta(*self._counts[arm]).interval(CONFIDENCE)))
+        return tuple(map(float, scipy.stats.beta(*self._counts[arm]).interval(CONFIDENCE)))
 
 
 class NormalPosterior:
@@ -95,7 +95,7 @@ class NormalPosterior:
     def interval(self, arm: int) -> tuple[float, float]:
         """The equal-tailed interval of the mean reward."""
         mean, count, shape, scale = self._belief[arm]
-        return tuple(map(float, stats.t(2 * shape, mean, np.sqrt(scale / (shape * count))).interval(CONFIDENCE)))
+        return tuple(map(float, scipy.stats.t(2 * shape, mean, np.sqrt(scale / (shape * count))).interval(CONFIDENCE)))
 
 
 POSTERIORS: Mapping[Objective, type] = {"success": BetaPosterior, "score": NormalPosterior}

@@ -8,12 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from matplotlib import colormaps, patheffects
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+if TYPE_CHECKING:  # it takes half a second, which no --help needs
+    from matplotlib.figure import Figure
 
 #: Okabe and Ito's palette; every line also has a marker of its own, for print.
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
@@ -26,8 +24,7 @@ def learning_curves(
 
     ``curves``: arm -> a list of (minutes, success) points for each seed.
     """
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8)
     axes = figure.add_subplot()
     for (arm, lines), (color, marker) in zip(curves.items(), itertools.cycle(STYLES), strict=False):
         for number, points in enumerate(filter(None, lines)):
@@ -58,8 +55,7 @@ def running_means(
 
     ``order``: all arms of a study, so that one looks alike in every picture; by default those of the curves.
     """
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8)
     axes = figure.add_subplot()
     arms = list(order or dict.fromkeys(arm for arm, _ in curves))
     styles = dict(zip(arms, itertools.cycle(STYLES), strict=False))
@@ -91,8 +87,7 @@ def by_size(
 
     ``levels``: other arms as horizontal lines (mean, low, high) with their intervals as bands.
     """
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8)
     axes = figure.add_subplot()
     styles = itertools.cycle(STYLES)
     for mode, line in points.items():
@@ -114,6 +109,16 @@ def by_size(
     rows = [(mode, *point) for mode, line in points.items() for point in line]
     rows += [(label, "", *level) for label, level in levels.items()]
     _write_data(path, ("line", "trajectories", "success", "low", "high"), rows)
+
+
+def _figure(width: float) -> Figure:
+    """An empty picture, ``width`` inches wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _write_data(picture: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -158,8 +163,10 @@ def parallel_coordinates(
     ``rows``: a value for each axis, the best row first, which is drawn thickest. ``whole``: which rows were not stopped
     early; the others are thin and dashed. Dark is high, in a map that keeps its order in grey and for the colour-blind.
     """
-    figure = Figure(figsize=(2 + 1.6 * len(axes), 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    from matplotlib import colormaps, patheffects
+    from matplotlib.lines import Line2D
+
+    figure = _figure(2 + 1.6 * len(axes))
     plot = figure.add_subplot()
     places = range(len(axes))
     last = list(axes)[-1]

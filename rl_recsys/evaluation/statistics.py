@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from statistics import NormalDist
 
 import numpy as np
-from scipy import stats
+import scipy  # scipy.stats, which takes a second, is loaded when it is first used
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -40,7 +40,7 @@ def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
         raise ValueError(f"{first.size} and {second.size} outcomes are no pairs")
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
-    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
+    return float(scipy.stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
 def difference_interval(
@@ -81,7 +81,7 @@ def _over_seeds_and_groups(table: np.ndarray, groups: Sequence[Hashable] | None)
     mean, seeds = float(table.mean()), len(table)
     if seeds == 1:
         return low, high
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * table.mean(1).std(ddof=1) / np.sqrt(seeds))
+    half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * table.mean(1).std(ddof=1) / np.sqrt(seeds))
     return min(low, mean - half), max(high, mean + half)
 
 

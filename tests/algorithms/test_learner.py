@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from algorithms.arguments import learning_rates
 from algorithms.dpo import DPOConfig
 from algorithms.imitation import ImitationConfig, ImitationLearner
 from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, computing_precision
 from algorithms.ppo import PPOConfig
 from algorithms.seconds import parts_of, shares
 from algorithms.training import current_model, flatten
+from algorithms.training_job import learning_rates
 from envs import CHOICE_ID
 from tests.conftest import SMALL
 

@@ -29,7 +29,8 @@ from algorithms.preferences import (
 )
 from algorithms.reference import PAIRS, REFERENCE_MARGIN, Reference
 from algorithms.rollouts import RolloutPool
-from algorithms.training import Evaluation, Schedule, TrainingRun, current_model, snapshot_folder
+from algorithms.run_folder import snapshot_folder
+from algorithms.training import Evaluation, Schedule, TrainingRun, current_model
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 import tyro
 
-from policies.choice_model import ChoiceModel, read_config
+from policies.choice_model import ChoiceModel
+from policies.policy_folder import read_config
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
 from rl_recsys.storage import working_folder

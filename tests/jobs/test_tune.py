@@ -217,7 +217,7 @@ def test_a_trial_is_configured_as_its_job_would(
     trial = trial_config(arguments, HeldOut((1, 2)), settings).to_dict()
     result = TrialResult(1, "finished", 8, 0.0, 0.0, 0.0, settings, "")
     job, configs = job_module(algorithm), []
-    monkeypatch.setattr(job, "run", lambda config, *_: configs.append(config))
+    monkeypatch.setattr("algorithms.training_job.run", lambda config, *_: configs.append(config))
     job.main(tyro.cli(job.Arguments, args=shlex.split(training_command(arguments, result))[2:]))
     expected = configs[0].to_dict()
     differ = {name for name in expected if repr(expected[name]) != repr(trial.get(name))}

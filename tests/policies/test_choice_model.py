@@ -8,10 +8,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from policies.choice_model import MASKED, ChoiceModel, PolicyError, _most, _over, decision_encoder
+from policies.choice_model import MASKED, ChoiceModel, _most, _over, decision_encoder
 from policies.choice_module import module_spec
-from policies.encoders import BUNDLED, EncoderError, encoder_folder, load_encoder
+from policies.encoder_folder import BUNDLED, EncoderError, encoder_folder
+from policies.encoders import load_encoder
 from policies.module_state import load_module_state, module_state
+from policies.policy_folder import PolicyError
 from rl_recsys.decision import ChoiceSession
 
 
@@ -144,7 +146,7 @@ def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch):
     model = ChoiceModel.from_encoder(BUNDLED)
     assert sum(parameter.numel() for parameter in model.parameters()) < 25_000_000
     assert (model.config.begin, model.config.end) == (101, 102)
-    monkeypatch.setattr("policies.encoders._BUNDLED_SHA256", "0" * 64)
+    monkeypatch.setattr("policies.encoder_folder._BUNDLED_SHA256", "0" * 64)
     with pytest.raises(EncoderError, match="is not the published model's"):
         encoder_folder(BUNDLED)
     assert folder.name == "model"

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
-from policies.choice_model import PolicyError
+from policies.policy_folder import PolicyError
 from policies.queries import BartQueries, KeywordQueries, load_query_model, token_f1
 from rl_recsys.decision import ChoiceSession
 from rl_recsys.shop import Shop, ShopError

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from transformers import BertModel
 
 from policies.choice_model import ChoiceModel
-from policies.encoders import EncoderError, load_encoder
+from policies.encoder_folder import EncoderError
+from policies.encoders import load_encoder
 from policies.encoding_cache import KEPT_TOKENS
 from policies.text_encoder import TextEncoder
 

@@ -1,0 +1,122 @@
+"""A training job: the RLlib config and the run that its flags describe."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TypeVar
+
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+from algorithms.arguments import INCIDENTAL, TrainingArguments
+from algorithms.cluster import accelerator_resource, connect, quiet, require
+from algorithms.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, LAST_UPDATE, PRECISION, learner_settings
+from algorithms.training import Evaluation, Schedule, TrainingRun
+from algorithms.watching import tracker
+from policies.choice_model import ChoiceModel, decision_encoder
+from policies.episodes import policy_episodes
+from policies.policy_folder import TRAINING_FILE, read_config, read_policy_file
+from rl_recsys.errors import UserError, require_positive
+from rl_recsys.shop import shared_shop
+from rl_recsys.storage import Place, absolute
+from rl_recsys.terminal import say
+
+ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
+
+Config = TypeVar("Config", bound=AlgorithmConfig)
+
+
+def configure(
+    config: Config, arguments: TrainingArguments, policy: Place, *, ticks: int, updates: int | None = None
+) -> Config:
+    """The settings that all algorithms share.
+
+    ``ticks``: the run's length in what the algorithm's schedules count. ``updates``: the most that are made.
+    """
+    config.training(policy=absolute(policy), lr=learning_rates(arguments, ticks))
+    gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
+    apart = gpus or arguments.learner or arguments.num_learners > 1
+    place = {accelerator_resource(arguments.learner): ACCELERATOR_SHARE} if arguments.learner else {}
+    config.learners(
+        num_learners=arguments.num_learners if apart else 0,  # else it learns in the driver
+        num_gpus_per_learner=gpus,
+        custom_resources_per_learner=place,
+        learner_config_dict={
+            HEAD_RATE: arguments.head_rate,
+            FROZEN_LAYERS: arguments.frozen_layers,
+            PRECISION: arguments.precision,
+            GATHERED_BATCHES: arguments.gather,
+            LAST_UPDATE: updates,
+        },
+    )
+    return config.debugging(seed=arguments.seed, log_level="ERROR")
+
+
+def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]]:
+    """The encoder's learning rate as RLlib's schedule: [tick, rate] pairs, linear in between."""
+    peak, rise = arguments.learning_rate, round(arguments.warmup * ticks)
+    start = [[0, peak / 100], [rise, peak]] if rise else [[0, peak]]
+    return [*start, [ticks, peak * arguments.final_rate]]
+
+
+def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
+    """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
+    fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
+    read_config(config.policy)
+    _check(arguments)
+    quiet()
+    try:
+        config.validate()  # here: when it builds, RLlib takes a setting of -1 for one that was not given
+    except ValueError as error:
+        raise UserError(str(error).splitlines()[0]) from None
+    deciding = {name: value for name, value in asdict(arguments).items() if name not in INCIDENTAL}
+    training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": fingerprint})
+    training.open()
+    if training.finished:
+        say(f"{training.policy_folder}: this run is finished")
+        return read_policy_file(training.policy_folder, TRAINING_FILE)
+    torch.manual_seed(arguments.seed)
+    connect(num_cpus=arguments.num_workers + 1)
+    require(config)
+    evaluation = None
+    if arguments.evaluate_every:
+        evaluation = Evaluation(_evaluation(arguments, config.policy), arguments.evaluate_every)
+    schedule = Schedule(
+        arguments.iterations,
+        arguments.checkpoint_every,
+        headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
+        evaluation=evaluation,
+        snapshot_minutes=arguments.snapshot_minutes,
+        last_update=learner_settings(config)[LAST_UPDATE],
+        trackers=arguments.log_to,
+    )
+    return training.train(config, schedule)
+
+
+def _check(arguments: TrainingArguments) -> None:
+    """Raise ``UserError`` for flags that no run can have."""
+    require_positive(arguments, "iterations", "batch", "gather", "num_learners", "checkpoint_every")
+    if not 0 <= arguments.warmup < 1:
+        raise UserError(f"--warmup is {arguments.warmup}, it must be in [0, 1)")
+    for name in arguments.log_to:
+        tracker(name)
+    if arguments.final_rate < 0:
+        raise UserError(f"--final-rate is {arguments.final_rate}, it must not be negative")
+
+
+def _evaluation(arguments: TrainingArguments, policy: str):
+    shop, encoder = shared_shop(arguments.shop), decision_encoder(policy)
+    training = shop.split("train")
+    goals = random.Random(0).sample(training, min(arguments.evaluation_goals, len(training)))
+
+    def play(model: ChoiceModel) -> dict[str, float]:
+        outcomes = list(policy_episodes(model, encoder, shop, goals, greedy=True))
+        return {
+            "score": 100 * sum(outcome.reward for outcome in outcomes) / len(outcomes),
+            "success": sum(outcome.success for outcome in outcomes) / len(outcomes),
+            "steps": sum(outcome.steps for outcome in outcomes) / len(outcomes),
+        }
+
+    return play
