@@ -20,7 +20,7 @@ from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.shop import Goal, Shop, shared_shop
 from rl_recsys.shop.variations import GoalVariations
-from rl_recsys.storage import local_folder
+from rl_recsys.storage import absolute, local_folder
 
 
 @lru_cache(maxsize=4)
@@ -111,7 +111,7 @@ class WebShopChoiceEnv(gymnasium.Env):
         self._variations, self._shard, self._shards = variations, shard, shards
         self.render_mode, self._max_steps, self._group_size = render_mode, max_steps, group_size
         encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
-        self._tokenizer, self._words = str(tokenizer), words
+        self._tokenizer, self._words = absolute(tokenizer), words
         self._encoder = _shared_encoder(tokenizer, encoding)
         every = self.shop.split(goals) if isinstance(goals, str) else list(goals)
         self._goals = np.asarray(every)[shard::shards].copy()  # without the other shards behind it
@@ -121,6 +121,12 @@ class WebShopChoiceEnv(gymnasium.Env):
         self.observation_space = choice_space(self._encoder)
         self.action_space = spaces.Discrete(encoding.choices)
         self.choices: ChoiceSession | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_encoder": self._encoder.shape}  # it is shared, and found again by the tokenizer
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__ |= state | {"_encoder": _shared_encoder(state["_tokenizer"], state["_encoder"])}
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None

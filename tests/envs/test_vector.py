@@ -149,3 +149,33 @@ def test_wrappers_of_gymnasium_fit_both(shop_folder, policy_folder):
     assert observation in env.observation_space
     assert spaces.unflatten(env.unwrapped.observation_space, observation) == env.unwrapped.session.page.text_rich
     assert not env.step("nothing")[3] and env.step("nothing")[3]
+
+
+@pytest.mark.parametrize("name", [envs.TEXT_ID, envs.CHOICE_ID])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deep", "pickle"])
+def test_a_copy_in_mid_episode_goes_on_alike_and_by_itself(shop_folder, policy_folder, name, copied):
+    arguments = {} if name == envs.TEXT_ID else {"tokenizer": policy_folder, "encoding": SMALL}
+    env = gymnasium.make(name, shop=shop_folder, **arguments)
+
+    def play(one: gymnasium.Env, steps: int) -> list:
+        """What a walk of so many steps leads to, and the next episode after a purchase."""
+        seen, rng = [], np.random.default_rng(0)
+        for _ in range(steps):
+            session = one.unwrapped.session if name == envs.TEXT_ID else one.unwrapped.choices.session
+            labels = list(session.page.clickables)
+            if name == envs.CHOICE_ID:
+                action = int(rng.integers(len(one.unwrapped.choices.decision.choices)))
+            else:
+                action = "search[red shirt]" if labels == ["search"] else f"click[{rng.choice(labels)}]"
+            observation, *rest = one.step(action)
+            seen.append((str(observation), *rest[:3], session.page.url))
+            if rest[1] or rest[2]:
+                seen.append(str(one.reset()))
+        return seen
+
+    env.reset(seed=4)
+    before = play(env, 3)
+    other, third = copied(env), copied(env)
+    ahead = play(other, 30)
+    assert play(env, 30) == ahead == play(third, 30)
+    assert before and len(set(map(str, ahead))) > 10
