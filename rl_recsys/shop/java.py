@@ -57,6 +57,7 @@ def _java_version(home: str) -> int:
 
 _lock = threading.RLock()
 _threads = threading.local()
+_cut_off = False  # forked from a process with Java: its own threads are gone, so it would stop at some search for ever
 
 
 @contextmanager
@@ -65,13 +66,26 @@ def java() -> Iterator[Callable]:
 
     Pyjnius binds a class's one method object to the object that it was last looked up on, so a thread that looks one
     up between the other's look-up and call would have its own object called. Threads that end are detached from Java.
-    Starts the JVM with the first block (never before a fork). Raises ``SearchError`` where it cannot be used.
+    Starts the JVM with the first block. Raises ``SearchError`` where it cannot be used.
     """
+    if _cut_off:
+        raise SearchError(
+            "this process was forked from one that had searched, and Java does not survive that; start processes by "
+            'spawn (gymnasium: vector_kwargs={"context": "spawn"}), or before the first search'
+        )
     with _lock:
         classes = java_classes()
         if not hasattr(_threads, "attached"):
             _threads.attached = _Attached()
         yield classes
+
+
+def _after_fork() -> None:
+    global _cut_off
+    _cut_off = _cut_off or java_classes.cache_info().currsize > 0
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Attached:
