@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,18 +19,19 @@ from policies.linear import Linear
 from policies.policy_folder import (
     CONFIG_FILE,
     KIND,
+    REMEDY,
     TRAINING_FILE,
-    WEIGHTS_FILE,
     ChoiceConfig,
     PolicyError,
     files_of_policy,
     read_config,
 )
 from policies.text_encoder import Encoded, TextEncoder, token_places
+from policies.weights_file import load_weights, write_weights
 from rl_recsys.decision import DECISION_FORMAT, ChoiceKind
 from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
 from rl_recsys.folders import whole_folder
-from rl_recsys.storage import Place, local_folder
+from rl_recsys.storage import Place, inside, local_folder
 
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
 
@@ -106,32 +105,27 @@ class ChoiceModel(nn.Module):
             shutil.copyfile(local_folder(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
             (aside / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1))
             (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
-            weights = {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()}
-            safetensors.torch.save_file(weights, aside / WEIGHTS_FILE)
+            write_weights(aside, self)
 
     @classmethod
     def from_pretrained(cls, folder: Place) -> ChoiceModel:
         """The model of a policy folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file."""
         folder = local_folder(folder)
         config = read_config(folder)
-        path = folder / WEIGHTS_FILE
         try:
-            weights = safetensors.torch.load_file(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise PolicyError(
-                f"{path}: missing or damaged ({error}); train the policy again or copy it whole"
-            ) from None
-        model = cls(config)
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise PolicyError(f"{path}: does not fit {CONFIG_FILE}: {str(error).splitlines()[-1].strip()}") from None
+            model = cls(config)
+        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            raise PolicyError(f"{folder / CONFIG_FILE}: no model can be made of it ({error}); {REMEDY}") from None
+        load_weights(folder, model)
         return model.eval()
 
 
 def decision_encoder(folder: Place) -> DecisionEncoder:
     """The encoder of decisions that a policy folder was trained with."""
-    shape = EncodingShape(**read_config(folder).shape)
+    try:
+        shape = EncodingShape(**read_config(folder).shape)
+    except TypeError as error:
+        raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no shape that is known here ({error}); {REMEDY}") from None
     return DecisionEncoder(folder, shape)
 
 

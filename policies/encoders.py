@@ -7,6 +7,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 
 from policies.bert import Bert, BertShape
 from policies.encoder_folder import EncoderError
@@ -22,17 +23,20 @@ def load_encoder(folder: Path) -> Bert:
     config, weights = files[:2]
     try:
         model = Bert.blank(BertShape.of(json.loads(config.read_text())))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EncoderError(f"{config}: no BERT that can be used here ({error})") from None
     try:
         found = {_name(name): tensor.float() for name, tensor in safetensors.torch.load_file(weights).items()}
         model.load_state_dict({name: found[name] for name in model.state_dict()})
+        infinite = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
     except KeyError as error:
         raise EncoderError(f"{weights}: has no {error.args[0]}; is it a BERT's?") from None
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         raise EncoderError(
             f"{weights}: damaged, or not of this config.json ({str(error).splitlines()[-1].strip()})"
         ) from None
+    if infinite:
+        raise EncoderError(f"{weights}: {infinite[0]} has values that are not finite; copy it again")
     return model
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rl_recsys.decision import DECISION_FORMAT
 from rl_recsys.encoding import TOKENIZER_FILE, EncodingShape
 from rl_recsys.errors import UserError
+from rl_recsys.files import read_object
+from rl_recsys.folders import CONTENTS, read_contents, verify_folder, within
 from rl_recsys.storage import Place, inside, local_folder
+from rl_recsys.verified import verify_once
 
 KIND = "policy"
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
+REMEDY = "train the policy again or copy it whole"
 
 
 class PolicyError(UserError):
@@ -35,16 +38,34 @@ class ChoiceConfig:
 
 
 def read_policy_file(folder: Place, name: str) -> dict:
-    """A JSON file of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
+    """A JSON file of a policy folder, all of whose files are as they were written. Raises ``PolicyError``."""
     path = local_folder(folder) / name
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
+    verify_policy(path.parent)
+    if not path.is_file():
         run = inside(folder, "policy")  # where a run has its policy
         remedy = f"{run} is one" if (path.parent / "policy" / name).is_file() else "jobs/imitate.py makes one"
-        raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})") from None
-    except ValueError as error:
-        raise PolicyError(f"{path}: damaged ({error}); train the policy again or copy it whole") from None
+        raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})")
+    return read_object(path, REMEDY, error=PolicyError)
+
+
+def verify_policy(folder: Path) -> None:
+    """Compare all files of a policy folder with their checksums, where this machine did not do it yet.
+
+    A folder of an earlier version has none. Raises ``PolicyError`` naming the file.
+    """
+    if not (folder / CONTENTS).is_file():
+        return
+
+    def files() -> list[Path]:
+        return [folder / CONTENTS, *(within(folder, name) for name in sorted(read_contents(folder, REMEDY)))]
+
+    try:
+        verify_once(folder, files, lambda: verify_folder(folder, REMEDY))
+    except OSError as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
+        raise PolicyError(f"{error.filename or folder}: {reason}; {REMEDY}") from None
+    except UserError as error:
+        raise PolicyError(str(error)) from None
 
 
 def files_of_policy(folder: Path) -> set[str] | None:

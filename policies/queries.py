@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -22,7 +21,8 @@ from torch.nn import functional as F
 from policies.bert import Bert, BertShape
 from policies.encoder_folder import encoder_folder
 from policies.encoders import load_encoder
-from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, PolicyError, read_policy_file
+from policies.policy_folder import CONFIG_FILE, REMEDY, TRAINING_FILE, PolicyError, read_policy_file
+from policies.weights_file import load_weights, write_weights
 from rl_recsys.encoding import TOKENIZER_FILE
 from rl_recsys.folders import whole_folder
 from rl_recsys.shop.goals import without_price_clause
@@ -88,8 +88,14 @@ class KeywordQueries(nn.Module, QueryModel):
     def from_pretrained(cls, folder: str | Path) -> KeywordQueries:
         """The model of a folder, in eval mode."""
         folder = Path(folder)
-        model = cls(read_policy_file(folder, CONFIG_FILE)["keyword_encoder"], folder / TOKENIZER_FILE)
-        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE))
+        config = read_policy_file(folder, CONFIG_FILE)
+        try:
+            model = cls(config["keyword_encoder"], folder / TOKENIZER_FILE)
+        except Exception as error:  # tokenizers raise nothing more specific
+            raise PolicyError(
+                f"{folder}: its {CONFIG_FILE} or {TOKENIZER_FILE} is damaged ({error}); {REMEDY}"
+            ) from None
+        load_weights(folder, model)
         return model.eval()
 
     def save_pretrained(self, folder: Path, training: Mapping) -> None:
@@ -98,8 +104,7 @@ class KeywordQueries(nn.Module, QueryModel):
             shutil.copyfile(self._tokenizer_file, aside / TOKENIZER_FILE)
             (aside / CONFIG_FILE).write_text(json.dumps({"keyword_encoder": self.config}, indent=1))
             (aside / TRAINING_FILE).write_text(json.dumps(dict(training), indent=1))
-            weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-            safetensors.torch.save_file(weights, aside / WEIGHTS_FILE)
+            write_weights(aside, self)
 
     def forward(self, words: Sequence[Sequence[str]]) -> list[Tensor]:
         """For each text, given in words, the logit of each word to be kept."""
@@ -188,7 +193,7 @@ class BartQueries(QueryModel):
         from transformers import AutoTokenizer, BartForConditionalGeneration
 
         try:
-            model = BartForConditionalGeneration.from_pretrained(name)
+            model = BartForConditionalGeneration.from_pretrained(name, use_safetensors=True)  # the others are pickles
             return cls(model.eval(), AutoTokenizer.from_pretrained(name))
         except (OSError, ValueError) as error:
             raise PolicyError(f"{name}: no BART here ({str(error).splitlines()[0]})") from None

@@ -41,7 +41,10 @@ class DecisionEncoder:
         if not path.is_file():
             raise EncodingError(f"{path}: no tokenizer here; expected a policy or encoder folder with {TOKENIZER_FILE}")
         self.shape = shape
-        self._tokenizer = Tokenizer.from_file(str(path))
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # nothing more specific is raised
+            raise EncodingError(f"{path}: damaged ({error}); copy the folder whole, or make it again") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # markers inside a text stay text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 
 from policies.choice_model import MASKED, ChoiceModel, _most, _over, decision_encoder
 from policies.choice_module import module_spec
-from policies.encoder_folder import BUNDLED, EncoderError, encoder_folder
+from policies.encoder_folder import _BUNDLED_SHA256, BUNDLED, EncoderError, encoder_folder
 from policies.encoders import load_encoder
 from policies.module_state import load_module_state, module_state
-from policies.policy_folder import PolicyError
+from policies.policy_folder import CONFIG_FILE, PolicyError, read_policy_file
 from rl_recsys.decision import ChoiceSession
+from rl_recsys.encoding import EncodingError
+from rl_recsys.folders import CONTENTS
 
 
 @pytest.fixture(scope="module")
@@ -122,23 +125,62 @@ def test_a_policy_folder_is_whole_and_loads_to_the_same_model(model, policy_fold
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
-def test_damaged_policy_folders_name_the_file(policy_folder, tmp_path):
+def test_flipped_bits_of_a_policy_are_found(policy_folder, tmp_path):
+    folder, rng = shutil.copytree(policy_folder, tmp_path / "policy"), random.Random(0)
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "training.json"):
+        whole = (folder / name).read_bytes()
+        for place in (0, len(whole) - 1, *rng.sample(range(len(whole)), 5)):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << rng.randrange(8)
+            (folder / name).write_bytes(flipped)
+            for read in (
+                ChoiceModel.from_pretrained,
+                decision_encoder,
+                lambda path: read_policy_file(path, CONFIG_FILE),
+            ):
+                with pytest.raises(PolicyError, match=f"{name}: damaged .*train the policy again or copy it whole"):
+                    read(folder)
+        (folder / name).write_bytes(whole)
+    ChoiceModel.from_pretrained(folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(PolicyError, match=r"tokenizer\.json: missing"):
+        decision_encoder(folder)
+
+
+def test_damaged_policy_folders_of_earlier_versions_name_the_file(policy_folder, tmp_path):
     with pytest.raises(PolicyError, match=r"config\.json: missing.*imitate\.py"):
         ChoiceModel.from_pretrained(tmp_path / "nothing")
     folder = tmp_path / "policy"
     shutil.copytree(policy_folder, folder)
+    (folder / CONTENTS).unlink()
+    ChoiceModel.from_pretrained(folder)
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[:1000])
     with pytest.raises(PolicyError, match=r"model\.safetensors: missing or damaged"):
         ChoiceModel.from_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(weights[:-4] + b"\xff\xff\xff\xff")  # the last number is no number
+    with pytest.raises(PolicyError, match=r"model\.safetensors: .* has values that are not finite"):
+        ChoiceModel.from_pretrained(folder)
     (folder / "model.safetensors").write_bytes(weights)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"width": 32}))
-    with pytest.raises(PolicyError, match=r"model\.safetensors: does not fit config\.json"):
-        ChoiceModel.from_pretrained(folder)
+    for changed, message in (
+        ({"width": 32}, r"model\.safetensors: does not fit config\.json"),
+        ({"width": "many"}, r"config\.json: no model can be made of it"),
+        ({"encoder": {"hidden_size": "wide"}}, r"config\.json: no model can be made of it"),
+    ):
+        (folder / "config.json").write_text(json.dumps(config | changed))
+        with pytest.raises(PolicyError, match=message):
+            ChoiceModel.from_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"shape": {"width": 3}}))
+    with pytest.raises(PolicyError, match=r"config\.json: no shape that is known here"):
+        decision_encoder(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(PolicyError, match=r"config\.json: damaged"):
         ChoiceModel.from_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(EncodingError, match=r"tokenizer\.json: damaged"):
+        decision_encoder(folder)
 
 
 def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch):
@@ -146,9 +188,10 @@ def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch):
     model = ChoiceModel.from_encoder(BUNDLED)
     assert sum(parameter.numel() for parameter in model.parameters()) < 25_000_000
     assert (model.config.begin, model.config.end) == (101, 102)
-    monkeypatch.setattr("policies.encoder_folder._BUNDLED_SHA256", "0" * 64)
-    with pytest.raises(EncoderError, match="is not the published model's"):
-        encoder_folder(BUNDLED)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        monkeypatch.setattr("policies.encoder_folder._BUNDLED_SHA256", _BUNDLED_SHA256 | {name: "0" * 64})
+        with pytest.raises(EncoderError, match=f"{name}: sha256 .* is not the published model's"):
+            encoder_folder(BUNDLED)
     assert folder.name == "model"
 
 
