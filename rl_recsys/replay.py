@@ -96,6 +96,8 @@ def _read_session(line: str, where: str) -> dict:
     missing = [key for key in ("goal", "steps") if not isinstance(session, dict) or key not in session]
     if missing:
         raise RecordingError(f"{where}: no {' and no '.join(missing)}")
+    if not session["steps"]:  # it would agree with any shop
+        raise RecordingError(f"{where}: it has no steps")
     return session
 
 

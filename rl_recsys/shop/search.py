@@ -11,6 +11,7 @@ from rl_recsys.shop.java import SearchError, java, reason_of, write_class_archiv
 from rl_recsys.shop.table import REMEDY
 
 BM25_K1, BM25_B = 0.9, 0.4  # Anserini's defaults, which the original uses
+MAX_WORDS = 2**31 - 1  # of a query: the original fails on more than 1,024
 TOP_K = 50  # WebShop: a search shows at most this many products
 INDEX_BUFFER_MB = 48.0  # what is indexed before it is written out, within java.HEAP
 _DOCUMENT = re.compile(r'"doc":(\d+)')
@@ -79,7 +80,9 @@ class Searcher:
             directory = autoclass("org.apache.lucene.store.FSDirectory").open(_path(autoclass, folder))
             self._reader = autoclass("org.apache.lucene.index.DirectoryReader").open(directory)
             # The objects are kept, not their methods: see ``java``.
-            self._lucene = autoclass("org.apache.lucene.search.IndexSearcher")(self._reader.getContext())
+            searchers = autoclass("org.apache.lucene.search.IndexSearcher")
+            searchers.setMaxClauseCount(MAX_WORDS)
+            self._lucene = searchers(self._reader.getContext())
             similarity = autoclass("org.apache.lucene.search.similarities.BM25Similarity")(BM25_K1, BM25_B)
             self._lucene.setSimilarity(similarity)
             self._analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
@@ -88,6 +91,7 @@ class Searcher:
 
     def search(self, query: str) -> list[int]:
         """The numbers of the best documents for a query in words. Raises ``SearchError`` for a damaged index."""
+        query = query.encode(errors="replace").decode()  # half of a character, which JSON can hold, is no word
         with java(), _named(self._folder, "the search index is damaged"):
             hits = self._lucene.search(self._queries.buildQuery("contents", self._analyzer, query), TOP_K)
             return list(map(int, _DOCUMENT.findall(self._json.writeValueAsString(hits))))

@@ -81,7 +81,7 @@ class MappedTable:
 
     def find(self, name: str, key: str) -> int | None:
         """The row that has ``key`` in a text column whose values ascend by their bytes; None where there is none."""
-        wanted = key.encode()
+        wanted = key.encode(errors="surrogatepass")  # half of a character is found nowhere
         low, high = 0, self._length
         while low < high:
             middle = (low + high) // 2

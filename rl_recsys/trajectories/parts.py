@@ -2,7 +2,7 @@
 
 ``part-00000.arrows`` is an ordinary Arrow stream. Its blocks lie end to end: the schema, each episode, the end marker.
 ``part-00000.sums`` has a line for each, written after the block: where it ends in the part, in bytes, its CRC-32 in
-hex, and what it is. A writer that was killed leaves a part without its last line, "end": what was in its hand is lost.
+hex, and what it is. A writer that was killed leaves a part without its last line, "end": the block in its hand is lost.
 Anything else that does not fit is damage, and is named.
 """
 
@@ -13,7 +13,8 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,10 @@ def was_ended(part: Path) -> bool:
     lines = _lines(part)
     if lines is None:  # written before there were checksums
         return part.read_bytes()[-len(END_MARKER) :] == END_MARKER
+    return _ended(lines)
+
+
+def _ended(lines: Sequence[_Line | None]) -> bool:
     return bool(lines) and lines[-1] is not None and lines[-1].what == END
 
 
@@ -109,20 +114,20 @@ def read_part(part: Path, schema: pa.Schema, report: Report) -> Iterator[tuple[i
     if lines is None:
         yield from _read_without_checksums(part, schema, report)
         return
-    if not lines:
-        return  # killed before the head was written
     if not part.is_file():
         report(TrajectoryError(f"{part}: missing, its checksums are here; copy the folder whole, or record again"))
         return
-    ended = was_ended(part)
     with open(part, "rb") as file:
+        if not lines:
+            lines = [_head_line(file)]
         if not _has_schema(part, file, lines[0], schema, report):
             return
+        number = 0
         for number, (before, line) in enumerate(pairwise(lines), 1):
             block = _block(file, before, line)
             if line is not None and line.what == END:
                 _check_end(part, file, block, number - 1, report)
-            elif block == CUT and not ended:
+            elif block == CUT and not _ended(lines):
                 return  # as a kill leaves it in a copy in a bucket, where the two files are not copied at once
             elif isinstance(block, str):
                 report(damaged(part, number, block))
@@ -130,6 +135,32 @@ def read_part(part: Path, schema: pa.Schema, report: Report) -> Iterator[tuple[i
                 batch = _decoded(part, number, block, schema, report)
                 if batch is not None:
                     yield number, batch
+        if not _ended(lines) and lines[-1] is not None:
+            file.seek(lines[-1].end)
+            yield from _read_tail(part, file.read(), number, schema, report)
+
+
+def _head_line(file: io.BufferedIOBase) -> _Line:
+    """The line of a head that was written without one."""
+    source = pa.py_buffer(file.read())
+    with suppress(*UNREADABLE):
+        reader = pa.BufferReader(source)
+        pa.ipc.read_schema(reader)
+        return _Line(reader.tell(), zlib.crc32(source[: reader.tell()]), HEAD)
+    return _Line(0, 0, HEAD)  # killed before it was whole
+
+
+def _read_tail(
+    part: Path, blocks: bytes, number: int, schema: pa.Schema, report: Report
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """What stands after the last checksum: whole episodes, where a kill or a copy lost lines, and a cut one at last."""
+    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(blocks))
+    with suppress(StopIteration, *UNREADABLE):
+        while True:
+            number += 1
+            batch = _decoded(part, number, messages.read_next_message(), schema, report)
+            if batch is not None:
+                yield number, batch
 
 
 def damaged(part: Path, number: int, reason: str) -> TrajectoryError:
@@ -192,9 +223,11 @@ def _check_end(part: Path, file: io.BufferedIOBase, block: bytes | str, number: 
         report(TrajectoryError(f"{part}: its end, after episode {number}, is damaged ({reason}); {_remedy(part)}"))
 
 
-def _decoded(part: Path, number: int, block: bytes, schema: pa.Schema, report: Report) -> pa.RecordBatch | None:
+def _decoded(
+    part: Path, number: int, block: bytes | pa.Message, schema: pa.Schema, report: Report
+) -> pa.RecordBatch | None:
     try:
-        batch = pa.ipc.read_record_batch(pa.py_buffer(block), schema)
+        batch = pa.ipc.read_record_batch(pa.py_buffer(block) if isinstance(block, bytes) else block, schema)
         batch.validate(full=True)
         return batch
     except UNREADABLE as error:

@@ -63,6 +63,7 @@ def test_the_command_says_how_many_agree(shop_folder, recorded, tmp_path, capsys
         ("", "no session in it"),
         ("{", "line 1: not valid JSON"),
         ("{}", "no goal and no steps"),
+        ('{"goal": {}, "steps": []}', "line 1: it has no steps"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=message):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rl_recsys.shop import Shop
 from rl_recsys.shop.java import SearchError, java
+from rl_recsys.shop.page import PageKind
 from rl_recsys.shop.search import BM25_B, BM25_K1, TOP_K, Searcher, build_index
 
 
@@ -88,3 +89,12 @@ def test_a_damaged_index_is_named(tmp_path):
     segments.write_bytes(segments.read_bytes()[:-4] + b"xxxx")
     with pytest.raises(SearchError, match=r"the search index is damaged \(org.apache.lucene.*\); make it again with"):
         Searcher(tmp_path)
+
+
+def test_a_search_is_never_too_long_nor_of_half_characters(shop):
+    many = " ".join(f"word{number}" for number in range(3000))
+    assert shop.search(f"{many} shirt")[:1] == shop.search("shirt")[:1] != ()
+    assert shop.search("\ud800 shirt \udfff") == shop.search("shirt")
+    assert shop.session(0).step("search[\ud800]").page.kind is PageKind.RESULTS
+    with pytest.raises(KeyError):
+        shop.product("\ud800")
