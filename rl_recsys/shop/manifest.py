@@ -37,8 +37,11 @@ def read_manifest(folder: Path) -> dict:
         version = manifest.get("format_version")
         raise ShopError(f"{folder}: format version {version}, this code reads {FORMAT_VERSION}; {REMEDY}")
     files = manifest.get("files")
-    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
-        raise ShopError(f"{path}: damaged (it lists no files); {REMEDY}")
+    whole = isinstance(files, dict) and all(
+        isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() for entry in files.values()
+    )
+    if not whole or not {PRODUCTS, GOALS} <= files.keys() or not files.keys() >= set(manifest.get(IDENTIFIED_BY, ())):
+        raise ShopError(f"{path}: damaged (it does not list a shop's files); {REMEDY}")
     return manifest
 
 
@@ -81,9 +84,9 @@ def _verify(folder: Path, manifest: Mapping) -> None:
         if listed is not None:
             if listed.get(name) != entry:
                 raise ShopError(f"{path}: not the one that {MANIFEST} lists; {REMEDY}")
-        elif path.stat().st_size != entry.get("bytes"):
+        elif path.stat().st_size != entry["bytes"]:
             raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry.get('bytes')}; {REMEDY}")
-        elif checksum(path) != entry.get("sha256"):
+        elif checksum(path) != entry["sha256"]:
             raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
     for name, schema in ((PRODUCTS, PRODUCT_SCHEMA), (GOALS, GOAL_SCHEMA)):
         MappedTable(folder / name, schema).validate()

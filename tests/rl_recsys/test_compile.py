@@ -67,8 +67,13 @@ def test_a_damaged_folder_is_refused_with_the_remedy(tmp_path, source):
     (folder / MANIFEST).write_text(json.dumps(manifest | {"format_version": 99}))
     with pytest.raises(ShopError, match=r"format version 99.*prepare\.py"):
         Shop.open(folder)
-    (folder / MANIFEST).write_text("{")
-    with pytest.raises(ShopError, match=r"manifest\.json: damaged"):
+    for text in ("{", "[]", json.dumps({"format_version": 3, "files": {PRODUCTS: 1}})):
+        (folder / MANIFEST).write_text(text)
+        with pytest.raises(ShopError, match=r"manifest\.json: damaged"):
+            Shop.open(folder)
+    entry = manifest["files"][PRODUCTS]
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"files": manifest["files"] | {"../beside": entry}}))
+    with pytest.raises(ShopError, match=r"'\.\./beside' cannot be the name of a file"):
         Shop.open(folder)
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
