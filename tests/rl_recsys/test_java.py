@@ -25,7 +25,7 @@ def cache(tmp_path_factory, shop_folder) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     written = run(f"from rl_recsys import Shop; Shop.open({str(shop_folder)!r}).make_searches_start_faster()", folder)
     assert written.returncode == 0, written.stderr
-    assert {path.name for path in folder.rglob("*") if path.is_file()} == {"classes.jsa", "contents.json"}
+    assert {path.name for path in folder.rglob("java-*/*")} == {"classes.jsa", "contents.json"}
     return folder
 
 
