@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from policies.baselines import BASELINES
 from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
+from rl_recsys.file_names import require_file_name
 
 
 def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
@@ -31,6 +32,7 @@ def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
         elif folder in BASELINES:
             raise UserError(f"--policies {policy!r}: write {name}=./{folder} if that is a folder, not the baseline")
         else:
+            require_file_name(name, "--policies: the arm")  # its episodes, pulls and figures are called by it
             read_policy_file(folder, TRAINING_FILE)
         arms[name].append(folder)
     return dict(arms)

@@ -14,6 +14,7 @@ from tensorboardX import SummaryWriter
 
 from algorithms.ranges import Tracker
 from rl_recsys.errors import UserError
+from rl_recsys.escaping import for_label
 
 TENSORBOARD = "tensorboard"  # in a run folder
 AGAIN_S = 5.0  # between two times that the gauges are set
@@ -86,7 +87,7 @@ class Watching:
             metric: Gauge(PREFIX + metric.name, metric.description, labels + ((metric.label,) if metric.label else ()))
             for metric in METRICS
         }
-        self._labels = {"run": f"{folder.parent.name}/{folder.name}", "algorithm": algorithm}
+        self._labels = {"run": for_label(f"{folder.parent.name}/{folder.name}"), "algorithm": algorithm}
         self._shown: dict[tuple[str, str], tuple[Gauge, float, dict[str, str]]] = {}
         self._ended = threading.Event()
         self._showing = threading.Thread(target=self._show_again, name="metrics", daemon=True)

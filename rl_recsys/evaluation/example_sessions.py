@@ -9,6 +9,7 @@ from rl_recsys.decision import ChoiceKind
 from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.trajectories.record import Step, Trajectory
 
+PRODUCTS = (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN)
 PAGE_WIDTH = 200  # characters of a page's words
 
 
@@ -49,6 +50,8 @@ def example_session(episode: Trajectory, *, quote: bool) -> ExampleSession:
 
 
 def _outcome(episode: Trajectory) -> str:
+    if episode.success and _bought(episode) not in (None, str(episode.goal.get("asin", "")).lower()):
+        return "reward 1, a success with another product, which has all that was asked for"
     if episode.success:
         return "reward 1, a success"
     if not episode.done:
@@ -57,11 +60,17 @@ def _outcome(episode: Trajectory) -> str:
     return f"reward {episode.reward:.2f} ({', '.join(f'{name} {value:.2f}' for name, value in parts.items())})"
 
 
+def _bought(episode: Trajectory) -> str | None:
+    """The asin of the product whose page was opened last, as it is clicked."""
+    opened = [step for step in episode.steps if step.kinds[step.chosen] in PRODUCTS]
+    return opened[-1].actions[opened[-1].chosen].removeprefix("click[").removesuffix("]") if opened else None
+
+
 def _step(step: Step) -> SessionStep:
     page = " / ".join(step.state[1:]) or "search"
     page = page if len(page) <= PAGE_WIDTH else page[: PAGE_WIDTH - 1] + "…"
     action = step.actions[step.chosen]
-    if step.kinds[step.chosen] in (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN):
+    if step.kinds[step.chosen] in PRODUCTS:
         action += f" {step.choices[step.chosen]}"
     return SessionStep(page, action, len(step.actions))
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:  # it takes half a second, which no --help needs
     from matplotlib.figure import Figure
 
+from rl_recsys.escaping import for_picture
+
 #: Okabe and Ito's palette; every line also has a marker of its own, for print.
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 
@@ -29,11 +31,12 @@ def learning_curves(
     for (arm, lines), (color, marker) in zip(curves.items(), itertools.cycle(STYLES), strict=False):
         for number, points in enumerate(filter(None, lines)):
             minutes, success = zip(*points, strict=True)
-            label = arm if number == 0 else None
+            label = for_picture(arm) if number == 0 else None
             axes.plot(minutes, [100 * s for s in success], color=color, marker=marker, ms=5, lw=1.5, label=label)
     for arm, success in baseline.items():
-        axes.axhline(100 * success, color="0.4", ls="--", lw=1, label=arm)
-    axes.set(xlabel="training minutes, those of the starting policy included", ylabel="success %", title=title)
+        axes.axhline(100 * success, color="0.4", ls="--", lw=1, label=for_picture(arm))
+    axes.set(xlabel="training minutes, those of the starting policy included", ylabel="success %")
+    axes.set_title(for_picture(title))
     axes.set_ylim(-3, 100)  # a baseline of 0 is seen beside the axis
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
@@ -65,10 +68,10 @@ def running_means(
             continue
         (color, marker), (rollouts, means) = styles[arm], zip(*points, strict=True)
         every = max(1, len(points) // 8)
-        name = None if arm in named else arm
+        name = None if arm in named else for_picture(arm)
         axes.plot(rollouts, means, color=color, marker=marker, markevery=every, ms=4, lw=1, alpha=0.8, label=name)
         named.add(arm)
-    axes.set(xlabel="rollouts", ylabel=label, title=title)
+    axes.set(xlabel="rollouts", ylabel=for_picture(label), title=for_picture(title))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -91,18 +94,18 @@ def by_size(
     axes = figure.add_subplot()
     styles = itertools.cycle(STYLES)
     for mode, line in points.items():
-        color, marker = next(styles)
+        (color, marker), label = next(styles), for_picture(mode)
         sizes, means, lows, highs = zip(*sorted(line), strict=True)
         errors = [[m - low for m, low in zip(means, lows, strict=True)],
                   [high - m for m, high in zip(means, highs, strict=True)]]  # fmt: skip
-        axes.errorbar(sizes, means, errors, color=color, marker=marker, ms=6, lw=1.5, capsize=3, label=mode)
+        axes.errorbar(sizes, means, errors, color=color, marker=marker, ms=6, lw=1.5, capsize=3, label=label)
     for (label, (mean, low, high)), dashes in zip(levels.items(), itertools.cycle(("--", ":", "-.")), strict=False):
-        axes.axhline(mean, color="0.35", ls=dashes, lw=1.2, label=label)
+        axes.axhline(mean, color="0.35", ls=dashes, lw=1.2, label=for_picture(label))
         axes.axhspan(low, high, color="0.5", alpha=0.12)
     axes.set_xscale("log", base=2)
     ticks = sorted({size for line in points.values() for size, *_ in line})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set(xlabel="generated trajectories", ylabel="success %", title=title)
+    axes.set(xlabel="generated trajectories", ylabel="success %", title=for_picture(title))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
@@ -194,7 +197,7 @@ def parallel_coordinates(
     plot.set_xlim(-0.15, len(axes) - 0.55)
     plot.set_ylim(-0.06, 1.06)
     plot.spines[:].set_visible(False)
-    plot.set_title(title, fontsize=10)
+    plot.set_title(for_picture(title), fontsize=10)
     plot.legend(
         [Line2D([], [], color="0.3", **look) for look in looks.values()], looks, ncols=len(looks), frameon=False,
         loc="upper left", bbox_to_anchor=(0, -0.08),

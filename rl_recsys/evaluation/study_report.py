@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from rl_recsys.escaping import for_markdown, for_terminal
 from rl_recsys.evaluation.example_sessions import ExampleSession
+from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_text
 
 TEMPLATES = Path(__file__).parent
@@ -57,10 +60,21 @@ class Report:
 
 def write_report(report: Report, folder: Path) -> None:
     """Write report.html, with every picture in it, and report.md, which names the picture files."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        autoescape=lambda name: name is not None and ".html" in name,
-    )  # fmt: skip
-    for name in ("report.html", "report.md"):
-        text = environment.get_template(f"{name}.j2").render(report=report, folder=folder)
+    # jinja escapes for HTML what is no markup; what is escaped for Markdown it must not touch again.
+    pages = {"report.html": for_terminal, "report.md": lambda text: Markup(for_markdown(text))}
+    for name, escape in pages.items():
+        template = _environment(escape).get_template(f"{name}.j2")
+        text = template.render(report=report, folder=folder, markdown_table=_markdown_table)
         write_text(folder / name, text)
+
+
+def _markdown_table(table: Table) -> Markup:
+    return Markup(markdown_rows(table.columns, table.rows))
+
+
+def _environment(escape: Callable[[str], str]) -> Environment:
+    """Templates in which every value is escaped, once, wherever it stands; what macros made is markup already."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True, finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
+    )  # fmt: skip

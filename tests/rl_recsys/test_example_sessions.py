@@ -49,6 +49,11 @@ def test_without_quotes_none_of_the_catalogues_words_is_left():
     ("made", "outcome"),
     [
         (episode(), "reward 1, a success"),
+        (episode(step(0, "item"), step(2)), "reward 1, a success"),
+        (
+            episode(step(1, "item"), step(2)),
+            "reward 1, a success with another product, which has all that was asked for",
+        ),
         (episode(reward=0.0, done=False), "nothing bought"),
         (episode(reward=0.5, r_type=1.0, r_att=0.25), "reward 0.50 (type 1.00, att 0.25)"),
     ],
