@@ -194,9 +194,9 @@ class DPO(OfflineAlgorithm):
         self._reference = Reference(model, decision_encoder(config.policy))
         self._pool: RolloutPool | None = None
         self._groups = None
-        sources = []
+        sources: dict[str, PreferenceSource] = {}
         if config.preferences != "rollouts":
-            sources.append(self._recorded())
+            sources["recorded"] = self._recorded()
         if config.preferences != "recorded":
             self._pool = RolloutPool(config.shop, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
             seed = config.seed or 0
@@ -205,8 +205,8 @@ class DPO(OfflineAlgorithm):
                 config.policy, goals, size=config.group_size, seed=seed, branching=config.pairing == "branch"
             )
             self._publish()
-            sources.append(self._outcomes(self._groups, uses=config.pair_uses))
-        return MixedPreferences(*sources) if len(sources) > 1 else sources[0]
+            sources["rollouts"] = self._outcomes(self._groups, uses=config.pair_uses)
+        return MixedPreferences(**sources) if config.preferences == "mixed" else sources[config.preferences]
 
     def _recorded(self) -> PreferenceSource:
         """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,6 +69,15 @@ class RecordedPreferences(DecisionData, PreferenceSource):
         self._logits = np.full((len(self.steps), reference.encoder.shape.choices), MASKED, np.float32)
         self._scored = np.zeros(len(self.steps), bool)
         self.drawn, self.tied = 0, 0
+
+    def get_state(self) -> dict[str, Any]:
+        """The position in the data, and what the draws so far were."""
+        return super().get_state() | {"drawn": self.drawn, "tied": self.tied}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on after them."""
+        super().set_state(state)
+        self.drawn, self.tied = state["drawn"], state["tied"]
 
     def reference_changed(self) -> None:
         """Score anew what comes up from now on."""
@@ -204,14 +214,30 @@ class OutcomePreferences(PreferenceSource):
     def get_state(self) -> dict[str, Any]:
         """How many groups were taken, what they were like, which are next, and the pairs that are left of them."""
         counts = {name: getattr(self, name) for name in COUNTS}
-        return counts | {"source": self._groups.get_state(), "pairs": list(self._pairs)}
+        pairs = [(_pair_state(pair), uses) for pair, uses in self._pairs]
+        return counts | {"source": self._groups.get_state(), "pairs": pairs}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on after the groups that were taken."""
         self._groups.set_state(state["source"])
-        self._pairs = list(state["pairs"])
+        self._pairs = [(_pair_of(pair), uses) for pair, uses in state["pairs"]]
         for name in COUNTS:
             setattr(self, name, state[name])
+
+
+def _pair_state(pair: Preference | tuple[list[Step], list[Step]]) -> Any:
+    """A pair as plain data, for a checkpoint."""
+    if isinstance(pair, Preference):
+        return {"step": asdict(pair.step), "rejected": pair.rejected}
+    return tuple([asdict(step) for step in steps] for steps in pair)
+
+
+def _pair_of(state: Any) -> Preference | tuple[list[Step], list[Step]]:
+    """The pair that ``_pair_state`` made data of."""
+    if isinstance(state, dict):
+        return Preference(Step(**state["step"]), state["rejected"])
+    better, worse = ([Step(**step) for step in steps] for steps in state)
+    return better, worse
 
 
 class RecordedGroups:
@@ -245,32 +271,36 @@ class RecordedGroups:
 
 
 class MixedPreferences(PreferenceSource):
-    """Batches of several sources in turn."""
+    """Batches of several sources in turn, by their names."""
 
-    def __init__(self, *sources: PreferenceSource):
+    def __init__(self, **sources: PreferenceSource):
         self._sources, self._turn = sources, 0
 
     def reference_changed(self) -> None:
         """Tell all."""
-        for source in self._sources:
+        for source in self._sources.values():
             source.reference_changed()
 
     def next_batch(self) -> dict[str, Any]:
         """The next source's batch."""
-        source = self._sources[self._turn % len(self._sources)]
+        source = list(self._sources.values())[self._turn % len(self._sources)]
         self._turn += 1
         return source.next_batch()
 
     def figures(self) -> dict[str, float]:
-        """All that the sources report."""
-        return {name: value for source in self._sources for name, value in source.figures().items()}
+        """All that the sources report, each with its source's name before it: "recorded_tied_share"."""
+        return {
+            f"{name}_{figure}": value
+            for name, source in self._sources.items()
+            for figure, value in source.figures().items()
+        }
 
     def get_state(self) -> dict[str, Any]:
         """Every source's position, and whose turn it is."""
-        return {"turn": self._turn, "sources": [source.get_state() for source in self._sources]}
+        return {"turn": self._turn, "sources": {name: source.get_state() for name, source in self._sources.items()}}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         self._turn = state["turn"]
-        for source, its in zip(self._sources, state["sources"], strict=True):
-            source.set_state(its)
+        for name, source in self._sources.items():
+            source.set_state(state["sources"][name])

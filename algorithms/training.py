@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from ray.exceptions import ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.checkpoints import Checkpoints
@@ -33,13 +33,14 @@ from policies.choice_model import ChoiceModel
 from policies.module_state import load_module_state
 from policies.policy_folder import TRAINING_FILE, read_config, read_policy_file
 from rl_recsys.errors import UserError
-from rl_recsys.files import full_disk_named, write_text
+from rl_recsys.files import DiskFullError, full_disk_named, write_text
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.terminal import say
 
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
 PATIENCE_S, LOOK_EVERY_S = 1800.0, 2.0  # for a node that comes back
+SKIPPED_UPDATES = 20  # from the first on, before a run is given up: float16's loss scale is below 1 by then
 
 Answer = TypeVar("Answer")
 
@@ -96,6 +97,7 @@ class TrainingRun:
         self.rows: list[dict] = []
         self._checkpoints = Checkpoints(self.folder / CHECKPOINTS)
         self._logged = 0
+        self._unsaved: tuple[Any, int] | None = None  # state and number of an iteration that no checkpoint has
 
     @property
     def policy_folder(self) -> Path:
@@ -108,20 +110,28 @@ class TrainingRun:
         return (self.policy_folder / "config.json").is_file()
 
     @property
-    def trained(self) -> int:
-        """Iterations in the last checkpoint; 0 where there is none."""
-        return self._checkpoints.iteration
+    def begun(self) -> bool:
+        """Whether anything was trained, in whatever state it is now."""
+        results = self.folder / RESULTS
+        return self.finished or bool(self._checkpoints) or (results.is_file() and results.stat().st_size > 0)
 
     def open(self) -> None:
-        """Make the folder, or check that what was begun there had the same settings (``SettingsError`` otherwise)."""
-        claim(self.folder, self.settings, begun=self.finished or self.trained > 0)
+        """Make the folder, or check that what was begun there had the same settings (``SettingsError`` otherwise).
+
+        Checkpoints of a finished run go: it was killed before it could remove them.
+        """
+        claim(self.folder, self.settings, begun=self.begun)
+        if self.finished:
+            self._checkpoints.remove()
 
     def train(self, config: AlgorithmConfig, schedule: Schedule) -> dict:
         """Train and write the policy; a run goes on from its last checkpoint, where there is one.
 
-        One whose learner is lost with its process or its node goes on by itself. Returns the run's summary, which
-        policy/training.json holds. Raises ``RunError`` where it is lost again and again, ``DiskFullError`` where there
-        is no room.
+        One whose learner is lost with its process or its node goes on by itself. One that is ended, by SIGTERM or
+        Ctrl-C say, leaves a checkpoint of the last iteration that was shown as done. Returns the run's summary, which
+        policy/training.json holds. Raises ``RunError`` where it is lost again and again, or where a weight is no
+        finite number any more, ``CheckpointError`` where all checkpoints are damaged, ``DiskFullError`` where there is
+        no room.
         """
         losses = 0
         with progress(*schedule.length(config.algo_class.__name__)) as task:
@@ -137,23 +147,27 @@ class TrainingRun:
                     _wait_for_room(config)
 
     def _train(self, config: AlgorithmConfig, schedule: Schedule, task: Task) -> dict:
-        algorithm = self._build(config)
+        checkpoint = self._checkpoints.last()
+        state = checkpoint.state() if checkpoint else None
+        done = checkpoint.iteration if checkpoint else 0
+        self._take_up_rows(state["rows"] if state else [], done)
+        algorithm = self._build(config, done)
         try:
-            done = self._resume(algorithm)
+            if state:
+                algorithm.set_state(state.pop("algorithm"))
+                spent = format_seconds(self.seconds)
+                say(f"{self.folder}: goes on after iteration {done} ({spent} of training)")
             watching = Watching(
                 self.folder, type(algorithm).__name__, self.settings, trackers=schedule.trackers, done=done
             )
             with watching, full_disk_named(self.folder, "the same command goes on from the last checkpoint"):
                 self._watching = watching
                 task.resume(self._reached(schedule))
-                if schedule.evaluation and not self.rows:
-                    self._evaluate(algorithm, schedule.evaluation, 0)
-                for iteration in range(done + 1, schedule.iterations + 1):
-                    if self._iterate(algorithm, iteration, schedule, task):
-                        break
-                made, wanted = self._reached(schedule), schedule.last_update
-                if wanted and made < wanted:
-                    say(f"{self.folder}: {made} of {wanted} updates, ended by its --iterations")
+                try:
+                    iteration = self._iterate(algorithm, done, schedule, task)
+                except (Exception, KeyboardInterrupt, SystemExit):  # a kill is none of them
+                    self._save_unsaved()
+                    raise
                 summary = self._write_policy(algorithm, iteration, self.policy_folder)
         finally:
             with suppress(RayActorError):  # what is lost need not be ended
@@ -163,34 +177,73 @@ class TrainingRun:
         self._checkpoints.remove()
         return summary
 
-    def _build(self, config: AlgorithmConfig) -> Algorithm:
+    def _build(self, config: AlgorithmConfig, done: int) -> Algorithm:
         config = config.copy(copy_frozen=False)
         if config.is_online:
             # RLlib seeds the environments at their first reset only: without another seed a run that goes on would meet
             # its first goals again.
-            config.debugging(seed=(config.seed or 0) + SEED_STRIDE * self.trained)
+            config.debugging(seed=(config.seed or 0) + SEED_STRIDE * done)
         algorithm = config.build_algo()
         with suppress(OSError):
             os.rmdir(algorithm.logdir)  # Ray makes an empty folder in the user's home; this run has its own
         return algorithm
 
-    def _iterate(self, algorithm: Algorithm, iteration: int, schedule: Schedule, task: Task) -> bool:
-        """One iteration; returns whether it was the last."""
-        result = algorithm.train()
-        while algorithm.config.is_online and not result["env_runners"].get("num_env_steps_sampled", 0) > 0:
-            # All workers are lost and started again: nothing was sampled, and RLlib reports nan for what was learnt.
-            time.sleep(LOOK_EVERY_S)
-            result = algorithm.train()
-        row = self._log(iteration, result)
-        task.update(schedule.reached(row), schedule.headline(row))
-        last = iteration == schedule.iterations or schedule.reached(row) == schedule.last_update
+    def _iterate(self, algorithm: Algorithm, done: int, schedule: Schedule, task: Task) -> int:
+        """All iterations after the ``done`` ones; returns how many there are then.
+
+        One is shown as done once it cannot be lost: it is in a checkpoint, or its state is at hand for one.
+        """
+        iteration, last = done, self._is_last(done, schedule)
+        self._look(algorithm, iteration, schedule, last=last)  # a kill may have come before
+        while not last:
+            iteration += 1
+            row = _row(iteration, *_trained(algorithm))
+            if skipped := _skipped([row], at_least=SKIPPED_UPDATES):
+                raise RunError(f"iteration {iteration}: {skipped}")
+            self.rows.append(row)
+            row["minutes"] = self.seconds / 60
+            last = self._is_last(iteration, schedule)
+            write = not last and (iteration == 1 or iteration % schedule.checkpoint_every == 0)
+            self._keep(algorithm, iteration, write=write)
+            self._append(row)
+            self._logged += 1
+            task.update(schedule.reached(row), schedule.headline(row))
+            self._look(algorithm, iteration, schedule, last=last)
+        if skipped := _skipped(self.rows):
+            raise RunError(f"{self.folder}: {skipped}")
+        made, wanted = self._reached(schedule), schedule.last_update
+        if wanted and made < wanted:
+            say(f"{self.folder}: {made} of {wanted} updates, ended by its --iterations")
+        return iteration
+
+    def _look(self, algorithm: Algorithm, iteration: int, schedule: Schedule, *, last: bool) -> None:
+        """Evaluate, and write snapshots, where it is time to."""
         evaluation = schedule.evaluation
-        if evaluation and (iteration % evaluation.every == 0 or last):
+        looked = any(row["iteration"] == iteration and "seconds" not in row for row in self.rows)
+        if evaluation and not looked and (iteration % evaluation.every == 0 or last):
             self._evaluate(algorithm, evaluation, iteration)
         self._snapshot(algorithm, iteration, schedule.snapshot_minutes, last=last)
-        if not last and iteration % schedule.checkpoint_every == 0:
-            self._checkpoints.save(algorithm, iteration)
-        return last
+
+    def _is_last(self, iteration: int, schedule: Schedule) -> bool:
+        return iteration == schedule.iterations or self._reached(schedule) == schedule.last_update
+
+    def _keep(self, algorithm: Algorithm, iteration: int, *, write: bool) -> None:
+        """Keep what an iteration came to: in a checkpoint, or in memory until there is a reason to write one."""
+        state = algorithm.get_state()
+        _require_finite(state, f"iteration {iteration}")
+        state = {"algorithm": state, "rows": list(self.rows)}
+        if write:
+            self._checkpoints.save(state, iteration)
+            self._unsaved = None
+        else:
+            self._unsaved = deepcopy(state), iteration  # a learner in this process goes on to change its arrays
+
+    def _save_unsaved(self) -> None:
+        """Write down what is only in memory."""
+        if self._unsaved:
+            (state, iteration), self._unsaved = self._unsaved, None
+            with suppress(DiskFullError):  # what ended the run is said; the checkpoint before this one is whole
+                self._checkpoints.save(state, iteration)
 
     def _reached(self, schedule: Schedule) -> int:
         return max(map(schedule.reached, self.rows), default=0)
@@ -199,18 +252,6 @@ class TrainingRun:
     def seconds(self) -> float:
         """Training time so far, evaluations and start-up left out, over all parts of an interrupted run."""
         return sum(row["seconds"] for row in self.rows if "seconds" in row)
-
-    def _log(self, iteration: int, result: dict) -> dict:
-        row = {"iteration": iteration, "seconds": result["time_this_iter_s"], **flatten(result)}
-        row |= _rates(row)
-        bad = [name for name, value in row.items() if name.endswith("_loss") and not math.isfinite(value)]
-        if bad:
-            raise RunError(f"iteration {iteration}: {', '.join(bad)} is not a number; lower the learning rate")
-        self.rows.append(row)
-        row["minutes"] = self.seconds / 60
-        self._append(row)
-        self._logged += 1
-        return row
 
     def _evaluate(self, algorithm: Algorithm, evaluation: Evaluation, iteration: int) -> None:
         figures = evaluation.play(current_model(algorithm))
@@ -231,23 +272,28 @@ class TrainingRun:
             file.write(json.dumps(row) + "\n")
         self._watching.log(row)
 
-    def _resume(self, algorithm: Algorithm) -> int:
-        done = self._checkpoints.restore(algorithm)
-        if not done:
-            # Iterations before the first checkpoint are done again.
-            (self.folder / RESULTS).unlink(missing_ok=True)
-            shutil.rmtree(self.folder / SNAPSHOTS, ignore_errors=True)
-            self.rows = []
-            return 0
-        lines = (self.folder / RESULTS).read_text().splitlines()
-        self.rows = [row for row in map(_parse, lines) if row and row["iteration"] <= done]
-        write_text(self.folder / RESULTS, "".join(json.dumps(row) + "\n" for row in self.rows))
-        say(f"{self.folder}: goes on after iteration {done} ({format_seconds(self.seconds)} of training)")
-        return done
+    def _take_up_rows(self, rows: list[dict], done: int) -> None:
+        """Go on with the rows of a checkpoint, and the evaluation that came after it.
+
+        Raises ``RunError`` where a run has lost its checkpoints: nothing is made again over what there is of it.
+        """
+        path = self.folder / RESULTS
+        written = _read_rows(path, strict=not done)
+        made = max((row["iteration"] for row in written), default=0)
+        if made and not done:  # the first iteration has a checkpoint before it has a row
+            raise RunError(
+                f"{path} has {made} iterations, and {self.folder / CHECKPOINTS} has no checkpoint to go on from: copy "
+                "it there again, or train in another --out"
+            )
+        later = [row for row in written if row["iteration"] == done and "seconds" not in row and row not in rows]
+        self.rows = rows + later
+        if path.exists() or self.rows:
+            write_text(path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
     def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
         before = read_policy_file(algorithm.config.policy, TRAINING_FILE).get("total_training_seconds", 0.0)
         model = current_model(algorithm)
+        _require_finite(model.state_dict(), f"iteration {iterations}")
         summary = {
             "algorithm": type(algorithm).__name__,
             "iterations": iterations,
@@ -322,8 +368,79 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def _parse(line: str) -> dict | None:
-    try:
-        return json.loads(line)
-    except ValueError:  # the line that a kill cut short
-        return None
+def _row(iteration: int, result: Mapping, seconds: float) -> dict:
+    """What is reported of an iteration. Raises ``RunError`` for a loss that is no finite number."""
+    row = {"iteration": iteration, "seconds": seconds, **flatten(result)}
+    row |= _rates(row)
+    bad = [name for name, value in row.items() if name.endswith("_loss") and not math.isfinite(value)]
+    if bad:
+        raise RunError(f"iteration {iteration}: {', '.join(bad)} is not a number; lower the learning rate")
+    return row
+
+
+def _trained(algorithm: Algorithm) -> tuple[dict, float]:
+    """RLlib's result of an iteration, and its seconds by a clock that nobody sets: RLlib's own is the wall's."""
+    while True:
+        start = time.monotonic()
+        result = algorithm.train()
+        seconds = time.monotonic() - start
+        if not algorithm.config.is_online or result["env_runners"].get("num_env_steps_sampled", 0) > 0:
+            return result, seconds
+        # All workers are lost and started again: nothing was sampled, and RLlib reports nan for what was learnt.
+        time.sleep(LOOK_EVERY_S)
+
+
+def _skipped(rows: Sequence[Mapping[str, float]], *, at_least: int = 1) -> str:
+    """What to say where every update so far, of ``at_least`` many, was skipped; "" elsewhere."""
+    last = next((row for row in reversed(rows) if "learners/updates" in row), {})
+    updates = round(last.get("learners/updates", 0))
+    if updates < at_least or round(last.get("learners/skipped_updates", 0)) < updates:
+        return ""
+    return (
+        f"all {updates} updates were skipped, as their gradients were not finite: nothing was learnt. Lower "
+        "--learning-rate, or take --precision float32"
+    )
+
+
+def _require_finite(state: Any, when: str, path: tuple[str, ...] = ()) -> None:
+    """Raise ``RunError`` for a number of an algorithm's or a model's state that is not finite.
+
+    What is only reported may be: RLlib's metrics have nan for what they do not know.
+    """
+    if isinstance(state, Mapping):
+        for name, value in state.items():
+            if name != COMPONENT_METRICS_LOGGER:
+                _require_finite(value, when, (*path, str(name)))
+    elif isinstance(state, (list, tuple)):
+        for place, value in enumerate(state):
+            _require_finite(value, when, (*path, str(place)))
+    elif not _is_finite(state):
+        raise RunError(
+            f"{when}: {'/'.join(path)} is no finite number any more, so no checkpoint and no policy is made of it; "
+            "lower --learning-rate"
+        )
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return bool(value.isfinite().all())
+    if isinstance(value, (float, np.floating, np.ndarray)):
+        return np.asarray(value).dtype.kind not in "fc" or bool(np.isfinite(value).all())
+    return True
+
+
+def _read_rows(path: Path, *, strict: bool) -> list[dict]:
+    """The rows of a result.json. A line that is none is left out, as a kill cuts the last one short; if ``strict``,
+    another raises ``RunError``."""
+    rows = []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            if type(row["iteration"]) is not int:
+                raise TypeError("its iteration is no number")
+            rows.append(row)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if strict and number < len(lines):
+                raise RunError(f"{path}, line {number}: damaged ({error}); train in another --out") from None
+    return rows

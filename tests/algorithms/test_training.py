@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import pickle
 import random
+import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +16,9 @@ import pytest
 import torch
 from ray.rllib.core import COMPONENT_RL_MODULE
 
+from algorithms import training
 from algorithms.benchmark import measure_updates
-from algorithms.checkpoints import Checkpoints
+from algorithms.checkpoints import CheckpointError, Checkpoints
 from algorithms.cluster import ClusterError, require
 from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
@@ -22,6 +27,7 @@ from algorithms.offline import EpisodeBatches, decisions_to_learn
 from algorithms.ppo import FailFast, PPOConfig, WorkerFailure
 from algorithms.ppo_learner import KeepDecisions
 from algorithms.preferences import (
+    MixedPreferences,
     NoPreferences,
     OutcomePreferences,
     RecordedGroups,
@@ -30,7 +36,8 @@ from algorithms.preferences import (
 from algorithms.reference import PAIRS, REFERENCE_MARGIN, Reference
 from algorithms.rollouts import RolloutPool
 from algorithms.run_folder import snapshot_folder
-from algorithms.training import Evaluation, Schedule, TrainingRun, current_model
+from algorithms.state_file import ARRAYS_FILE
+from algorithms.training import Evaluation, RunError, Schedule, TrainingRun, current_model
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
@@ -40,7 +47,6 @@ from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
 from rl_recsys.trajectories.record import TrajectoryError, TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import play
-from tests.algorithms.test_checkpoints import Stateful
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -99,21 +105,21 @@ class Killed(BaseException):
     """Stands for a kill between two iterations."""
 
 
-def interrupt(folder, config, after, monkeypatch):
-    """Train until ``after`` iterations are logged, then stop as a kill would, with nothing cleaned up."""
+def interrupt(folder, config, after, monkeypatch, *, by=Killed, every=2, **options):
+    """Train until ``after`` iterations are shown as done, then stop as a kill would, with nothing cleaned up."""
     run = TrainingRun(folder, {"kind": type(config).__name__})
     run.open()
-    log = TrainingRun._log
 
-    def logged(self, iteration, result):
-        if iteration > after:
-            raise Killed
-        return log(self, iteration, result)
+    def trained(algorithm, train=training._trained):
+        if run.rows and run.rows[-1]["iteration"] == after:
+            raise by
+        return train(algorithm)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "_log", logged)
-        with pytest.raises(Killed):
-            run.train(config, Schedule(10, 2, headline=str))
+        patch.setattr(training, "_trained", trained)
+        with pytest.raises(by):
+            run.train(config, Schedule(10, every, headline=str, **options))
+    return run
 
 
 def dpo_of_outcomes(policy, trajectories):
@@ -122,12 +128,15 @@ def dpo_of_outcomes(policy, trajectories):
     return config.training(pairing="trajectory", refresh_reference_every=3, train_batch_size_per_learner=3, lr=1e-4)
 
 
+def kept_in(folder) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
 @pytest.mark.parametrize("make", [imitation, dpo, dpo_of_outcomes])
 def test_an_offline_run_goes_on_to_the_same_weights(make, policy_folder, trajectories, tmp_path, monkeypatch):
     straight = train(tmp_path / "straight", make(policy_folder, trajectories), 6, every=100)
     interrupt(tmp_path / "killed", make(policy_folder, trajectories), 5, monkeypatch)
-    kept = sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir())
-    assert kept == ["iteration-000002", "iteration-000004"]
+    assert kept_in(tmp_path / "killed") == ["iteration-000002", "iteration-000004"]
     resumed = train(tmp_path / "killed", make(policy_folder, trajectories), 6, every=100)
     assert [row["iteration"] for row in resumed.rows] == [1, 2, 3, 4, 5, 6]
     first, second = (ChoiceModel.from_pretrained(run.policy_folder) for run in (straight, resumed))
@@ -136,6 +145,160 @@ def test_an_offline_run_goes_on_to_the_same_weights(make, policy_folder, traject
     # of a gradient that is nothing but rounding error.
     assert ((weights(first) - weights(second)).abs() > 1e-5).float().mean() < 0.01
     assert not torch.allclose(weights(first), weights(ChoiceModel.from_pretrained(policy_folder)))
+    if "learners/tied_share" in straight.rows[-1]:  # of all draws, not of those since the run went on
+        assert resumed.rows[-1]["learners/tied_share"] == pytest.approx(
+            straight.rows[-1]["learners/tied_share"], abs=0.02
+        )
+
+
+@pytest.mark.parametrize("by", [SystemExit, KeyboardInterrupt, RuntimeError])
+def test_what_was_shown_as_done_survives_an_end_between_checkpoints(
+    by, policy_folder, trajectories, tmp_path, monkeypatch, capsys
+):
+    def evaluation():
+        return Evaluation(lambda model: {"weight": float(weights(model).abs().sum())}, every=3)
+
+    folder = tmp_path / "run"
+    interrupt(folder, imitation(policy_folder, trajectories), 3, monkeypatch, by=by, every=100, evaluation=evaluation())
+    assert kept_in(folder) == ["iteration-000001", "iteration-000003"]
+    resumed = train(folder, imitation(policy_folder, trajectories), 5, every=100, evaluation=evaluation())
+    assert "goes on after iteration 3 " in capsys.readouterr().out
+    shown = [row["iteration"] for row in resumed.rows if "seconds" in row]
+    assert shown == [1, 2, 3, 4, 5]
+    looked = {row["iteration"]: row["evaluation/weight"] for row in resumed.rows if "seconds" not in row}
+    assert list(looked) == [0, 3, 5] and not (folder / "checkpoints").exists()
+    straight = train(tmp_path / "straight", imitation(policy_folder, trajectories), 5, every=100)
+    first, second = (weights(ChoiceModel.from_pretrained(run.policy_folder)) for run in (straight, resumed))
+    assert ((first - second).abs() > 1e-5).float().mean() < 0.01
+
+
+def test_a_run_ended_in_its_last_evaluation_is_not_trained_again(policy_folder, trajectories, tmp_path, capsys):
+    def ended(model):
+        raise SystemExit
+
+    folder = tmp_path / "run"
+    with pytest.raises(SystemExit):
+        train(folder, imitation(policy_folder, trajectories), 2, evaluation=Evaluation(ended, every=2))
+    assert not (folder / "result.json").exists()  # it ended before its first iteration
+    with pytest.raises(SystemExit):
+        train(
+            folder, imitation(policy_folder, trajectories), 2,
+            evaluation=Evaluation(lambda model: ended(model) if (folder / "checkpoints").exists() else {}, every=2),
+        )  # fmt: skip
+    run = train(folder, imitation(policy_folder, trajectories), 2, evaluation=Evaluation(lambda model: {}, every=2))
+    assert "goes on after iteration 2 " in capsys.readouterr().out
+    assert [(row["iteration"], "seconds" in row) for row in run.rows] == [(0, False), (1, True), (2, True), (2, False)]
+    assert run.finished and not (folder / "checkpoints").exists()
+
+
+def everything_in(folder) -> dict:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_nothing_of_a_run_whose_checkpoints_are_damaged_is_touched(policy_folder, trajectories, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    config = imitation(policy_folder, trajectories)
+    interrupt(folder, config, 5, monkeypatch, every=1, snapshot_minutes=(0.0,))
+    checkpoints = folder / "checkpoints"
+    assert kept_in(folder) == ["iteration-000004", "iteration-000005"]
+    for checkpoint in checkpoints.iterdir():
+        path = checkpoint / ARRAYS_FILE
+        path.write_bytes(path.read_bytes()[:-1])
+    damaged = everything_in(folder)
+    with pytest.raises(CheckpointError, match="no checkpoint is whole.*another --out"):
+        train(folder, config, 10)
+    with pytest.raises(SettingsError, match="kind: ImitationConfig before, other now"):
+        TrainingRun(folder, {"kind": "other"}).open()
+    assert everything_in(folder) == damaged and (folder / "snapshots" / "0-minutes").is_dir()
+    # Without any checkpoint it had begun all the same, and its rows say so.
+    for checkpoint in checkpoints.iterdir():
+        shutil.move(checkpoint, tmp_path)
+    with pytest.raises(RunError, match="result.json has 5 iterations, and .*checkpoints has no checkpoint"):
+        train(folder, config, 10)
+    with pytest.raises(SettingsError, match="kind: ImitationConfig before, other now"):
+        TrainingRun(folder, {"kind": "other"}).open()
+    rows = (folder / "result.json").read_text()
+    (folder / "result.json").write_text("{\n" + rows)
+    with pytest.raises(RunError, match="result.json, line 1: damaged"):
+        train(folder, config, 10)
+    assert (folder / "snapshots" / "0-minutes").is_dir()
+    (folder / "result.json").write_text(rows)
+    assert set(everything_in(folder)) < set(damaged)
+
+
+def test_a_checkpoint_brings_its_rows_along(policy_folder, trajectories, tmp_path, monkeypatch):
+    config = imitation(policy_folder, trajectories)
+    run = interrupt(tmp_path, config, 2, monkeypatch, every=1)
+    (tmp_path / "result.json").write_text('{"iteration": 1, "sec')
+    assert train(tmp_path, config, 3).rows[:2] == run.rows
+    assert len((tmp_path / "result.json").read_text().splitlines()) == 3
+
+
+def test_a_finished_run_leaves_no_checkpoints(policy_folder, trajectories, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "remove", lambda self: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            train(tmp_path, imitation(policy_folder, trajectories), 2)
+    run = TrainingRun(tmp_path, {"kind": "ImitationConfig"})
+    assert run.finished and (tmp_path / "checkpoints").is_dir()
+    run.open()
+    assert run.finished and not (tmp_path / "checkpoints").exists()
+
+
+def test_minutes_do_not_go_back_with_the_clock(policy_folder, trajectories, tmp_path, monkeypatch):
+    clock, calls = time.time, itertools.count()
+
+    def back_an_hour_a_call() -> float:
+        return clock() - 3600.0 * next(calls)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", back_an_hour_a_call)
+        run = train(tmp_path, imitation(policy_folder, trajectories), 3)
+    assert all(0 < row["seconds"] < 600 for row in run.rows)
+    assert [row["minutes"] for row in run.rows] == sorted(row["minutes"] for row in run.rows)
+
+
+@pytest.mark.parametrize("make", [imitation, dpo])
+def test_weights_that_are_no_numbers_become_no_policy(make, policy_folder, trajectories, tmp_path):
+    for rate in (math.nan, math.inf):
+        config = make(policy_folder, trajectories).training(lr=rate)
+        folder = tmp_path / str(rate)
+        with pytest.raises(RunError, match="iteration 1: .* no finite number|iteration 1: .*is not a number"):
+            train(folder, config, 3, snapshot_minutes=(0.0,))
+        assert not (folder / "policy").exists() and not (folder / "checkpoints").exists()
+        assert [path.name for path in (folder / "snapshots").iterdir()] == ["0-minutes"]  # of the start
+    broken = ChoiceModel.from_pretrained(policy_folder)
+    with torch.no_grad():
+        broken.value_head[0].weight[0, 0] = math.nan
+    broken.save_pretrained(tmp_path / "broken", tokenizer=policy_folder)
+    with pytest.raises(RunError, match="iteration 1: .*value_head.* no finite number"):
+        train(tmp_path / "from-broken", make(tmp_path / "broken", trajectories), 1)
+    assert not (tmp_path / "from-broken" / "policy").exists()
+
+
+def test_a_run_all_of_whose_updates_were_skipped_fails(policy_folder, trajectories, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda gradients: torch.tensor(math.inf))
+    for iterations, updates in ((2, 8), (100, 20)):
+        folder = tmp_path / str(iterations)
+        with pytest.raises(RunError, match=f"all {updates} updates were skipped, as their gradients were not finite"):
+            train(folder, imitation(policy_folder, trajectories), iterations)
+        assert not (folder / "policy").exists()
+
+
+def test_figures_of_two_sources_have_names_of_their_own(policy_folder, shop):
+    reference = Reference(ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder))
+    groups = [group_of(shop, goal, 3) for goal in range(4)]
+
+    def source():
+        return OutcomePreferences(Groups(groups), reference, pairs=2, pairing="trajectory", uses=2)
+
+    mixed, other = (MixedPreferences(recorded=source(), rollouts=source()) for _ in range(2))
+    for _ in range(3):
+        mixed.next_batch()
+    assert mixed.figures().keys() == {"recorded_unequal_share", "rollouts_unequal_share"}
+    other.set_state(mixed.get_state())
+    assert other.figures() == mixed.figures()
+    assert (other.next_batch()["obs"]["state"] == mixed.next_batch()["obs"]["state"]).all()
 
 
 def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_path):
@@ -340,8 +503,8 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_fold
     run = train(tmp_path / "run", config, 3, every=2)
     last = run.rows[-1]
     assert last["seconds/waiting for rollouts"] >= 0
-    assert 0 < last["learners/unequal_share"] <= 1
-    assert ("learners/tied_share" in last) == mixed
+    assert 0 < last["learners/rollouts_unequal_share" if mixed else "learners/unequal_share"] <= 1
+    assert ("learners/recorded_tied_share" in last) == mixed
     assert 0 <= last["rollouts/success"] < 1
     before, after = (ChoiceModel.from_pretrained(folder) for folder in (policy_folder, run.policy_folder))
     assert not torch.allclose(weights(before), weights(after))
@@ -497,13 +660,13 @@ def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_f
         last[name] = train(tmp_path / name, config, 3, every=100).rows[-1]
     assert 0 <= last["near"]["learners/kl"] < last["imitating"]["learners/kl"]
     assert last["imitating"]["learners/imitation_loss"] < last["near"]["learners/imitation_loss"]
-    for training, message in (
+    for settings, message in (
         ({"kl_weight": -0.5}, "kl_weight is -0.5"),
         ({"imitation_weight": 1.0}, "needs demonstrations"),
         ({"doubt": 1.0}, r"doubt is 1.0, it must be in \[0, 1\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            ppo(policy_folder, shop_folder).training(**training).build_algo()
+            ppo(policy_folder, shop_folder).training(**settings).build_algo()
 
 
 @pytest.fixture(scope="module")
@@ -568,7 +731,7 @@ def test_a_run_folder_of_other_settings_is_refused(policy_folder, trajectories, 
     TrainingRun(tmp_path, {"lr": 1}).open()
     TrainingRun(tmp_path, {"lr": 1}).open()
     TrainingRun(tmp_path, {"lr": 3}).open()  # nothing was trained yet, so nothing is lost
-    Checkpoints(tmp_path / "checkpoints").save(Stateful(), 1)
+    Checkpoints(tmp_path / "checkpoints").save({}, 1)
     TrainingRun(tmp_path, {"lr": 3}).open()
     with pytest.raises(SettingsError, match="lr: 3 before, 2 now"):
         TrainingRun(tmp_path, {"lr": 2}).open()
