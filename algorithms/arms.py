@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from policies.baselines import BASELINES
 from policies.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.encoding import FittingGoals, fitting_goals
 from rl_recsys.errors import UserError
 from rl_recsys.file_names import require_file_name
+from rl_recsys.shop import Shop
+from rl_recsys.storage import Place
 
 
 def arms_of(policies: Sequence[str]) -> dict[str, list[str]]:
@@ -43,3 +46,11 @@ def training_of(folder: str) -> dict:
     if folder in BASELINES:
         return {"version": BASELINES[folder].version}
     return read_policy_file(folder, TRAINING_FILE)
+
+
+def playable_goals(shop: Shop, goals: Sequence[int], folders: Iterable[Place]) -> FittingGoals:
+    """The goals that the policies of all ``folders`` can play, so that all play the same; baselines play any."""
+    from policies.choice_model import decision_encoder  # it needs torch
+
+    encoders = [decision_encoder(folder) for folder in folders if folder not in BASELINES]
+    return fitting_goals(shop, goals, *encoders) if encoders else FittingGoals(goals)

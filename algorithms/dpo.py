@@ -30,6 +30,7 @@ from algorithms.rollouts import RolloutPool
 from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.module_state import load_module_state, module_state
+from rl_recsys.encoding import fitting_goals
 from rl_recsys.shop import shared_shop
 
 
@@ -200,7 +201,9 @@ class DPO(OfflineAlgorithm):
         if config.preferences != "recorded":
             self._pool = RolloutPool(config.shop, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
             seed = config.seed or 0
-            goals = ContestedGoals(shared_shop(config.shop).split("train"), seed)
+            shop = shared_shop(config.shop)
+            training = fitting_goals(shop, shop.split("train"), decision_encoder(config.policy)).goals
+            goals = ContestedGoals(training, seed)
             self._groups = self._pool.groups(
                 config.policy, goals, size=config.group_size, seed=seed, branching=config.pairing == "branch"
             )

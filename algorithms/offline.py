@@ -28,10 +28,11 @@ from algorithms.configuration import set_given
 from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
-from policies.choice_model import ChoiceModel
+from policies.choice_model import ChoiceModel, decision_encoder
 from policies.choice_module import module_spec
 from policies.policy_folder import read_config
 from rl_recsys.encoding import DecisionEncoder
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.preferences import lasting_steps
 from rl_recsys.trajectories.record import Step, Trajectory, TrajectoryError, read_trajectories
 
@@ -40,6 +41,36 @@ def decisions_to_learn(trajectories: Iterable[Trajectory]) -> list[list[Step]]:
     """The steps of each episode with more than one action that it did not undo knowing no more. Empty episodes go."""
     kept = ([step for step in lasting_steps(one.steps) if len(step.choices) > 1] for one in trajectories)
     return [steps for steps in kept if steps]
+
+
+def fitting_trajectories(
+    folder: str, encoder: DecisionEncoder, *, minimum_reward: float, maximum: int | None = None
+) -> list[Trajectory]:
+    """The first ``maximum`` of a folder's trajectories with at least ``minimum_reward`` whose instruction fits a state.
+
+    It says how many do not fit. Raises ``TrajectoryError`` where none is left.
+    """
+    too_long: list[int] = []
+
+    def fits(trajectory: Trajectory) -> bool:
+        tokens = encoder.state_tokens(trajectory.goal["instruction_text"])
+        if tokens > encoder.shape.state_tokens:
+            too_long.append(tokens)
+        return tokens <= encoder.shape.state_tokens
+
+    found = list(islice(filter(fits, read_trajectories(folder, minimum_reward=minimum_reward)), maximum))
+    if too_long:
+        say(
+            f"{folder}: left out {len(too_long)} episodes whose instruction does not fit the policy's state of "
+            f"{encoder.shape.state_tokens} tokens; jobs/imitate.py --state-tokens {max(too_long)} makes a policy that "
+            "reads them"
+        )
+    if not found:
+        raise TrajectoryError(
+            f"{folder}: no trajectory{' that fits' if too_long else ''} has a reward of at least {minimum_reward}; "
+            "lower minimum_reward or record more"
+        )
+    return found
 
 
 class EpisodeBatches:
@@ -202,15 +233,12 @@ class OfflineAlgorithm(Algorithm):
 
         Raises ``TrajectoryError`` where there is none.
         """
-        minimum = self.config.minimum_reward if minimum_reward is None else minimum_reward
-        found = read_trajectories(self.config.trajectories, minimum_reward=minimum)
-        trajectories = list(islice(found, self.config.maximum_trajectories))
-        if not trajectories:
-            raise TrajectoryError(
-                f"{self.config.trajectories}: no trajectory has a reward of at least {minimum}; "
-                "lower minimum_reward or record more"
-            )
-        return trajectories
+        return fitting_trajectories(
+            self.config.trajectories,
+            decision_encoder(self.config.policy),
+            minimum_reward=self.config.minimum_reward if minimum_reward is None else minimum_reward,
+            maximum=self.config.maximum_trajectories,
+        )
 
     def setup(self, config: OfflineConfig) -> None:
         """Build the learners with the policy's weights and find what is learnt from."""

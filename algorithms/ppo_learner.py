@@ -19,12 +19,11 @@ from algorithms.averaging import WeightAverage
 from algorithms.imitation import Demonstrations
 from algorithms.learner import ChoiceLearner
 from algorithms.losses import imitation_loss, kl_divergence, ppo_loss
-from algorithms.offline import decisions_to_learn
+from algorithms.offline import decisions_to_learn, fitting_trajectories
 from algorithms.values import ValueFit
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.choice_module import ChoiceModule
 from rl_recsys.errors import UserError
-from rl_recsys.trajectories.record import read_trajectories
 
 REFERENCE_LOGITS = "reference_logits"
 REFERENCE_ROWS = 64  # rows that the reference scores at once
@@ -153,10 +152,11 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         if self.config.kl_weight:
             self._learner_connector.append(AddReference(self.config.policy))
         if self.config.imitation_weight:
-            found = read_trajectories(self.config.trajectories, minimum_reward=self.config.minimum_reward)
+            encoder = decision_encoder(self.config.policy)
+            found = fitting_trajectories(self.config.trajectories, encoder, minimum_reward=self.config.minimum_reward)
             self._demonstrations = Demonstrations(
                 decisions_to_learn(found),
-                decision_encoder(self.config.policy),
+                encoder,
                 batch_size=self.config.minibatch_size,
                 seed=self.config.seed or 0,
             )

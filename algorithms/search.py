@@ -31,6 +31,7 @@ from envs import register_with_ray
 from policies.choice_model import decision_encoder
 from policies.episodes import policy_episodes
 from policies.policy_folder import read_config
+from rl_recsys.encoding import FittingGoals, fitting_goals
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_json
 from rl_recsys.settings import claim
@@ -126,12 +127,18 @@ def held_out_goals(arguments: SearchArguments) -> HeldOut:
 
     Raises ``UserError`` where the trajectories cannot be read.
     """
-    goals = list(shared_shop(arguments.shop).split("train"))
+    goals = list(training_goals(arguments).goals)
     random.Random(arguments.seed).shuffle(goals)
     known = goals_of(arguments.trajectories, shared_shop(arguments.shop)) if arguments.trajectories else set()
     goals.sort(key=known.__contains__)
     chosen = goals[: arguments.evaluation_goals]
     return HeldOut(tuple(chosen), len(known.intersection(chosen)))
+
+
+def training_goals(arguments: SearchArguments) -> FittingGoals:
+    """The shop's training goals that the policy can play. Raises ``EncodingError`` where there is none."""
+    shop = shared_shop(arguments.shop)
+    return fitting_goals(shop, shop.split("train"), decision_encoder(arguments.policy))
 
 
 def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mapping[str, Any]) -> AlgorithmConfig:
@@ -156,7 +163,7 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
             env_config={
                 "shop": shop,
                 "tokenizer": config.policy,
-                "goals": [goal for goal in shared_shop(arguments.shop).split("train") if goal not in others],
+                "goals": [goal for goal in training_goals(arguments).goals if goal not in others],
                 "encoding": read_config(config.policy).shape,
             }
         )
@@ -216,10 +223,13 @@ def _check(arguments: SearchArguments) -> None:
         )
     if arguments.num_workers < 0 or arguments.num_gpus < 0:
         raise UserError("--num-workers and --num-gpus must not be negative")
-    goals = len(shared_shop(arguments.shop).split("train"))
-    if arguments.evaluation_goals >= goals:
-        raise UserError(f"--evaluation-goals is {arguments.evaluation_goals}, the shop has {goals} training goals")
-    read_config(absolute(arguments.policy))
+    training = training_goals(arguments)
+    if arguments.evaluation_goals >= len(training.goals):
+        raise UserError(
+            f"--evaluation-goals is {arguments.evaluation_goals}, the shop has {len(training.goals)} training goals"
+        )
+    if training.too_long:
+        say(training)
     if arguments.algorithm == "dpo":
         if arguments.trajectories is None:
             raise UserError("--algorithm dpo learns from recorded trajectories: name their folder with --trajectories")

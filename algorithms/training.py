@@ -26,7 +26,7 @@ from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
 from algorithms.goal_order import SEED_STRIDE
 from algorithms.learner import ChoiceLearner
 from algorithms.ranges import Tracker
-from algorithms.run_folder import CHECKPOINTS, POLICY, RESULTS, SNAPSHOTS, snapshot_folder
+from algorithms.run_folder import CHECKPOINTS, POLICY, RESULTS, snapshot_folder
 from algorithms.seconds import parts_of, shares
 from algorithms.watching import Watching
 from policies.choice_model import ChoiceModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -17,7 +17,8 @@ from algorithms.training import Evaluation, Schedule, TrainingRun
 from algorithms.watching import tracker
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
-from policies.policy_folder import TRAINING_FILE, read_config, read_policy_file
+from policies.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.encoding import fitting_goals
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import Place, absolute
@@ -63,8 +64,10 @@ def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]
 
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
-    fingerprint = shared_shop(arguments.shop).fingerprint  # what is missing is said before Ray is started
-    read_config(config.policy)
+    shop = shared_shop(arguments.shop)  # what is missing is said before Ray is started
+    goals = fitting_goals(shop, shop.split("train"), decision_encoder(config.policy))
+    if goals.too_long:
+        say(goals)
     _check(arguments)
     quiet()
     try:
@@ -72,7 +75,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
     deciding = {name: value for name, value in asdict(arguments).items() if name not in INCIDENTAL}
-    training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": fingerprint})
+    training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": shop.fingerprint})
     training.open()
     if training.finished:
         say(f"{training.policy_folder}: this run is finished")
@@ -82,7 +85,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     require(config)
     evaluation = None
     if arguments.evaluate_every:
-        evaluation = Evaluation(_evaluation(arguments, config.policy), arguments.evaluate_every)
+        evaluation = Evaluation(_evaluation(arguments, config.policy, goals.goals), arguments.evaluate_every)
     schedule = Schedule(
         arguments.iterations,
         arguments.checkpoint_every,
@@ -106,9 +109,8 @@ def _check(arguments: TrainingArguments) -> None:
         raise UserError(f"--final-rate is {arguments.final_rate}, it must not be negative")
 
 
-def _evaluation(arguments: TrainingArguments, policy: str):
+def _evaluation(arguments: TrainingArguments, policy: str, training: Sequence[int]):
     shop, encoder = shared_shop(arguments.shop), decision_encoder(policy)
-    training = shop.split("train")
     goals = random.Random(0).sample(training, min(arguments.evaluation_goals, len(training)))
 
     def play(model: ChoiceModel) -> dict[str, float]:

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from envs.options import begin_session
 from envs.spaces import choice_space
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
-from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
+from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape, fitting_goals
 from rl_recsys.shop import Goal, Shop, shared_shop
 from rl_recsys.shop.variations import GoalVariations
 from rl_recsys.storage import absolute, local_folder
@@ -78,11 +78,12 @@ class WebShopChoiceEnv(gymnasium.Env):
 
     ## Arguments
     shop: folder of a compiled shop, or an open ``Shop``. tokenizer: folder with tokenizer.json (a policy folder, or an
-    encoder's). goals: a split's name ("train", "test", "all") or a list of goal indices. shard, shards: this
-    environment takes every ``shards``-th goal from the ``shard``-th on. group_size, variations: see Starting State.
-    encoding: an ``EncodingShape`` or its mapping. max_steps: actions an episode. words: see Information; RLlib, which
-    stores every info and ships it to the learners, does without them unless its ``env_config`` says otherwise.
-    rules: fields of ``ShopRules`` that differ from those the folder was prepared with.
+    encoder's). goals: a split's name ("train", "test", "all") or a list of goal indices; those whose instruction does
+    not fit a state are left out. shard, shards: this environment takes every ``shards``-th goal from the ``shard``-th
+    on. group_size, variations: see Starting State. encoding: an ``EncodingShape`` or its mapping. max_steps: actions an
+    episode. words: see Information; RLlib, which stores every info and ships it to the learners, does without them
+    unless its ``env_config`` says otherwise. rules: fields of ``ShopRules`` that differ from those the folder was
+    prepared with.
     """
 
     metadata = {"render_modes": ["ansi"]}
@@ -114,6 +115,7 @@ class WebShopChoiceEnv(gymnasium.Env):
         self._tokenizer, self._words = absolute(tokenizer), words
         self._encoder = _shared_encoder(tokenizer, encoding)
         every = self.shop.split(goals) if isinstance(goals, str) else list(goals)
+        every = fitting_goals(self.shop, every, self._encoder).goals
         self._goals = np.asarray(every)[shard::shards].copy()  # without the other shards behind it
         if not len(self._goals):
             raise ValueError(f"shard {shard} of {shards} has none of the {len(every)} goals; use fewer shards")
@@ -151,7 +153,9 @@ class WebShopChoiceEnv(gymnasium.Env):
         if self._variations and self.np_random.random() < self._variations:
             number = int(self.np_random.integers(2**31))
             # RLlib's seeds of one worker's environments are nearly those of the next one's.
-            return _shared_variations(self.shop).goal(number * self._shards + self._shard)
+            goal = _shared_variations(self.shop).goal(number * self._shards + self._shard)
+            if self._encoder.fits(goal.instruction_text):
+                return goal
         if not len(self._order):
             self._order = self.np_random.permutation(self._goals)
         goal, self._order = self._order[-1], self._order[:-1]

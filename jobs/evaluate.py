@@ -11,9 +11,10 @@ import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from algorithms.arms import arms_of, training_of
+from algorithms.arms import arms_of, playable_goals, training_of
 from policies.baselines import BASELINES, MODES, RULE, Mode, Outcome
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
@@ -24,6 +25,7 @@ from rl_recsys.files import write_json, write_text
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import goals_of
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ def main(arguments: Arguments) -> None:
     shop = Shop.open(arguments.shop)
     goals, split = _goals(arguments, shop)
     arms = {RULE: [RULE]} | arms_of(arguments.policies)
+    found = playable_goals(shop, goals, chain(*arms.values()))
+    goals = list(found.goals)
+    if found.too_long:
+        say(found)
     from algorithms.cluster import connect
     from algorithms.rollouts import RolloutPool
 
@@ -94,6 +100,7 @@ def main(arguments: Arguments) -> None:
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{for_markdown(title)}\n\n{markdown_table(results)}")
     context = {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint, "episodes": files}
+    context |= {"too_long": found.too_long} if found.too_long else {}
     write_json(arguments.out / RESULTS, report_json(results, context))
 
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from algorithms.arms import playable_goals
 from algorithms.goal_order import SEED_STRIDE
-from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
+from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_object, write_json
@@ -60,9 +61,11 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
     shop = Shop.open(arguments.shop)
-    training = shop.split("train")
     require_positive(arguments, "trajectories", "group")
-    read_policy_file(arguments.policy, CONFIG_FILE)
+    found = playable_goals(shop, shop.split("train"), [arguments.policy])
+    training = found.goals
+    if found.too_long:
+        say(found)
     trained = read_policy_file(arguments.policy, TRAINING_FILE)
     begun = bool(list(arguments.out.glob("part-*.arrows")))
     settings = {"shop": shop.fingerprint, "policy": trained, "seed": arguments.seed, "group": arguments.group}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from algorithms.arguments import TrainingArguments
 from policies.encoder_folder import BUNDLED, encoder_folder
 from rl_recsys.command import run_job
+from rl_recsys.encoding import EncodingShape
 from rl_recsys.storage import Place, absolute, writes_to_its_out
 from rl_recsys.terminal import say
 
@@ -30,6 +31,8 @@ class Arguments(TrainingArguments):
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
     apart_layers: int | None = None
     """Layers of a fresh policy's encoder that read each segment of a state by itself; by default two thirds of them."""
+    state_tokens: int = EncodingShape.state_tokens
+    """Tokens of a fresh policy's state; goals and episodes whose instruction is longer are left out."""
     policy: Place | None = None
     """Policy folder to start from, instead of a fresh head on --encoder."""
     minimum_reward: float = 1.0
@@ -53,7 +56,8 @@ def main(arguments: Arguments) -> None:
     if start is None:
         start = arguments.out / "start"
         torch.manual_seed(arguments.seed)
-        model = ChoiceModel.from_encoder(arguments.encoder, apart_layers=arguments.apart_layers)
+        shape = EncodingShape(state_tokens=arguments.state_tokens)
+        model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
         model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
     config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
         trajectories=absolute(arguments.trajectories),

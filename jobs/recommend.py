@@ -16,6 +16,7 @@ from pathlib import Path
 
 from policies.recommender import EPISODES, Recommendation, recommend, search_only
 from rl_recsys.command import run_job
+from rl_recsys.encoding import fitting_goals
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.report import percent
 from rl_recsys.evaluation.statistics import mean_interval
@@ -23,7 +24,7 @@ from rl_recsys.files import write_json
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, writes_to_its_out
-from rl_recsys.terminal import print_rows
+from rl_recsys.terminal import print_rows, say
 
 PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
 
@@ -63,9 +64,12 @@ def main(arguments: Arguments) -> None:
     if arguments.goals and (arguments.requests or arguments.requests_file):
         raise UserError("--goals takes test goals for requests: give it without --requests and --requests-file")
     shop = Shop.open(arguments.shop)
-    goals = list(shop.split("test"))[: arguments.goals]
-    requests = [shop.goal(goal).instruction_text for goal in goals] or _requests(arguments)
     model, encoder = ChoiceModel.from_pretrained(arguments.policy), decision_encoder(arguments.policy)
+    asked = fitting_goals(shop, list(shop.split("test"))[: arguments.goals] if arguments.goals else (), encoder)
+    goals = asked.goals
+    if asked.too_long:
+        say(asked)
+    requests = [shop.goal(goal).instruction_text for goal in goals] or _requests(arguments)
     lists: list[list[Recommendation]] = []
     with progress("recommend", len(requests)) as task:
         for found in recommend(

@@ -15,10 +15,11 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from algorithms.arms import arms_of, training_of
+from algorithms.arms import arms_of, playable_goals, training_of
 from policies.baselines import Mode
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError, require_positive
@@ -78,8 +79,11 @@ def main(arguments: Arguments) -> None:
     """Play all runs, and write what came of them."""
     require_positive(arguments, "runs", "rollouts", "batch", "goals")
     shop = Shop.open(arguments.shop)
-    goals = list(shop.split("test"))[: arguments.goals]
     arms = arms_of(arguments.policies)
+    found = playable_goals(shop, list(shop.split("test"))[: arguments.goals], chain(*arms.values()))
+    goals = list(found.goals)
+    if found.too_long:
+        say(found)
     if len(arms) < 2:
         raise UserError(f"{len(arms)} arm: there is nothing to choose between; name two in --policies")
     means = _truth(arguments, arms)

@@ -15,6 +15,7 @@ from policies.choice_model import ChoiceModel, decision_encoder
 from policies.encoding_cache import EncodingCache
 from policies.episodes import SESSIONS_AT_ONCE, policy_episodes
 from policies.text_encoder import Encoded, TextEncoder
+from rl_recsys.encoding import fitting_goals
 from rl_recsys.measure import Figure, in_child
 from rl_recsys.shop import Shop
 
@@ -64,7 +65,7 @@ def measure_play(policy: str, shop: str, goals: int) -> dict:
     """{"fast" [steps/s], "slow" steps/s, "steps", "different" episodes}, with the caches empty at each start."""
     torch.set_num_threads(1)
     opened, encoder = Shop.open(shop), decision_encoder(policy)
-    played = list(opened.split("train"))[:goals]
+    played = fitting_goals(opened, list(opened.split("train"))[:goals], encoder).goals
 
     def play(model: ChoiceModel, at_once: int) -> tuple[float, list]:
         start = time.perf_counter()

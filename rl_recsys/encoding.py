@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,7 +14,11 @@ from rl_recsys.decision import MAX_CHOICES, Decision
 from rl_recsys.errors import UserError
 from rl_recsys.storage import Place, local_folder
 
+if TYPE_CHECKING:
+    from rl_recsys.shop.shop import Shop
+
 TOKENIZER_FILE = "tokenizer.json"
+GOALS_NAMED = 3  # of those that do not fit
 
 
 class EncodingError(UserError):
@@ -71,6 +76,14 @@ class DecisionEncoder:
         row[: len(ids)] = ids
         return row
 
+    def state_tokens(self, instruction: str) -> int:
+        """How many tokens the shortest state of an instruction has: its own, and the markers around it."""
+        return len(self._tokenize(instruction)) + 2
+
+    def fits(self, instruction: str) -> bool:
+        """Whether an instruction fits a state: it is never cut."""
+        return self.state_tokens(instruction) <= self.shape.state_tokens
+
     def encode_state(self, segments: Sequence[str]) -> np.ndarray:
         """Token ids [S] of a state's segments. Raises ``EncodingError`` when the instruction alone does not fit."""
         limit = self.shape.state_tokens
@@ -78,7 +91,7 @@ class DecisionEncoder:
         if len(ids) > limit:
             raise EncodingError(
                 f"the instruction has {len(ids) - 2} tokens, a state holds {limit}; it is never cut: shorten it, or "
-                "make the policy with a larger EncodingShape(state_tokens=...)"
+                f"make the policy with jobs/imitate.py --state-tokens {len(ids)} or more"
             )
         for segment in segments[1:]:
             ids += (*self._ids(segment)[:limit], self.end)
@@ -106,3 +119,47 @@ class DecisionEncoder:
         choices = decision.choices
         encoded = self.encode_choices([choice.text for choice in choices], [choice.kind for choice in choices])
         return {"state": self.encode_state(decision.state), **encoded}
+
+
+@dataclass(frozen=True, slots=True)
+class FittingGoals:
+    """Which of a shop's goals a policy can play: an instruction longer than its state fits no decision.
+
+    As text it says which do not fit and what to do; it is empty where all do.
+    """
+
+    goals: Sequence[int]
+    #: Goal -> tokens of the state that would hold it, of those left out.
+    too_long: dict[int, int] = field(default_factory=dict)
+    state_tokens: int = 0
+
+    def __str__(self) -> str:
+        if not self.too_long:
+            return ""
+        named = [f"goal {goal} has {tokens}" for goal, tokens in list(self.too_long.items())[:GOALS_NAMED]]
+        named += ["..."] if len(self.too_long) > GOALS_NAMED else []
+        return (
+            f"left out: {len(self.too_long)} of {len(self.goals) + len(self.too_long)} goals do not fit the policy's "
+            f"state of {self.state_tokens} tokens ({', '.join(named)}); "
+            f"jobs/imitate.py --state-tokens {max(self.too_long.values())} makes a policy that reads them"
+        )
+
+
+def fitting_goals(shop: Shop, goals: Sequence[int], *encoders: DecisionEncoder) -> FittingGoals:
+    """The ``goals`` of a shop that fit the states of all ``encoders``, in their order.
+
+    Raises ``EncodingError`` where none does.
+    """
+    smallest = min(encoder.shape.state_tokens for encoder in encoders)
+    # A BERT tokenizer makes at most a token of a byte, so most texts need not be tokenized.
+    places = np.flatnonzero(shop.instruction_bytes(goals) > smallest - 2)
+    too_long = {}
+    for goal in np.asarray(goals, int)[places].tolist():
+        instruction = shop.goal(goal).instruction_text
+        if not all(encoder.fits(instruction) for encoder in encoders):
+            too_long[goal] = max(encoder.state_tokens(instruction) for encoder in encoders)
+    kept = [goal for goal in goals if goal not in too_long] if too_long else goals
+    found = FittingGoals(kept, too_long, smallest)
+    if too_long and not kept:
+        raise EncodingError(str(found))
+    return found

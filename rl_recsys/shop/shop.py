@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from rl_recsys.files import checksum, link_or_copy, read_json, write_json
 from rl_recsys.folders import whole_folder, within
@@ -144,6 +145,11 @@ class Shop:
         """How likely each of some goals is to be drawn, up to a factor."""
         weights = np.concatenate([column.to_numpy() for column in self._goals.columns("weight")])
         return weights[np.asarray(goals)]
+
+    def instruction_bytes(self, goals: Sequence[int]) -> np.ndarray:
+        """How many bytes of UTF-8 the instruction of each of some goals has."""
+        lengths = [pc.binary_length(column).to_numpy() for column in self._goals.columns("instruction_text")]
+        return np.concatenate(lengths)[np.asarray(goals, int)]
 
     def split(self, name: str) -> Sequence[int]:
         """The goals of a split ("train", "test", ...) of the shop's protocol, or of "all".

@@ -23,7 +23,7 @@ from algorithms.cluster import ClusterError, require
 from algorithms.dpo import DPOConfig, episode_margins
 from algorithms.imitation import ImitationConfig
 from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
-from algorithms.offline import EpisodeBatches, decisions_to_learn
+from algorithms.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
 from algorithms.ppo import FailFast, PPOConfig, WorkerFailure
 from algorithms.ppo_learner import KeepDecisions
 from algorithms.preferences import (
@@ -42,6 +42,7 @@ from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
 from rl_recsys.decision import ChoiceKind
+from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError
 from rl_recsys.settings import SettingsError
 from rl_recsys.shop import shared_shop
@@ -532,6 +533,23 @@ def test_batches_take_every_row_once_an_epoch_and_go_on_from_a_state():
     assert [other.next().tolist() for _ in range(4)] == following
     with pytest.raises(ValueError, match="no decision to learn from"):
         EpisodeBatches([], 4, seed=0)
+
+
+def test_episodes_that_do_not_fit_a_state_are_left_out_and_counted(policy_folder, trajectories, capsys):
+    whole = decision_encoder(policy_folder)
+    every = fitting_trajectories(trajectories, whole, minimum_reward=0.0)
+    assert capsys.readouterr().out == ""
+    tokens = sorted(whole.state_tokens(one.goal["instruction_text"]) for one in every)
+    narrow = DecisionEncoder(policy_folder, replace(SMALL, state_tokens=tokens[len(tokens) // 2]))
+    some = fitting_trajectories(trajectories, narrow, minimum_reward=0.0)
+    assert 0 < len(some) < len(every)
+    assert all(narrow.fits(one.goal["instruction_text"]) for one in some)
+    assert f"left out {len(every) - len(some)} episodes" in capsys.readouterr().out
+    assert len(fitting_trajectories(trajectories, narrow, minimum_reward=0.0, maximum=3)) == 3
+    with pytest.raises(TrajectoryError, match="no trajectory that fits"):
+        fitting_trajectories(
+            trajectories, DecisionEncoder(policy_folder, replace(SMALL, state_tokens=4)), minimum_reward=0.0
+        )
 
 
 def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):

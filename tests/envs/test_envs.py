@@ -4,7 +4,7 @@ import json
 import shutil
 import warnings
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import gymnasium
 import numpy as np
@@ -13,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.options import OptionsError
+from rl_recsys.encoding import EncodingError
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop, shared_shop
 from tests.conftest import SMALL
@@ -304,3 +305,15 @@ def test_a_tokenizer_that_was_replaced_is_read_anew(shop, policy_folder, tmp_pat
     path.write_text(json.dumps(tokenizer))
     after = envs.WebShopChoiceEnv(shop, folder, encoding=SMALL).reset(options={"goal": 1})[0]["state"]
     assert set(after.tolist()) - set(before.tolist()) == {words[first]}
+
+
+def test_goals_that_do_not_fit_a_state_are_never_played(shop, shop_folder, policy_folder):
+    lengths = sorted(envs.choice.DecisionEncoder(policy_folder).state_tokens(shop.goal(goal).instruction_text)
+                     for goal in shop.split("train"))  # fmt: skip
+    shape = replace(SMALL, state_tokens=lengths[len(lengths) // 4])
+    env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=shape, variations=0.5)
+    env.reset(seed=0)
+    for _ in range(200):  # half of them would raise
+        env.reset()
+    with pytest.raises(EncodingError, match="goals do not fit"):
+        envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=replace(SMALL, state_tokens=4))

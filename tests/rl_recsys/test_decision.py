@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_recsys.decision import Choice, ChoiceKind, ChoiceSession, shorten
-from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
+from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape, fitting_goals
 from rl_recsys.matching import (
     FEW,
     MANY,
@@ -337,6 +337,41 @@ def test_the_instruction_is_always_whole(encoder):
     assert (row != 0).all()
     with pytest.raises(EncodingError, match="it is never cut: shorten it, or make the policy"):
         encoder.encode_state(("word " * 100,))
+
+
+@settings(max_examples=20)
+@given(limit=st.integers(8, 60), seed=st.integers(0, 10**6))
+def test_goals_that_do_not_fit_are_found_named_and_left_out(shop, encoder_folder, limit, seed):
+    encoder = DecisionEncoder(encoder_folder, EncodingShape(limit, 24, 16))
+    goals = random.Random(seed).sample(range(shop.goal_count), 40)
+    fitting = []
+    for goal in goals:
+        try:
+            encoder.encode_state((shop.goal(goal).instruction_text,))
+        except EncodingError:
+            continue
+        fitting.append(goal)
+    if not fitting:
+        with pytest.raises(EncodingError, match="40 of 40 goals do not fit"):
+            fitting_goals(shop, goals, encoder)
+        return
+    found = fitting_goals(shop, goals, encoder)
+    assert list(found.goals) == fitting and set(found.too_long) == set(goals) - set(fitting)
+    if found.too_long:
+        first, tokens = next(iter(found.too_long.items()))
+        assert f"goal {first} has {tokens}" in str(found)
+        wider = DecisionEncoder(
+            encoder_folder, EncodingShape(int(str(found).split("--state-tokens ")[1].split()[0]), 24, 16)
+        )
+        assert fitting_goals(shop, goals, wider).goals is goals
+        assert list(fitting_goals(shop, goals, wider, encoder).goals) == fitting
+    else:
+        assert str(found) == ""
+
+
+@given(st.text(max_size=80))
+def test_a_text_has_no_more_tokens_than_bytes(encoder, text):
+    assert encoder.state_tokens(text) - 2 <= len(text.encode())
 
 
 def test_text_cannot_forge_a_marker(encoder):
