@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from algorithms.ranges import Precision, Tracker
 from rl_recsys.storage import Place
 
-#: Flags that may differ when a run is gone on with: they do not decide what is learnt.
+#: Flags that may differ when a run is gone on with: they say where and how fast it is made, and how often it is looked
+#: at, not what is learnt. Of the shop its fingerprint decides, wherever it lies.
 INCIDENTAL = (
     "out",
+    "shop",
+    "num_workers",
     "num_gpus",
     "learner",
     "checkpoint_every",

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -34,7 +34,7 @@ from policies.policy_folder import read_config
 from rl_recsys.encoding import FittingGoals, fitting_goals
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_json
-from rl_recsys.settings import claim
+from rl_recsys.settings import claim, deciding
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import absolute
 from rl_recsys.terminal import say
@@ -188,10 +188,9 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
         config.validate()
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
-    deciding = {name: value for name, value in asdict(arguments).items() if name != "out"}
-    deciding["space"] = {setting.flag: str(setting) for setting in SPACES[arguments.algorithm]}
+    decided = deciding(arguments, ("out", "shop")) | {"space": {setting.flag: str(setting) for setting in settings}}
     states = sorted((folder / TUNE).glob("experiment_state-*.json"))
-    claim(folder, deciding | {"shop_fingerprint": shared_shop(arguments.shop).fingerprint}, begun=bool(states))
+    claim(folder, decided | {"shop_fingerprint": shared_shop(arguments.shop).fingerprint}, begun=bool(states))
     if states and read_json(states[-1]) is None:  # Tune would begin anew without a word
         raise SearchError(f"{states[-1]} is damaged, so the search cannot go on; begin one in another --out")
     trials = _trials(folder) if states else []

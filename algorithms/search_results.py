@@ -15,7 +15,7 @@ from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.figures import Axis, parallel_coordinates
 from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_json, write_text
-from rl_recsys.storage import absolute, inside
+from rl_recsys.storage import absolute, inside, place_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def training_command(arguments: SearchArguments, trial: TrialResult) -> str:
     """The command that trains as a trial did, for as many iterations, and leaves the policy in best/ of the search."""
     flags = common_flags(arguments) | {
         "policy": absolute(arguments.policy),
-        "out": inside(absolute(arguments.out), "best"),
+        "out": inside(absolute(place_of(arguments.out)), "best"),
         "iterations": trial.iterations,
     }
     if arguments.algorithm == "dpo":

@@ -31,7 +31,7 @@ from algorithms.run_folder import RESULTS
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.figures import STYLES
 from rl_recsys.measure import Figure
-from rl_recsys.processes import end_with_parent
+from rl_recsys.processes import ending_with_parent
 from rl_recsys.shop.benchmark import MEGABYTE, _own_memory
 
 NAME = "training-soak"
@@ -215,12 +215,11 @@ def _training(command: Sequence[str], work: Path, log: Path) -> Iterator[tuple[s
     with (
         open(log, "w") as said,
         subprocess.Popen(
-            arguments,
+            ending_with_parent(arguments),
             stdout=said,
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
-            preexec_fn=end_with_parent,
         ) as process,
     ):
         family = Family(psutil.Process(process.pid))

@@ -36,6 +36,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.files import DiskFullError, full_disk_named, write_text
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
+from rl_recsys.storage import place_of
 from rl_recsys.terminal import say
 
 LOSSES_IN_A_ROW = 3  # learners lost without an iteration between them, before a run is given up
@@ -143,7 +144,7 @@ class TrainingRun:
                     losses = losses + 1 if self._logged == before else 1
                     if losses == LOSSES_IN_A_ROW:
                         raise RunError(f"{self.folder}: a process was lost {losses} times in a row: {error}") from error
-                    say(f"{self.folder}: a process was lost ({_first_line(error)})")
+                    say(f"{place_of(self.folder)}: a process was lost ({_first_line(error)})")
                     _wait_for_room(config)
 
     def _train(self, config: AlgorithmConfig, schedule: Schedule, task: Task) -> dict:
@@ -156,7 +157,7 @@ class TrainingRun:
             if state:
                 algorithm.set_state(state.pop("algorithm"))
                 spent = format_seconds(self.seconds)
-                say(f"{self.folder}: goes on after iteration {done} ({spent} of training)")
+                say(f"{place_of(self.folder)}: goes on after iteration {done} ({spent} of training)")
             watching = Watching(
                 self.folder, type(algorithm).__name__, self.settings, trackers=schedule.trackers, done=done
             )
@@ -173,7 +174,7 @@ class TrainingRun:
             with suppress(RayActorError):  # what is lost need not be ended
                 algorithm.stop()
         split = ", ".join(f"{name} {share:.0%}" for name, share in summary["shares_of_time"].items())
-        say(f"{self.folder}: {format_seconds(self.seconds)} of training: {split}")
+        say(f"{place_of(self.folder)}: {format_seconds(self.seconds)} of training: {split}")
         self._checkpoints.remove()
         return summary
 
@@ -213,7 +214,7 @@ class TrainingRun:
             raise RunError(f"{self.folder}: {skipped}")
         made, wanted = self._reached(schedule), schedule.last_update
         if wanted and made < wanted:
-            say(f"{self.folder}: {made} of {wanted} updates, ended by its --iterations")
+            say(f"{place_of(self.folder)}: {made} of {wanted} updates, ended by its --iterations")
         return iteration
 
     def _look(self, algorithm: Algorithm, iteration: int, schedule: Schedule, *, last: bool) -> None:

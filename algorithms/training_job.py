@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TypeVar
 
 import torch
@@ -20,8 +19,9 @@ from policies.episodes import policy_episodes
 from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.encoding import fitting_goals
 from rl_recsys.errors import UserError, require_positive
+from rl_recsys.settings import deciding
 from rl_recsys.shop import shared_shop
-from rl_recsys.storage import Place, absolute
+from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
 ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
@@ -74,11 +74,11 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         config.validate()  # here: when it builds, RLlib takes a setting of -1 for one that was not given
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
-    deciding = {name: value for name, value in asdict(arguments).items() if name not in INCIDENTAL}
-    training = TrainingRun(arguments.out, deciding | {"shop_fingerprint": shop.fingerprint})
+    settings = deciding(arguments, INCIDENTAL) | {"shop_fingerprint": shop.fingerprint}
+    training = TrainingRun(arguments.out, settings)
     training.open()
     if training.finished:
-        say(f"{training.policy_folder}: this run is finished")
+        say(f"{place_of(training.policy_folder)}: this run is finished")
         return read_policy_file(training.policy_folder, TRAINING_FILE)
     torch.manual_seed(arguments.seed)
     connect(num_cpus=arguments.num_workers + 1)

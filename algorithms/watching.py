@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ray.tune.logger import LoggerCallback
 from ray.util.metrics import Gauge
@@ -15,6 +15,7 @@ from tensorboardX import SummaryWriter
 from algorithms.ranges import Tracker
 from rl_recsys.errors import UserError
 from rl_recsys.escaping import for_label
+from rl_recsys.storage import absolute, place_of
 
 TENSORBOARD = "tensorboard"  # in a run folder
 AGAIN_S = 5.0  # between two times that the gauges are set
@@ -79,7 +80,8 @@ class Watching:
     def __init__(
         self, folder: Path, algorithm: str, settings: Mapping, *, trackers: Sequence[Tracker] = (), done: int = 0
     ):
-        self._run = _Run(folder.name, folder.parent.name, str(folder), dict(settings))
+        place = PurePosixPath(absolute(place_of(folder)))  # equal after each restart, on whatever node
+        self._run = _Run(place.name, place.parent.name, str(folder), dict(settings))
         self._callbacks = [tracker(name) for name in trackers]
         self._writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=done + 1)
         labels = ("run", "algorithm")
@@ -87,7 +89,7 @@ class Watching:
             metric: Gauge(PREFIX + metric.name, metric.description, labels + ((metric.label,) if metric.label else ()))
             for metric in METRICS
         }
-        self._labels = {"run": for_label(f"{folder.parent.name}/{folder.name}"), "algorithm": algorithm}
+        self._labels = {"run": for_label(f"{place.parent.name}/{place.name}"), "algorithm": algorithm}
         self._shown: dict[tuple[str, str], tuple[Gauge, float, dict[str, str]]] = {}
         self._ended = threading.Event()
         self._showing = threading.Thread(target=self._show_again, name="metrics", daemon=True)

@@ -15,11 +15,12 @@ from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.folders import require_replaceable
+from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import search_words, typed
 from rl_recsys.shop.manifest import KIND, files_of_manifest
-from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.storage import Place, place_of, same_place
 from rl_recsys.terminal import say
 
 AT_ONCE = 64
@@ -42,15 +43,15 @@ class Arguments:
     """Test goals that recall is measured on."""
 
 
-@writes_to_its_out
+@replaces_its_out
 def main(arguments: Arguments) -> None:
     """Predict for every goal, write the shop, and print the recall."""
     from policies.queries import load_query_model
 
+    if same_place(place_of(arguments.out), arguments.shop):
+        raise UserError(f"{place_of(arguments.out)} is the shop itself; name another folder")
     require_replaceable(arguments.out, kind=KIND, unlisted=files_of_manifest)
     shop = Shop.open(arguments.shop)
-    if absolute(arguments.out) == absolute(arguments.shop):
-        raise UserError(f"{arguments.out} is the shop itself; name another folder")
     trained = read_policy_file(arguments.model, TRAINING_FILE)
     model = load_query_model(arguments.model)
     texts = list(dict.fromkeys(shop.goal(index).instruction_text for index in range(shop.goal_count)))
@@ -65,7 +66,7 @@ def main(arguments: Arguments) -> None:
     recall = _recall(shop, goals, queries)
     made_by = {"model": str(arguments.model), "training": trained}
     shop.with_queries(arguments.out, queries, made_by, {"goals": len(goals), "recall": recall})
-    say(f"{arguments.out}: {len(texts)} instructions; the wanted product found, on {len(goals)} test goals:")
+    say(f"{place_of(arguments.out)}: {len(texts)} instructions; the wanted product found, on {len(goals)} test goals:")
     for name, found in recall.items():
         say(f"  {name}: " + ", ".join(f"{share:.1%} in the first {first}" for first, share in found.items()))
 

@@ -25,9 +25,11 @@ from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_json, write_text
 from rl_recsys.machine import machine, versions
 from rl_recsys.measure import Figure
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.shop.benchmark import PARTS, Part, shop_figures
+from rl_recsys.storage import Place
 from rl_recsys.terminal import print_rows, say
 from rl_recsys.trajectories.record import read_trajectories
 
@@ -41,7 +43,7 @@ class ShopArguments:
 
     shop: Path
     """Shop folder made by jobs/prepare.py."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder for shop.json and shop.md; without it they are only printed."""
     parts: tuple[Part, ...] = PARTS
     """What to measure. catalog: preparing and using a large generated catalogue; stream: preparing a long file."""
@@ -61,7 +63,7 @@ class PolicyArguments:
     """Policy folder."""
     shop: Path
     """Shop folder made by jobs/prepare.py."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder for policy.json and policy.md; without it they are only printed."""
     goals: int = 200
     """Training goals to play."""
@@ -75,7 +77,7 @@ class LearnerArguments:
     """Policy folder to update, and to have as the reference."""
     trajectories: Path
     """Folder of trajectories to make the pairs of."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder for learner.json and learner.md; without it they are only printed."""
 
 
@@ -87,7 +89,7 @@ class ScaleArguments:
     """Policy folder that plays."""
     shop: Path
     """Shop folder made by jobs/prepare.py."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder for scale.json, .md and .png; without it the figures are only printed."""
     parts: tuple[ScalePart, ...] = SCALE_PARTS
     """What to measure. groups: real workers that play groups, as for DPO; ppo: real ones that sample for PPO;
@@ -114,7 +116,7 @@ class TrainingSoakArguments:
     """Policy folder to start from."""
     shop: Path
     """Shop folder made by jobs/prepare.py."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder for training-soak.json, .md, .csv, .png and .log; without it the figures are only printed."""
     minutes: float = 120.0
     """Minutes to train, from the first iteration on."""
@@ -131,11 +133,10 @@ class TrainingSoakArguments:
 Arguments = ShopArguments | PolicyArguments | LearnerArguments | ScaleArguments | TrainingSoakArguments
 
 
+@writes_to_its_out("benchmark")
 def main(arguments: Arguments) -> None:
     """Measure, printing each figure when it is there, and write them."""
     name = next(name for name, kind in KINDS.items() if isinstance(arguments, kind))
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as work, progress(f"benchmark {name}") as task:
         for figure in _figures(arguments, Path(work)):

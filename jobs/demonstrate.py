@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import Goal
 from rl_recsys.shop.variations import GoalVariations
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
 from rl_recsys.trajectories.shoppers import SCRIPTED, play, scripted_shopper
@@ -42,7 +43,7 @@ class Arguments:
     """Decides which goals are played."""
 
 
-@writes_to_its_out
+@writes_to_its_out("demonstrate")
 def main(arguments: Arguments) -> None:
     """Play, and print how it went."""
     shop = Shop.open(arguments.shop)
@@ -66,7 +67,7 @@ def main(arguments: Arguments) -> None:
     recorded = list(read_trajectories(arguments.out))
     successes = sum(trajectory.success for trajectory in recorded)
     steps = sum(len(trajectory.steps) for trajectory in recorded) / len(recorded)
-    say(f"{arguments.out}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
+    say(f"{place_of(arguments.out)}: {len(recorded)} trajectories, {successes} successful, {steps:.1f} steps each")
 
 
 def _left(shop: Shop, goals: Sequence[int | Goal], played: Counter[str]) -> list[int | Goal]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from algorithms.arguments import TrainingArguments
 from algorithms.ranges import Pairing, Preferences, Ties
 from rl_recsys.command import run_job
-from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
 
@@ -59,7 +60,7 @@ class Arguments(TrainingArguments):
     """Weight of the imitation loss of the preferred actions; with 0 only the two actions of a pair are encoded."""
 
 
-@writes_to_its_out
+@writes_to_its_out("dpo")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     from algorithms.dpo import DPOConfig
@@ -91,7 +92,7 @@ def main(arguments: Arguments) -> None:
         "learners/reward_margin": "margin {:.2f}",
     }
     run(config, arguments, shown)
-    say(f"policy: {arguments.out / 'policy'}")
+    say(f"policy: {place_of(arguments.out / 'policy')}")
 
 
 if __name__ == "__main__":

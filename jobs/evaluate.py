@@ -22,9 +22,10 @@ from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
 from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
 from rl_recsys.files import write_json, write_text
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import goals_of
 
@@ -61,7 +62,7 @@ class Arguments:
     """GPUs shared by the rollout processes."""
 
 
-@writes_to_its_out
+@writes_to_its_out("evaluate")
 def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
     shop = Shop.open(arguments.shop)

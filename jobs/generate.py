@@ -20,10 +20,11 @@ from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_object, write_json
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.preferences import without_loops
 from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter, read_trajectories
@@ -57,7 +58,7 @@ class Arguments:
     """GPUs shared by the rollout processes."""
 
 
-@writes_to_its_out
+@writes_to_its_out("generate")
 def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
     shop = Shop.open(arguments.shop)
@@ -105,7 +106,8 @@ def main(arguments: Arguments) -> None:
                     "goals: the policy is too weak; train it further or ask for fewer --trajectories"
                 )
     took = format_seconds(spent + time.monotonic() - start)
-    say(f"{arguments.out}: {successes} successful trajectories of {played} episodes ({successes / played:.1%}), {took}")
+    rate = f"{successes / played:.1%}"
+    say(f"{place_of(arguments.out)}: {successes} successful trajectories of {played} episodes ({rate}), {took}")
 
 
 def _episodes(pool: RolloutPool, arguments: Arguments, training: list[int], skip: int) -> Iterator[Trajectory]:

@@ -11,7 +11,8 @@ from algorithms.arguments import TrainingArguments
 from policies.encoder_folder import BUNDLED, encoder_folder
 from rl_recsys.command import run_job
 from rl_recsys.encoding import EncodingShape
-from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
 
@@ -43,7 +44,7 @@ class Arguments(TrainingArguments):
     """Gradient steps an iteration."""
 
 
-@writes_to_its_out
+@writes_to_its_out("imitate")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     import torch
@@ -68,7 +69,7 @@ def main(arguments: Arguments) -> None:
     )
     shown = {"learners/imitation_loss": "loss {:.3f}", "learners/agreement": "agreement {:.1%}"}
     run(config, arguments, shown)
-    say(f"policy: {arguments.out / 'policy'}")
+    say(f"policy: {place_of(arguments.out / 'policy')}")
 
 
 if __name__ == "__main__":

@@ -23,9 +23,10 @@ from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.files import require_new
 from rl_recsys.folders import whole_folder
+from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.imports import imitation_trajectory, logged_trajectory, recorded_trajectory
 from rl_recsys.trajectories.record import ImportedSessionError, Trajectory, TrajectoryWriter
@@ -47,7 +48,7 @@ class Arguments:
     """Reward to write for sessions of the imitation file, which has none; its episodes were chosen for being good."""
 
 
-@writes_to_its_out
+@replaces_its_out
 def main(arguments: Arguments) -> None:
     """Import, and print what was made and what could not be."""
     shop = Shop.open(arguments.shop) if arguments.shop else None
@@ -72,7 +73,7 @@ def main(arguments: Arguments) -> None:
         if not made:
             raise UserError("nothing was imported; the reasons are above")
     each = f"{steps / made:.1f} steps each"
-    say(f"{arguments.out}: {made} {arguments.source} trajectories, {successes} successful, {each}")
+    say(f"{place_of(arguments.out)}: {made} {arguments.source} trajectories, {successes} successful, {each}")
 
 
 def _sessions(arguments: Arguments, shop: Shop | None) -> Iterator[tuple[str, Callable[[], Trajectory]]]:

@@ -11,7 +11,8 @@ from algorithms.arguments import TrainingArguments
 from policies.policy_folder import read_config
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
-from rl_recsys.storage import Place, absolute, writes_to_its_out
+from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
 
@@ -57,7 +58,7 @@ class Arguments(TrainingArguments):
     """Write the average of the iterations' weights, the later ones counting more, instead of the last ones."""
 
 
-@writes_to_its_out
+@writes_to_its_out("ppo")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     from algorithms.ppo import PPOConfig
@@ -108,7 +109,7 @@ def main(arguments: Arguments) -> None:
         "learners/kept_share": "in doubt {:.0%}",
     }
     run(config, arguments, shown)
-    say(f"policy: {arguments.out / 'policy'}")
+    say(f"policy: {place_of(arguments.out / 'policy')}")
 
 
 if __name__ == "__main__":

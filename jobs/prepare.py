@@ -16,13 +16,14 @@ import tyro
 
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
+from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop, ShopError, ShopRules
 from rl_recsys.shop.compile import Source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.shop.java import SearchError
 from rl_recsys.shop.splits import split_names
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 
 
@@ -54,7 +55,7 @@ class Arguments:
     """Decides prices drawn from a range, price clauses, and the demo shop."""
 
 
-@writes_to_its_out
+@replaces_its_out
 def main(arguments: Arguments) -> None:
     """Compile, and print what was made."""
     with tempfile.TemporaryDirectory() as raw:
@@ -67,7 +68,7 @@ def main(arguments: Arguments) -> None:
             if attributes is None:
                 raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
         source = Source(items, attributes, human, arguments.goals, arguments.limit, arguments.skip_bad)
-        with progress(f"prepare {arguments.out}") as task:
+        with progress(f"prepare {place_of(arguments.out)}") as task:
             manifest = compile_shop(
                 source,
                 arguments.out,
@@ -77,7 +78,7 @@ def main(arguments: Arguments) -> None:
                 progress=lambda stage, done: task.update(done, f"({stage})"),
             )
     counts, shop = manifest["counts"], Shop.open(arguments.out)
-    say(f"{arguments.out}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
+    say(f"{place_of(arguments.out)}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
     for rule, won in counts["winnable"].items():
         share = won / counts["goals"]
         say(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")

@@ -21,9 +21,10 @@ from rl_recsys.errors import UserError
 from rl_recsys.evaluation.report import percent
 from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.files import write_json
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place
 from rl_recsys.terminal import print_rows, say
 
 PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
@@ -54,7 +55,7 @@ class Arguments:
     """Folder for recommendations.json; by default they are only shown."""
 
 
-@writes_to_its_out
+@writes_to_its_out("recommend")
 def main(arguments: Arguments) -> None:
     """Shop for every request and print the lists, or how good they are."""
     from policies.choice_model import ChoiceModel, decision_encoder
@@ -89,7 +90,6 @@ def main(arguments: Arguments) -> None:
         for request, found in zip(requests, lists, strict=True):
             _show(shop, request, found)
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         write_json(arguments.out / "recommendations.json", written)
 
 

@@ -9,7 +9,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -38,10 +38,12 @@ from rl_recsys.evaluation.study import (
 )
 from rl_recsys.evaluation.study_report import Picture, Report, Table, write_report
 from rl_recsys.machine import commit, machine, versions
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import format_seconds
 from rl_recsys.shop import Shop
 from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import Trajectory, read_trajectories
@@ -56,7 +58,7 @@ class Arguments:
 
     study: Path
     """Folder of a finished study (--out of jobs/reproduce.py)."""
-    out: Path | None = None
+    out: Place | None = None
     """Folder of the report and its figures; by default the study's."""
     sessions: int = 5
     """Episodes to show of those that succeeded, and as many of those that did not."""
@@ -67,12 +69,16 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Read the study, play the examples, write the report."""
-    out = arguments.out or arguments.study
-    report = Study(arguments.study, out / "figures", arguments.sessions, quote=arguments.quote).report()
-    write_report(report, out)
+    _report(replace(arguments, out=arguments.out or arguments.study))
+
+
+@writes_to_its_out("report", also=("reproduce",))
+def _report(arguments: Arguments) -> None:
+    report = Study(arguments.study, arguments.out / "figures", arguments.sessions, quote=arguments.quote).report()
+    write_report(report, arguments.out)
     for row in report.claims.rows:
         say(" | ".join(row))
-    say(f"report: {out / 'report.html'}")
+    say(f"report: {place_of(arguments.out / 'report.html')}")
 
 
 class Study:

@@ -23,8 +23,9 @@ from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.study import RESULTS, STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.stages import Stage, run_stages
-from rl_recsys.storage import Place, is_uri
+from rl_recsys.storage import Place, expanded, is_uri
 from rl_recsys.terminal import say
 
 JOBS = Path(__file__).parent
@@ -125,7 +126,7 @@ def main(arguments: Arguments) -> None:
         place = getattr(arguments, name)
         if place is not None and is_uri(place):
             raise UserError(f"--{name} {place}: a study needs a folder on a disk that all its nodes see, not a bucket")
-        setattr(arguments, name, place if place is None else Path(place))
+        setattr(arguments, name, place if place is None else Path(expanded(place)))
     preset = PRESETS[arguments.preset]
     changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus")}
     preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
@@ -134,7 +135,11 @@ def main(arguments: Arguments) -> None:
         raise UserError("--at-once and --num-workers must be at least 1, and there must be a seed")
     if preset.shop != PRESETS["demo"].shop and not (preset.shop / "manifest.json").is_file():
         raise UserError(f"{preset.shop} is no shop; jobs/prepare.py makes one. This preset needs {preset.needs}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    _run(arguments, preset, at_once)
+
+
+@writes_to_its_out("reproduce")
+def _run(arguments: Arguments, preset: Preset, at_once: int) -> None:
     plan = Plan(arguments, preset)
     described = plan.description() | {"at_once": at_once}
     write_json(arguments.out / STUDY, json.loads(json.dumps(described, default=str)))

@@ -29,10 +29,11 @@ from rl_recsys.evaluation.figures import running_means
 from rl_recsys.evaluation.report import markdown_rows, percent
 from rl_recsys.evaluation.statistics import wilson_interval
 from rl_recsys.files import write_json, write_text
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
-from rl_recsys.settings import claim
+from rl_recsys.settings import claim, deciding
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, writes_to_its_out
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import print_rows, say
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Arguments:
     """GPUs shared by the rollout processes."""
 
 
-@writes_to_its_out
+@writes_to_its_out("thompson")
 def main(arguments: Arguments) -> None:
     """Play all runs, and write what came of them."""
     require_positive(arguments, "runs", "rollouts", "batch", "goals")
@@ -95,9 +96,12 @@ def main(arguments: Arguments) -> None:
         for run in range(arguments.runs)
     ]  # fmt: skip
     logs = [arguments.out / f"pulls-{run}.jsonl" for run in range(arguments.runs)]
-    incidental = ("out", "num_workers", "num_gpus", "truth")
-    settings = {name: value for name, value in asdict(arguments).items() if name not in incidental}
-    settings |= {"shop_fingerprint": shop.fingerprint, "training": [training_of(f) for a in arms.values() for f in a]}
+    settings = deciding(arguments, ("out", "shop", "policies", "num_workers", "num_gpus", "truth"))
+    settings |= {
+        "shop_fingerprint": shop.fingerprint,
+        "policies": [name for name, seeds in arms.items() for _ in seeds],
+    }
+    settings |= {"training": [training_of(f) for a in arms.values() for f in a]}
     claim(arguments.out, settings, begun=any(path.is_file() for path in logs))
     for bandit, log in zip(bandits, logs, strict=True):
         _resume(bandit, log)
@@ -234,7 +238,7 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
         curves = {(arm, run): found.get(arm, []) for run, found in means_of.items() for arm in arms}
         running_means(curves, arguments.out / f"running_{objective}.png", label, short)
-    say(f"pulls, table and pictures: {arguments.out}")
+    say(f"pulls, table and pictures: {place_of(arguments.out)}")
 
 
 def _pooled(bandits: Sequence[ThompsonRun], value: Callable[[Pull], float]) -> dict[str, list[float]]:

@@ -20,8 +20,11 @@ from policies.encoder_folder import BUNDLED
 from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
-from rl_recsys.progress import progress
+from rl_recsys.folders import require_replaceable
+from rl_recsys.outputs import replaces_its_out
+from rl_recsys.progress import format_seconds, progress
 from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 
 HELD_OUT = 0.1  # of the instructions
@@ -33,7 +36,7 @@ class Arguments:
 
     pairs: Path
     """JSON object: instruction -> list of queries (WebShop's goal_query_map.json)."""
-    out: Path
+    out: Place
     """Folder of the trained model."""
     model: Literal["keywords", "bart"] = "keywords"
     """keywords: a BERT says which words of the instruction to keep. bart: a sequence model writes the query."""
@@ -49,18 +52,20 @@ class Arguments:
     """Decides which instructions are held out, and the order."""
 
 
+@replaces_its_out
 def main(arguments: Arguments) -> None:
     """Train, write the model, and print how good it is on what was held out."""
     import torch
 
-    from policies.queries import BartQueries, KeywordQueries, token_f1
+    from policies.queries import KIND, BartQueries, KeywordQueries, token_f1
 
     settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
     if (arguments.out / CONFIG_FILE).is_file():
         if read_policy_file(arguments.out, TRAINING_FILE)["settings"] != settings:
-            raise UserError(f"{arguments.out} was trained with other settings; use another --out")
-        say(f"{arguments.out}: trained already")
+            raise UserError(f"{place_of(arguments.out)} was trained with other settings; use another --out")
+        say(f"{place_of(arguments.out)}: trained already")
         return
+    require_replaceable(arguments.out, kind=KIND)
     queries = _read(arguments.pairs)
     order = random.Random(arguments.seed).sample(sorted(queries), len(queries))
     held = order[: max(1, round(HELD_OUT * len(order)))]
@@ -92,8 +97,8 @@ def main(arguments: Arguments) -> None:
     }
     training = {"settings": settings, "seconds": round(seconds, 1), "held_out": scores}
     model.save_pretrained(arguments.out, training)
-    shown = {name: round(value, 3) for name, value in scores.items()}
-    say(f"{arguments.out}: {len(pairs)} pairs in {training['seconds']:.0f} s; on held-out instructions {shown}")
+    shown, took = {name: round(value, 3) for name, value in scores.items()}, format_seconds(seconds)
+    say(f"{place_of(arguments.out)}: {len(pairs)} pairs in {took}; on held-out instructions {shown}")
 
 
 def _read(path: Path) -> dict[str, list[str]]:

@@ -19,9 +19,10 @@ from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.files import require_new
 from rl_recsys.folders import whole_folder
+from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, local_folder, writes_to_its_out
+from rl_recsys.storage import Place, local_folder, place_of
 from rl_recsys.terminal import print_rows, say
 from rl_recsys.trajectories.known_goals import goal_of
 from rl_recsys.trajectories.parts import TrajectoryError, parts_of, was_ended
@@ -48,7 +49,7 @@ class Arguments:
     """Leave damaged episodes out, and name them, instead of stopping at the first."""
 
 
-@writes_to_its_out
+@replaces_its_out
 def main(arguments: Arguments) -> None:
     """Read all folders, write what is kept, print what there was."""
     in_split = _Split.of(arguments)
@@ -82,7 +83,7 @@ def main(arguments: Arguments) -> None:
         say(f"{in_split.unknown} trajectories do not say which goal of a shop they are about, and are left out")
     for error in damage:
         say(f"left out: {error}")
-    _print(counts, arguments.out)
+    _print(counts, None if arguments.out is None else place_of(arguments.out))
     killed = [part for folder in arguments.folders for part in parts_of(local_folder(folder)) if not was_ended(part)]
     if killed:
         say(f"not ended by their writers, which were killed or still write: {', '.join(map(str, killed))}")
@@ -108,7 +109,7 @@ class _Split:
         return trajectory.goal_index >= 0 and goal_of(trajectory, self._shop) in self._goals
 
 
-def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: Path | None) -> None:
+def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], out: str | None) -> None:
     columns = ("folder", "source", "author", "episodes", "successful", "score", "steps each")
     rows = []
     for key, episodes in counts.items():

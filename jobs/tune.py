@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from algorithms.search_space import SearchArguments, space_rows
 from rl_recsys.command import run_job
-from rl_recsys.storage import working_folder
+from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.terminal import print_rows, say
 
 
@@ -21,15 +21,15 @@ class Arguments(SearchArguments):
     """A search."""
 
 
+@writes_to_its_out("tune")
 def main(arguments: Arguments) -> None:
     """Search, print the trials best first, and write them down with the command that trains as the best one did."""
     from algorithms.search import search
     from algorithms.search_results import training_command, trial_columns, trial_rows, write_results
 
-    with working_folder(arguments.out) as folder:
-        results, held_out = search(arguments, folder)
-        title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"
-        write_results(arguments, results, held_out, folder, title)
+    results, held_out = search(arguments, arguments.out)
+    title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"
+    write_results(arguments, results, held_out, arguments.out, title)
     print_rows(trial_columns(arguments), trial_rows(results), title)
     say(f"train with the best settings: {training_command(arguments, results[0])}")
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rl_recsys.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
-class DiskFullError(UserError):
-    """There is no room for a file; the message names it and what is safe."""
+class DiskError(UserError):
+    """A file cannot be written; the message names it and what is safe."""
+
+
+class DiskFullError(DiskError):
+    """There is no room for a file."""
 
 
 def write_json(path: Path, value: object) -> None:
@@ -64,27 +68,29 @@ def read_object(path: Path, remedy: str, *, error: type[UserError] = UserError) 
 
 @contextmanager
 def full_disk_named(folder: Path, safe: str) -> Iterator[None]:
-    """Raise ``DiskFullError`` where a block cannot write for want of room; ``safe`` says what is not lost."""
+    """Name what cannot be written in a block: raise ``DiskFullError`` for want of room, and ``DiskError`` where
+    ``folder``, or something in it, may not be written to. ``safe`` says what is not lost."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
-        # Libraries that write files of their own (safetensors) have errors of their own.
-        full = error.errno in _FULL if isinstance(error, OSError) else os.strerror(errno.ENOSPC) in str(error)
-        if not full:
-            raise
-        where = getattr(error, "filename", None) or folder
-        raise DiskFullError(f"{where}: no room to write it ({error}). Free some space; {safe}") from error
+        name = getattr(error, "filename", None)
+        where = Path(os.fsdecode(name)) if isinstance(name, (str, bytes, os.PathLike)) else None
+        if _is(error, _FULL):
+            raise DiskFullError(f"{where or folder}: no room to write it ({error}). Free some space; {safe}") from error
+        inside = where is not None and where.absolute().is_relative_to(folder.absolute())
+        if _is(error, _REFUSED) and (inside or not isinstance(error, OSError)):
+            reason = getattr(error, "strerror", None) or error
+            raise DiskError(f"{where or folder}: cannot be written ({reason}); {safe}") from error
+        raise
 
 
-@contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on a folder. Raises OSError where another has it and ``wait`` is False."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+def _is(error: Exception, kinds: Sequence[int]) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in kinds
+    # Libraries that write files of their own (safetensors, Arrow) have errors of their own.
+    return any(os.strerror(kind) in str(error) for kind in kinds if kind in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import glob
+import hashlib
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -125,6 +127,21 @@ def read_contents(folder: Path, remedy: str) -> dict[str, dict]:
     if listing is None:
         raise DamageError(f"{folder / CONTENTS}: damaged (it lists no files); {remedy}")
     return listing["files"]
+
+
+def kind_of(folder: Path) -> str | None:
+    """What a folder says that it is; None where it says nothing."""
+    listing = _listing(folder)
+    return None if listing is None else listing["kind"]
+
+
+def digest_of(folder: Path) -> str | None:
+    """A short digest of what a folder's ``CONTENTS`` lists: equal where the files are. None where nothing is listed."""
+    listing = _listing(folder)
+    if listing is None:
+        return None
+    files = {name: entry["sha256"] for name, entry in sorted(listing["files"].items())}
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
 def _listing(folder: Path) -> dict | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
+
+from rl_recsys.processes import on_one_core
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,5 @@ def in_child(module: str, function: str, *arguments: object, one_core: bool = Fa
 
 def child(arguments: list[str], *, one_core: bool = False) -> subprocess.Popen:
     """Start a command with pipes, on one core where the system can."""
-
-    def pin() -> None:
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-    pinned = one_core and hasattr(os, "sched_setaffinity")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen(arguments, text=True, preexec_fn=pin if pinned else None, **pipes)
+    return subprocess.Popen(on_one_core(arguments) if one_core else arguments, text=True, **pipes)

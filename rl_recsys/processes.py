@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
-from contextlib import suppress
+import os
+import sys
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
 
+# Run by a Python of its own, which becomes the command: ``preexec_fn`` would run between fork and exec in a process
+# that has threads, where a lock that another thread held stays locked.
+_BECOME = f"""
+import ctypes, os, signal, sys
+parent, cores, *command = sys.argv[1:]
+if sys.platform == "linux" and int(parent):
+    ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        sys.exit(128 + signal.SIGTERM)
+if cores:
+    os.sched_setaffinity(0, set(map(int, cores.split(","))))
+os.execvp(command[0], command)
+"""
 
-def end_with_parent() -> None:
-    """Called in a new process (``preexec_fn``): when the thread that started it ends, it is sent SIGTERM.
 
-    Linux only; elsewhere it does nothing.
+def ending_with_parent(command: Sequence[str]) -> list[str]:
+    """A command that runs another one, in the same process, which is sent SIGTERM when this process ends.
+
+    Linux only; elsewhere it goes on. The thread that starts it must be the main one, or one that lives as long: the
+    system sends the signal when that thread ends.
     """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return _becoming(command, parent=os.getpid())
+
+
+def on_one_core(command: Sequence[str]) -> list[str]:
+    """A command that runs another one, in the same process, on the last core that this process may use."""
+    if not hasattr(os, "sched_getaffinity"):
+        return list(command)
+    return _becoming(command, core=max(os.sched_getaffinity(0)))
+
+
+def _becoming(command: Sequence[str], *, parent: int = 0, core: int | None = None) -> list[str]:
+    return [sys.executable, "-S", "-E", "-c", _BECOME, str(parent), "" if core is None else str(core), *command]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import write_json
-from rl_recsys.processes import end_with_parent
+from rl_recsys.files import read_object, write_json
+from rl_recsys.locks import HELD_BY_PARENT
+from rl_recsys.processes import ending_with_parent
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.storage import absolute, is_uri
 
@@ -90,10 +91,15 @@ class _Running:
     def __init__(self, stage: Stage, folder: Path, threads: int):
         self.stage, self.log, self.start = stage, folder / LOGS / f"{stage.name}.log", time.monotonic()
         self._file = open(self.log, "a", encoding="utf-8")  # noqa: SIM115  closed when the stage ends
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONUNBUFFERED": "1",
+            HELD_BY_PARENT: os.path.realpath(folder),
+        }
         self.process = subprocess.Popen(
-            [sys.executable, *stage.command], stdout=self._file, stderr=subprocess.STDOUT, env=environment,
-            preexec_fn=end_with_parent,  # it must not go on beside the one that the same command, given again, starts
+            # It must not go on beside the one that the same command, given again, starts.
+            ending_with_parent([sys.executable, *stage.command]),
+            stdout=self._file, stderr=subprocess.STDOUT, env=environment,
         )  # fmt: skip
 
     def end(self) -> float:
@@ -123,11 +129,21 @@ def _stop(running: Mapping[str, _Running]) -> None:
 def _done(folder: Path, stages: Sequence[Stage]) -> dict[str, float]:
     """Seconds of the stages that were run before, with the same command and on what the same commands made."""
     path = folder / DONE
-    found = json.loads(path.read_text()) if path.is_file() else {}
+    found = _read(path) if path.is_file() else {}
     same = {stage.name for stage in stages if stage.name in found and _same(found[stage.name], stage)}
     while stale := {stage.name for stage in stages if stage.name in same and not same.issuperset(stage.needs)}:
         same -= stale
     return {stage.name: found[stage.name]["seconds"] for stage in stages if stage.name in same}
+
+
+def _read(path: Path) -> dict[str, dict]:
+    remedy = "move it away to run all stages again: those that keep checkpoints or results go on from these"
+    found = read_object(path, remedy)
+    for name, row in found.items():
+        right = isinstance(row, dict) and isinstance(row.get("command"), list) and row["command"]
+        if not right or not isinstance(row.get("seconds"), (int, float)):
+            raise UserError(f"{path}: damaged (stage {name!r} has no command or no seconds); {remedy}")
+    return found
 
 
 def _same(row: Mapping, stage: Stage) -> bool:

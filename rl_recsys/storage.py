@@ -7,16 +7,17 @@ written is written on this node and copied from there.
 
 from __future__ import annotations
 
-import functools
+import fcntl
 import hashlib
 import json
+import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 
 import platformdirs
@@ -24,8 +25,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import link_or_copy, locked, read_json
+from rl_recsys.files import full_disk_named, link_or_copy, read_json
 from rl_recsys.folders import whole_folder, within
+from rl_recsys.locks import LOCK, held
 from rl_recsys.terminal import say
 
 Place = str | Path
@@ -33,6 +35,8 @@ INDEX = ".index.json"  # of a folder that a job writes: the files that were whol
 COPY_EVERY_S = 15.0
 LOOK_EVERY_S = 30.0  # a process asks the storage again only after so long
 _looked: dict[str, float] = {}
+_working: dict[Path, str] = {}  # this process's local folders of URIs that it writes to
+_unwritable: set[Path] = set()  # cache folders of which that was said
 
 Entries = dict[str, tuple[int, int]]  # name -> (bytes, time of change in ns)
 
@@ -48,7 +52,29 @@ def is_uri(place: Place) -> bool:
 
 def absolute(place: Place) -> str:
     """A place as every process knows it, whatever directory it runs in."""
-    return str(place) if is_uri(place) else str(Path(place).resolve())
+    return str(place) if is_uri(place) else str(Path(expanded(place)).resolve())
+
+
+def expanded(place: Place) -> Place:
+    """A place with the home folder for a "~" at its start; a path that is called so is written "./~"."""
+    return place if is_uri(place) else type(place)(os.path.expanduser(place))
+
+
+def same_place(one: Place, other: Place) -> bool:
+    """Whether two names are of one folder: however a path or its file URI is spelled."""
+
+    def spelled(place: Place) -> str:
+        return absolute(str(place).removeprefix("file://")).rstrip("/")
+
+    return spelled(one) == spelled(other)
+
+
+def place_of(path: Place) -> str:
+    """What the user calls a path: in the local folder of a URI that is written to, the URI of it."""
+    for folder, uri in _working.items():
+        if not is_uri(path) and Path(path).is_relative_to(folder):
+            return f"{uri}/{Path(path).relative_to(folder).as_posix()}".removesuffix("/.")
+    return str(path)
 
 
 def inside(place: Place, name: str) -> Place:
@@ -62,18 +88,56 @@ def local_folder(place: Place) -> Path:
     Only files that changed are copied again; processes that have the old ones open keep them. Raises ``StorageError``.
     """
     if not is_uri(place):
-        return Path(place)
+        return Path(expanded(place))
     uri = str(place).rstrip("/")
-    root = Path(platformdirs.user_cache_dir("rl-recsys")) / "copies"
-    folder = root / hashlib.sha256(uri.encode()).hexdigest()[:16] / PurePosixPath(uri).name
+    root = cache_folder() / "copies"
+    folder = within(root / _digest(uri), PurePosixPath(uri).name)
     if time.monotonic() - _looked.get(uri, -LOOK_EVERY_S) < LOOK_EVERY_S and folder.is_dir():
         return folder
-    beside = root / f"{folder.parent.name}.lock"
-    beside.mkdir(parents=True, exist_ok=True)
-    with locked(beside):  # processes of a node wait for one copy
-        _bring_up_to_date(uri, folder, beside / "entries.json")
+    with full_disk_named(root, "XDG_CACHE_HOME names another place for copies"):
+        root.mkdir(parents=True, exist_ok=True)
+        with open(root / f"{folder.parent.name}.json", "a+b") as known:
+            fcntl.flock(known, fcntl.LOCK_EX)  # processes of a node wait for one copy
+            _bring_up_to_date(uri, folder, Path(known.name))
     _looked[uri] = time.monotonic()
     return folder
+
+
+def cache_folder() -> Path:
+    """This user's folder for what can be made again; one for temporary files where the home cannot be written to.
+
+    Where neither can be written to it is the first, so that the one who writes there is told.
+    """
+    folder = platformdirs.user_cache_path("rl-recsys")
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    try:
+        temporary = _temporary_folder()
+    except StorageError:
+        return folder
+    if folder not in _unwritable:
+        _unwritable.add(folder)
+        say(f"{folder} cannot be written to, so copies go to {temporary}; XDG_CACHE_HOME names another place")
+    return temporary
+
+
+def _temporary_folder() -> Path:
+    """One of this user's, that all his processes on the machine know and nobody else can put anything into."""
+    folder = Path(tempfile.gettempdir()) / f"rl-recsys-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be made ({error.strerror}); set TMPDIR, or XDG_CACHE_HOME") from None
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise StorageError(f"{folder} is open to others; remove it, or set TMPDIR, or XDG_CACHE_HOME, to another place")
+    return folder
+
+
+def _digest(uri: str) -> str:
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
 def _bring_up_to_date(uri: str, folder: Path, known: Path) -> None:
@@ -93,48 +157,93 @@ def _bring_up_to_date(uri: str, folder: Path, known: Path) -> None:
                 link_or_copy(folder / name, path)
             else:
                 _download(storage, f"{root}/{name}", path)
-    known.write_text(json.dumps(entries))
+    known.write_text(json.dumps(entries))  # in place: another file would not be the locked one
 
 
 @contextmanager
-def working_folder(place: Place) -> Iterator[Path]:
+def working_folder(place: Place, *, meanwhile: bool = True) -> Iterator[Path]:
     """A local folder for what a job writes to a place: for a path it is the path.
 
-    For a URI it begins with what is there and is copied there every ``COPY_EVERY_S`` seconds and at the end, however
-    the block ends. A kill in the middle of a copy leaves what the last whole copy had: files go before the index that
-    names them, and files that are gone here go there after it. Raises ``StorageError``; the folder is kept then.
+    For a URI it begins with what is there and is copied there at the end, however the block ends, and ``meanwhile``
+    every ``COPY_EVERY_S`` seconds. A kill in the middle of a copy leaves what the last whole copy had: files go before
+    the index that names them, and files that are gone here go there after it. Raises ``StorageError``; where the end
+    could not be copied it names the folder, which is kept then.
     """
     if not is_uri(place):
-        yield Path(place)
+        yield Path(expanded(place))
         return
-    folder = Path(tempfile.mkdtemp(prefix=f"{PurePosixPath(str(place)).name}-"))
-    mirror = _Mirror(str(place).rstrip("/"), folder)
-    mirror.fetch()
-    say(f"{place}: written in {folder}, and copied from there")
-    stop = threading.Event()
-    thread = threading.Thread(target=mirror.keep_up, args=(stop,), daemon=True)
-    thread.start()
+    uri = str(place).rstrip("/")
+    above = Path(os.path.realpath(tempfile.mkdtemp(prefix="rl-recsys-")))
+    folder = within(above, PurePosixPath(uri).name)
+    folder.mkdir()
+    _working[folder] = uri
     try:
-        yield folder
+        mirror = _Mirror(uri, folder)
+        mirror.fetch()
+        say(f"{uri}: written on this node, and copied {f'every {COPY_EVERY_S:.0f} s and ' * meanwhile}at the end")
+        try:
+            with mirror.kept_up() if meanwhile else nullcontext():
+                yield folder
+        finally:
+            _copy_at_the_end(mirror, folder)
+            say(f"{uri}: all is there")
+    except _NotCopiedError:
+        raise
+    except BaseException:
+        shutil.rmtree(above, ignore_errors=True)
+        raise
     finally:
-        stop.set()
-        thread.join()
+        del _working[folder]
+    shutil.rmtree(above, ignore_errors=True)
+
+
+class _NotCopiedError(StorageError):
+    """What was made is still in the local folder."""
+
+
+def _copy_at_the_end(mirror: _Mirror, folder: Path) -> None:
+    try:
         mirror.copy()
-        say(f"{place}: all is there")
-    shutil.rmtree(folder, ignore_errors=True)
+    except StorageError as error:
+        raise _NotCopiedError(f"{error}; what was made is in {folder}, copy it from there") from error
 
 
-def writes_to_its_out(main: Callable) -> Callable:
-    """A job whose ``arguments.out``, if there is one, may be a URI: it gets the working folder in its place."""
+@contextmanager
+def uri_lock(uri: str) -> Iterator[None]:
+    """Keep other jobs from writing to a URI meanwhile. Raises ``HeldError``, ``StorageError``."""
+    with ExitStack() as stack:
+        with _named(uri, "written"):
+            storage, root = _open(uri.rstrip("/"))
+            path = _temporary_folder() / f"{_digest(uri.rstrip('/'))}{LOCK}"
+            stack.enter_context(held(path, uri, _ObjectLease(storage, f"{root}/{LOCK}")))
+        yield
 
-    @functools.wraps(main)
-    def run(arguments):
-        if arguments.out is None:
-            return main(arguments)
-        with working_folder(arguments.out) as folder:
-            return main(replace(arguments, out=folder))
 
-    return run
+class _ObjectLease:
+    """The lease of a lock as an object."""
+
+    def __init__(self, storage: fs.FileSystem, path: str):
+        self._storage, self._path = storage, path
+
+    def read(self) -> bytes | None:
+        try:
+            with self._storage.open_input_stream(self._path) as stream:
+                return stream.read() or None
+        except FileNotFoundError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        with _writing(self._storage, self._path) as stream:
+            stream.write(data)
+
+    def remove(self) -> None:
+        self._storage.delete_file(self._path)
+
+
+def names_at(uri: str) -> set[str]:
+    """The names of all files at a URI. Raises ``StorageError``."""
+    with _named(uri, "read"):
+        return set(_entries(*_open(uri.rstrip("/"))))
 
 
 class _Mirror:
@@ -159,6 +268,18 @@ class _Mirror:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _download(self._storage, f"{self._root}/{name}", path)
         self._sent = self._local()
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Copy now and then while a block runs."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self.keep_up, args=(ended,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def keep_up(self, stop: threading.Event) -> None:
         """Copy now and then until ``stop``; a failure is said, and tried again."""
@@ -211,7 +332,7 @@ def _entries(storage: fs.FileSystem, root: str) -> Entries:
     return {
         str(PurePosixPath(one.path).relative_to(PurePosixPath(root))): (one.size, one.mtime_ns or 0)
         for one in sorted(found, key=lambda one: one.path)
-        if one.type == fs.FileType.File
+        if one.type == fs.FileType.File and PurePosixPath(one.path).name != LOCK
     }
 
 

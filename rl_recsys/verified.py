@@ -7,9 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from rl_recsys.files import write_text
+from rl_recsys.storage import cache_folder
 
 
 def verify_once(
@@ -21,7 +20,7 @@ def verify_once(
     one small file a folder; where that cannot be written the folder is verified by every process. ``again`` verifies
     in any case. Raises what ``verify`` raises, and OSError for a file that is not there.
     """
-    stamp = user_cache_path("rl-recsys") / "verified" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    stamp = cache_folder() / "verified" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
     state = _state(files())
     with suppress(OSError):
         if not again and stamp.read_text() == state:

@@ -15,10 +15,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from rl_recsys.errors import UserError
 from rl_recsys.folders import whole_folder
+from rl_recsys.storage import cache_folder
 
 MINIMUM_JAVA = 21  # Anserini's class files need it
 HEAP = "256m"
@@ -170,7 +169,7 @@ def class_archive() -> Path:
     """
     made_of = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in (_anserini(), _runtime())]
     name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
-    return user_cache_path("rl-recsys") / f"java-{name}" / "classes.jsa"
+    return cache_folder() / f"java-{name}" / "classes.jsa"
 
 
 def _runtime() -> Path:

@@ -204,7 +204,7 @@ def test_ppo_says_where_its_iterations_end_it_before_its_updates(
     row = json.loads((tmp_path / "run" / "result.json").read_text().splitlines()[-1])
     assert 0 < made == row["learners/updates"] < 1000
     module, configs = job_module("ppo"), []
-    monkeypatch.setattr(module, "run", lambda config, *_: configs.append(config))
+    monkeypatch.setattr("algorithms.training_job.run", lambda config, *_: configs.append(config))
     module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
     assert configs[0].average_weights is False
 

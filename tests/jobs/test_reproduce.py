@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from html import escape
 from pathlib import Path
@@ -13,6 +14,7 @@ import tyro
 
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
+from rl_recsys.locks import HELD_BY_PARENT
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import search_words
 from rl_recsys.stages import DONE
@@ -29,7 +31,9 @@ def in_this_process(main_of, capsys):
         while len(done) < len(stages):
             stage = next(one for one in stages if one.name not in done and done.keys() >= set(one.needs))
             script, *flags = stage.command
-            main_of(Path(script).stem, capsys)(*flags)
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv(HELD_BY_PARENT, os.path.realpath(folder))
+                main_of(Path(script).stem, capsys)(*flags)
             assert stage.rows is None or stage.rows.is_file()
             done[stage.name] = {"command": list(stage.command), "seconds": 1.0}
             write_json(folder / DONE, done)
@@ -73,7 +77,7 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
 
     elsewhere = tmp_path / "elsewhere"
     main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1, "--no-quote")
-    assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures"}
+    assert {path.name for path in elsewhere.iterdir()} == {"report.html", "report.md", "figures", "settings.json"}
     header, *_ = (out / "evaluation" / "episodes" / "rule-0-greedy.jsonl").read_text().splitlines()
     shop = Shop.open(shop_folder)
     goals = [shop.goal(goal) for goal in json.loads(header)["goals"]]

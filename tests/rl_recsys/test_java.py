@@ -52,10 +52,12 @@ def test_a_truncated_archive_is_passed_over_and_leaves_the_output_alone(tmp_path
 
 
 def test_an_archive_that_cannot_be_made_is_an_error_that_says_why(tmp_path, cache):
-    file = tmp_path / "file"
+    file, temporary = tmp_path / "file", tmp_path / "temporary"
     file.write_text("")
+    temporary.mkdir()
+    (temporary / f"rl-recsys-{os.getuid()}").write_text("")
     code = f"{ARCHIVE}write_class_archive('')"
-    assert "cannot be written" in run(code, file).stderr
+    assert "cannot be written" in run(code, file, TMPDIR=str(temporary)).stderr
     failing = run(f"{ARCHIVE}write_class_archive('raise SystemExit(3)')", tmp_path / "new").stderr
     assert "ended with exit status 3" in failing
     # One that is there is not made again.

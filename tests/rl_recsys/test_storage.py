@@ -6,15 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from rl_recsys import storage
+from rl_recsys.files import DiskError
+from rl_recsys.folders import FolderError
 from rl_recsys.shop import Shop, ShopError
-from rl_recsys.storage import StorageError, absolute, inside, local_folder, working_folder, writes_to_its_out
+from rl_recsys.storage import StorageError, absolute, inside, local_folder, place_of, same_place, working_folder
 from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
 
 
@@ -167,21 +169,42 @@ def test_a_shop_is_opened_and_trajectories_are_read_where_they_lie(shop, shop_fo
         next(read_trajectories(f"{bucket}-other"))
 
 
-@dataclass
-class Arguments:
-    out: str | Path | None = None
+def test_names_that_would_leave_the_copy_or_the_working_folder_are_refused(monkeypatch, tmp_path):
+    """A6: a bucket may hold a key with "..", which Arrow passes on."""
+    put("memory://b", a="1")
+    entries = storage._entries
+    monkeypatch.setattr(storage, "_entries", lambda *of: entries(*of) | {"../../outside.txt": (1, 1)})
+    with pytest.raises(FolderError, match="'../../outside.txt' cannot be the name"):
+        local_folder("memory://b")
+    with pytest.raises(FolderError, match="'../../outside.txt' cannot be the name"), working_folder("memory://b"):
+        pass
+    assert not list(tmp_path.rglob("outside*"))
+    fsspec.filesystem("memory").store.clear()
 
 
-def test_a_job_gets_the_working_folder(bucket):
-    @writes_to_its_out
-    def main(arguments):
-        if arguments.out is not None:
-            (arguments.out / "a").write_text("1")
-        return arguments.out
+def test_a_home_that_cannot_be_written_to_gives_its_place_to_temporary_files(bucket, monkeypatch, tmp_path, capsys):
+    """E1: said once, and the copy is where only this user can put anything."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    put(bucket, a="1")
+    folder = local_folder(bucket)
+    assert contents(local_folder(bucket)) == {"a.txt": "1"}
+    assert folder.is_relative_to(tmp_path / f"rl-recsys-{os.getuid()}")
+    assert capsys.readouterr().out.count("XDG_CACHE_HOME names another place") == 1
+    (tmp_path / f"rl-recsys-{os.getuid()}").chmod(0o777)
+    with pytest.raises(DiskError, match="file/rl-recsys/copies: cannot be written .*XDG_CACHE_HOME names another"):
+        local_folder(bucket)
 
-    assert main(Arguments()) is None
-    assert not main(Arguments(bucket)).exists()
-    assert listed(bucket) == {"a", ".index.json"}
+
+def test_places_have_names_and_a_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert absolute("~/shop") == str(tmp_path / "shop") and local_folder("~/shop") == tmp_path / "shop"
+    assert same_place(f"file://{tmp_path}/shop/", "~/shop") and not same_place("~/shop", "s3://shop")
+    with working_folder("memory://team/runs/a") as folder:
+        assert folder.name == "a" and place_of(folder / "policy") == "memory://team/runs/a/policy"
+        assert place_of(folder) == "memory://team/runs/a" and place_of(tmp_path) == str(tmp_path)
+    assert place_of(folder) == str(folder)
 
 
 def test_processes_of_a_node_share_one_copy(tmp_path):
@@ -194,5 +217,5 @@ def test_processes_of_a_node_share_one_copy(tmp_path):
     ]
     folders = {process.communicate()[0].strip() for process in processes}
     assert all(process.returncode == 0 for process in processes) and len(folders) == 1
-    known = json.loads((Path(f"{Path(folders.pop()).parent}.lock") / "entries.json").read_text())
+    known = json.loads(Path(f"{Path(folders.pop()).parent}.json").read_text())
     assert list(known) == ["a.txt"] and os.environ["XDG_CACHE_HOME"] == str(tmp_path / "cache")

@@ -1,0 +1,170 @@
+"""What each job does with its --out: take a path or a URI, keep other jobs away, spare what is not its own."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from rl_recsys.errors import UserError
+from rl_recsys.files import full_disk_named
+from rl_recsys.locks import HELD_BY_PARENT, held, lock_beside, lock_in
+from rl_recsys.settings import SETTINGS, mark_own, require_own, unmark_unused
+from rl_recsys.storage import (
+    INDEX,
+    Place,
+    StorageError,
+    absolute,
+    expanded,
+    is_uri,
+    names_at,
+    uri_lock,
+    working_folder,
+)
+from rl_recsys.terminal import say
+
+Main = Callable[..., Any]
+RAY_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # a variable of a submitted job, of this very name
+
+
+def writes_to_its_out(job: str, *, also: Collection[str] = ()) -> Callable[[Main], Main]:
+    """A job that writes files into ``arguments.out``, if there is one, which may be a URI.
+
+    It gets a local folder in its place (``place_of`` has the user's name for it), which no other job writes to
+    meanwhile and which is new, empty, or made by the same job before (or by one of ``also``).
+    """
+
+    def decorate(main: Main) -> Main:
+        @functools.wraps(main)
+        def run(arguments: Any, *rest: Any) -> Any:
+            arguments = with_homes(arguments)
+            if arguments.out is None:
+                return main(arguments, *rest)
+            _warn_of_a_copy(arguments.out)
+            with _own_folder(arguments.out, job, also) as folder:
+                return main(replace(arguments, out=folder), *rest)
+
+        return run
+
+    return decorate
+
+
+def replaces_its_out(main: Main) -> Main:
+    """A job that makes ``arguments.out``, if there is one, as a whole (``whole_folder``). It may be a URI."""
+
+    @functools.wraps(main)
+    def run(arguments: Any, *rest: Any) -> Any:
+        arguments = with_homes(arguments)
+        if arguments.out is None:
+            return main(arguments, *rest)
+        _warn_of_a_copy(arguments.out)
+        with (
+            _locked(arguments.out, lock_beside),
+            working_folder(arguments.out, meanwhile=False) as folder,
+            _said_as_given(arguments.out, folder),
+            full_disk_named(folder.parent, "what was there is as it was; name another --out or make room"),
+        ):
+            return main(replace(arguments, out=folder), *rest)
+
+    return run
+
+
+def with_homes(arguments: Any) -> Any:
+    """A job's arguments with "~" spelled out in what are places or paths: a shell leaves it in --out=~/run."""
+    changed = {}
+    for name, hint in get_type_hints(type(arguments)).items():
+        value = getattr(arguments, name)
+        if Path not in _parts(hint) or value is None:
+            continue
+        changed[name] = tuple(map(expanded, value)) if isinstance(value, tuple) else expanded(value)
+    return replace(arguments, **changed)
+
+
+def _parts(hint: Any) -> set[Any]:
+    """A type hint and all that it is made of."""
+    return {hint}.union(*map(_parts, get_args(hint)))
+
+
+@contextmanager
+def _own_folder(place: Place, job: str, also: Collection[str]) -> Iterator[Path]:
+    _require_own_at(place, job, also)
+    with (
+        _locked(place, lock_in),
+        working_folder(place) as folder,
+        _said_as_given(place, folder),
+        full_disk_named(folder, "what is written stays, name another --out or make room"),
+    ):
+        mark_own(folder, job, also=also)
+        try:
+            yield folder
+        finally:
+            unmark_unused(folder)
+
+
+def _require_own_at(place: Place, job: str, also: Collection[str]) -> None:
+    """Before anything is made or fetched; what is fetched is looked at again."""
+    if not is_uri(place):
+        require_own(Path(place), job, also=also)
+        return
+    names = names_at(str(place))
+    if names and not names & {INDEX, SETTINGS}:
+        shown = ", ".join(sorted(names)[:3])
+        raise StorageError(f"{place} holds files that jobs/{job}.py did not write ({shown}): name another place")
+
+
+@contextmanager
+def _locked(place: Place, lock_of: Callable[[Path], Path]) -> Iterator[None]:
+    if is_uri(place):
+        with uri_lock(str(place)):
+            yield
+        return
+    folder = Path(os.path.realpath(place))
+    if os.environ.get(HELD_BY_PARENT) == str(folder):
+        yield
+        return
+    lock = lock_of(folder)
+    made = [parent for parent in lock.parents if not parent.exists()]
+    try:
+        with ExitStack() as stack:
+            with full_disk_named(Path(lock.anchor), "name another --out"):
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(lock, str(place)))
+            yield
+    finally:
+        for parent in made:  # where the job wrote nothing there is nothing new
+            with suppress(OSError):
+                parent.rmdir()
+
+
+@contextmanager
+def _said_as_given(place: Place, folder: Path) -> Iterator[None]:
+    """Errors speak of the place that the user gave, not of this node's folder for it."""
+    try:
+        yield
+    except UserError as error:
+        if is_uri(place):
+            error.args = tuple(str(text).replace(str(folder), str(place).rstrip("/")) for text in error.args)
+        raise
+
+
+def _warn_of_a_copy(place: Place) -> None:
+    """A submitted job runs in a copy of the working directory, which nobody looks into and which Ray removes."""
+    if is_uri(place) or Path(place).is_absolute() or not _runs_in_a_copy():
+        return
+    say(
+        f"warning: --out {place} is relative, so it lies in Ray's copy of the working directory, which Ray removes: "
+        f"{absolute(place)}; submit the job with an absolute path or a URI"
+    )
+
+
+def _runs_in_a_copy() -> bool:
+    try:
+        config = json.loads(os.environ.get(RAY_JOB_CONFIG, ""))
+        return bool(config["runtime_env"]["working_dir"])
+    except (ValueError, KeyError, TypeError):
+        return False
