@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algorithms.arguments import TrainingArguments
+from algorithms.arguments import GOES_ON, TrainingArguments
 from algorithms.ranges import Pairing, Preferences, Ties
 from rl_recsys.command import run_job
 from rl_recsys.outputs import writes_to_its_out
@@ -96,4 +96,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{GOES_ON}")

@@ -22,10 +22,11 @@ from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
 from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
 from rl_recsys.files import write_json, write_text
+from rl_recsys.folders import digest_of
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
-from rl_recsys.storage import Place
+from rl_recsys.storage import Place, absolute, local_folder
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import goals_of
 
@@ -133,16 +134,25 @@ def _outcomes(
     """
     path = arguments.out / EPISODES / _file(name, number, mode)
     goals = asked["goals"]
-    key = json.loads(json.dumps({"policy": folder, "training": training_of(folder), "mode": mode} | asked))
+    played = {"policy": _identity(folder), "training": training_of(folder), "mode": mode}
+    key = json.loads(json.dumps(played | asked))
     if path.is_file():
-        header, *lines = map(json.loads, path.read_text().splitlines())
-        if header == key:
-            return [Outcome(**line) for line in lines]
+        try:
+            header, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+            if header == key:
+                return [Outcome(**line) for line in lines]
+        except (ValueError, TypeError) as error:
+            say(f"{path}: damaged ({error}); these episodes are played again")
     with progress(f"{name} {number} {mode}", len(goals)) as task:
         outcomes = pool.play(folder, goals, greedy=mode == "greedy", seed=arguments.seed, progress=task.advance)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes
+
+
+def _identity(folder: str) -> str:
+    """What tells a policy from others: what it holds, where its folder says so, else where it lies."""
+    return folder if folder in BASELINES else digest_of(local_folder(folder)) or absolute(folder)
 
 
 def _file(name: str, number: int, mode: Mode) -> str:

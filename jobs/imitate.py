@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algorithms.arguments import TrainingArguments
+from algorithms.arguments import GOES_ON, TrainingArguments
 from policies.encoder_folder import BUNDLED, encoder_folder
 from rl_recsys.command import run_job
 from rl_recsys.encoding import EncodingShape
@@ -73,4 +73,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{GOES_ON}")

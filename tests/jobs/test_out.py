@@ -20,7 +20,7 @@ from rl_recsys.folders import CONTENTS
 from rl_recsys.locks import LOCK, held, lock_beside, lock_in
 from rl_recsys.shop import Shop
 from rl_recsys.trajectories.record import read_trajectories
-from tests.jobs.test_jobs import JOBS, ROOT, job_module, main_of
+from tests.jobs.test_jobs import JOBS, ROOT, job, job_module, main_of
 from tests.rl_recsys.test_folders import tree
 
 NOWHERE = ("--shop", "nowhere")
@@ -198,6 +198,12 @@ def test_queries_are_not_added_to_the_shop_itself_however_it_is_called(tmp_path,
     assert tree(shop) == before
 
 
+def test_help_says_which_flags_make_another_run():
+    said = " ".join(job("ppo", "--help", env=os.environ | {"COLUMNS": "300"}).stdout.split())
+    listed = said.partition("others make another run: ")[2].partition(" ╭")[0]
+    assert listed.split(", ")[0].split()[0] == "--out" and "--num-workers" in listed and "--seed" not in listed
+
+
 def test_a_home_is_spelled_out_where_the_shell_does_not(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -216,6 +222,15 @@ def test_a_relative_out_of_a_submitted_job_is_warned_of(tmp_path, shop_folder, m
     assert "warning" not in demonstrate(*flags, "--out", tmp_path / "b")
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR")
     assert "warning" not in demonstrate(*flags, "--out", "c")
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a file system that takes no folders")
+@pytest.mark.parametrize("name", sorted(FLAGS))
+def test_a_place_that_may_not_be_written_to_is_one_line(name):
+    """A15."""
+    with pytest.raises(UserError, match="/sys/[a-z/]+: cannot be written .*; name another --out") as error:
+        call(name, "/sys/rl/recsys")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -11,6 +11,9 @@ import time
 import pytest
 
 from rl_recsys.errors import UserError
+from rl_recsys.locks import held, lock_in
+from rl_recsys.processes import ending_with_parent, on_one_core
+from rl_recsys.settings import mark_own
 from rl_recsys.stages import Stage, run_stages
 
 
@@ -138,6 +141,44 @@ def test_progress_of_a_stage_is_its_last_iteration(tmp_path):
     assert one.share == 0.0
     rows.write_text('{"iteration": 1}\n{"iteration": 2}\n{"iter')
     assert one.share == 0.25
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"one": 1}', '{"one": {"command": [], "seconds": 1}}'])
+def test_a_damaged_list_of_stages_is_one_line_and_nothing_is_run(tmp_path, text):
+    (tmp_path / "stages.json").write_text(text)
+    with pytest.raises(UserError, match=r"stages\.json: damaged .*; move it away to run all stages again") as error:
+        run_stages([stage("one", append(tmp_path / "log", "one"))], tmp_path, at_once=1)
+    assert "\n" not in str(error.value) and not (tmp_path / "log").exists()
+
+
+def test_a_stage_writes_into_the_folder_that_the_study_holds(tmp_path):
+    code = f"""
+        from pathlib import Path
+        from rl_recsys.outputs import writes_to_its_out
+        from dataclasses import dataclass
+        @dataclass
+        class Arguments:
+            out: str
+        @writes_to_its_out("report", also=("reproduce",))
+        def main(arguments):
+            (arguments.out / "report.html").write_text("")
+        main(Arguments({str(tmp_path)!r}))
+    """
+    mark_own(tmp_path, "reproduce")
+    with held(lock_in(tmp_path), str(tmp_path)):
+        run_stages([stage("report", code)], tmp_path, at_once=1)
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_command_becomes_itself_once_it_is_tied_to_its_parent_or_to_a_core():
+    """B24: nothing of Python runs between fork and exec, where a lock of another thread would stay locked."""
+    run = subprocess.run(ending_with_parent(["sh", "-c", "echo $0 $1", "a b", "c"]), capture_output=True, check=True)
+    assert run.stdout == b"a b c\n"
+    orphan = ending_with_parent(["sh", "-c", "echo never"])
+    orphan[5] = "1"  # whoever started it is gone already
+    assert subprocess.run(orphan, capture_output=True, check=False).stdout == b""
+    only = subprocess.run(on_one_core(["nproc"]), capture_output=True, check=True)
+    assert only.stdout == b"1\n"
 
 
 def test_stages_that_need_what_there_is_not_are_named(tmp_path):
