@@ -7,7 +7,8 @@ python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,11 +19,12 @@ from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
-from rl_recsys.shop import Shop, ShopError, ShopRules
-from rl_recsys.shop.compile import Source, compile_shop
+from rl_recsys.shop import Shop, ShopRules
+from rl_recsys.shop.compile import PriceClauses, Source, check_source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.findings import described
 from rl_recsys.shop.java import SearchError
-from rl_recsys.shop.splits import split_names
+from rl_recsys.shop.splits import RANGES, TEST_GOALS
 from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 
@@ -31,8 +33,10 @@ from rl_recsys.terminal import say
 class Arguments:
     """Compile a shop folder."""
 
-    out: Place
+    out: Place | None = None
     """Folder to write; an existing shop there is replaced once the new one is whole."""
+    check: bool = False
+    """Read everything and say what would be made of it and what not, and why; write no shop."""
     items: Path | None = None
     """items_shuffle file (JSON list of products). Without it the demo shop is made."""
     attributes: Path | None = None
@@ -47,6 +51,9 @@ class Arguments:
     """Products of the demo shop (used without --items)."""
     skip_bad: bool = False
     """Leave bad records of the items file out and list them, instead of refusing the file."""
+    price_clauses: PriceClauses = "added"
+    """added: an instruction gets WebShop's price limit at its end (", and price lower than 80.00 dollars"), drawn above
+    the product's price. as-written: instructions stay as they are, and the limit is what they say."""
     processes: int = 1
     """Processes that tag titles; worth it from some 20,000 products on."""
     rules: tyro.conf.OmitArgPrefixes[ShopRules] = ShopRules()
@@ -57,37 +64,71 @@ class Arguments:
 
 @replaces_its_out
 def main(arguments: Arguments) -> None:
-    """Compile, and print what was made."""
-    with tempfile.TemporaryDirectory() as raw:
-        if arguments.items is None:
-            items, attributes, human = write_demo_files(
-                Path(raw), products=arguments.demo_products, seed=arguments.seed
-            )
-        else:
-            items, attributes, human = arguments.items, arguments.attributes, arguments.human_instructions
-            if attributes is None:
-                raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
-        source = Source(items, attributes, human, arguments.goals, arguments.limit, arguments.skip_bad)
-        with progress(f"prepare {place_of(arguments.out)}") as task:
-            manifest = compile_shop(
-                source,
-                arguments.out,
-                rules=arguments.rules,
-                seed=arguments.seed,
-                processes=arguments.processes,
-                progress=lambda stage, done: task.update(done, f"({stage})"),
-            )
-    counts, shop = manifest["counts"], Shop.open(arguments.out)
-    say(f"{place_of(arguments.out)}: {counts['products']} products, {counts['goals']} {manifest['goals']} goals")
+    """Compile, or check, and print what was made and what was not."""
+    if arguments.out is None and not arguments.check:
+        raise UserError("--out names the folder to write; --check writes none")
+    title = "check" if arguments.check else f"prepare {place_of(arguments.out)}"
+    with _source(arguments) as source, progress(title) as task:
+        common = {
+            "rules": arguments.rules,
+            "seed": arguments.seed,
+            "processes": arguments.processes,
+            "progress": lambda stage, done: task.update(done, f"({stage})"),
+        }
+        made = check_source(source, **common) if arguments.check else compile_shop(source, arguments.out, **common)
+    _tell(made, arguments)
+    if not arguments.check:
+        _make_searches_start_faster(Shop.open(arguments.out))
+    elif (bad := made["findings"]["found"].get("bad")) and not arguments.skip_bad:
+        raise UserError(f"{source.items}: {bad['count']} records are bad: mend them, or give --skip-bad as well")
+
+
+@contextmanager
+def _source(arguments: Arguments) -> Iterator[Source]:
+    """The raw files that are named, or those of the demo shop, which are gone afterwards."""
+    kind = {"goals": arguments.goals, "price_clauses": arguments.price_clauses}
+    if arguments.items is None:
+        with tempfile.TemporaryDirectory() as raw:
+            files = write_demo_files(Path(raw), products=arguments.demo_products, seed=arguments.seed)
+            yield Source(*files, limit=arguments.limit, **kind)
+        return
+    if arguments.attributes is None:
+        raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
+    yield Source(
+        arguments.items, arguments.attributes, arguments.human_instructions, limit=arguments.limit,
+        skip_bad=arguments.skip_bad, **kind,
+    )  # fmt: skip
+
+
+def _tell(made: Mapping, arguments: Arguments) -> None:
+    counts, findings = made["counts"], made["findings"]
+    records, products = findings["records"], counts["products"]
+    what = "would be made" if arguments.check else place_of(arguments.out)
+    of_records = f" of {records} records" if records != products else ""
+    say(f"{what}: {products} products{of_records}, {counts['goals']} {made['goals']} goals")
     for rule, won in counts["winnable"].items():
         share = won / counts["goals"]
-        say(f"  {won} goals ({share:.1%}) are won by their own product under the {rule} reward")
-    say(f"  protocol {arguments.rules.protocol}: {', '.join(_splits(shop))}")
-    for reason in manifest["skipped"]:
-        say(f"  skipped: {reason}")
-    if absent := counts["instructions_of_absent_products"]:
-        say(f"  {absent} instructions are of products that the items file does not have")
-    _make_searches_start_faster(shop)
+        say(f"  {won} goals ({share:.1%}) can be won by buying their own product, under the {rule} reward")
+    splits = ", ".join(f"{name} {count or 'none'}" for name, count in made["splits"].items())
+    say(f"  goals of protocol {arguments.rules.protocol}: {splits}")
+    for line in described(findings, every_field=arguments.check):
+        say(f"  {line}")
+    for line in _warnings(made["splits"], arguments.rules.protocol, counts):
+        say(f"  warning: {line}")
+
+
+def _warnings(splits: Mapping[str, int], protocol: str, counts: Mapping) -> Iterator[str]:
+    """What is wrong with a shop's splits, and the flag that helps."""
+    empty = [name for name, count in splits.items() if not count]
+    if empty or splits["train"] < splits["test"]:
+        what = f"no goal is for {' or '.join(empty)}" if empty else "fewer goals are for training than for the test"
+        if protocol in RANGES:
+            remedy = f"protocol {protocol} keeps the first {TEST_GOALS} of {counts['goals']} goals for the test"
+            yield f"{what}: {remedy}; give --protocol product-disjoint, or more products"
+        else:
+            yield f"{what}: a digest of its asin decides a product's side; give more products"
+    if not counts["winnable"]["original"]:
+        yield "no goal can be won under the original reward"
 
 
 def _make_searches_start_faster(shop: Shop) -> None:
@@ -95,14 +136,6 @@ def _make_searches_start_faster(shop: Shop) -> None:
         shop.make_searches_start_faster()
     except SearchError as error:
         say(f"  every process will take a second longer to its first search: {error}")
-
-
-def _splits(shop: Shop) -> Iterator[str]:
-    for name in split_names(shop.rules.protocol):
-        try:
-            yield f"{name} {len(shop.split(name))} goals"
-        except ShopError:
-            yield f"{name} none"
 
 
 if __name__ == "__main__":

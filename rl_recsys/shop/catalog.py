@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import itertools
+import math
 import random
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import ijson
 import pyarrow as pa
 
-from rl_recsys.errors import UserError
+from rl_recsys.shop.findings import MEANT, Findings
+from rl_recsys.shop.raw_json import RawDataError, read_list, read_mapping
 
 DEFAULT_PRICE = 100.0  # WebShop: the price of a product that names none
 MAX_ASIN_LENGTH = 10  # WebShop: records with a longer asin are left out
 CATEGORY_SEPARATOR = "›"
+ERRORS_SHOWN = 5  # of a file
+
+#: The fields of a record of an items file that are read.
+PRODUCT_FIELDS = (
+    "asin", "name", "category", "query", "product_category", "full_description", "small_description", "pricing",
+    "images", "customization_options",
+)  # fmt: skip
+# What follows a "$": one number, its thousands apart by commas. Of more the original would make one.
+_PRICE = re.compile(r"[^\d.,-]*((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)[^\d.]*")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 PRODUCT_SCHEMA = pa.schema(
     [
@@ -36,10 +48,6 @@ PRODUCT_SCHEMA = pa.schema(
         ("position", pa.int32()),
     ]
 )
-
-
-class RawDataError(UserError):
-    """A raw file breaks WebShop's format; the message names the file, the record, the field and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,60 +101,113 @@ class Product:
 
 def read_attributes(path: Path) -> dict[str, dict]:
     """The object asin -> {attributes, instruction?, instruction_attributes?} of an items_ins_v2 file."""
-    entries = _read_object(path)
+    entries = read_mapping(path)
+    errors = _Errors(path)
     for asin, entry in entries.items():
-        where = f"{path}: product {asin!r}"
         if not isinstance(entry, dict):
-            raise RawDataError(f"{where}: expected an object, found {type(entry).__name__}")
-        _texts(entry.get("attributes", []), f"{where}: field 'attributes'")
-        _texts(entry.get("instruction_attributes") or [], f"{where}: field 'instruction_attributes'")
-        _text(entry.get("instruction") or "", f"{where}: field 'instruction'")
+            errors.add(f"product {asin!r}: expected an object, found {type(entry).__name__}")
+            continue
+        fields = _Fields(entry)
+        fields.texts("attributes", entry.get("attributes", []))
+        fields.texts("instruction_attributes", entry.get("instruction_attributes") or [])
+        fields.text("instruction", entry.get("instruction") or "")
+        errors.add_all(f"product {asin!r}", fields)
+    errors.raise_any()
     return entries
 
 
 def read_human_instructions(path: Path) -> dict[str, list[dict]]:
     """The object asin -> list of instructions of an items_human_ins file."""
-    entries = _read_object(path)
+    entries = read_mapping(path)
+    errors = _Errors(path)
     for asin, instructions in entries.items():
         for number, entry in enumerate(instructions if isinstance(instructions, list) else [instructions]):
-            where = f"{path}: product {asin!r}: instruction {number}"
+            where = f"product {asin!r}: instruction {number}"
             if not isinstance(instructions, list) or not isinstance(entry, dict):
-                raise RawDataError(f"{where}: expected a list of objects, found {type(entry).__name__}")
-            _text(entry.get("instruction"), f"{where}: field 'instruction'")
+                errors.add(f"{where}: expected a list of objects, found {type(entry).__name__}")
+                continue
+            fields = _Fields(entry)
+            fields.text("instruction", entry.get("instruction"))
             for field in ("instruction_attributes", "instruction_options"):
-                _texts(entry.get(field), f"{where}: field {field!r}")
+                fields.texts(field, entry.get(field))
+            errors.add_all(where, fields)
+    errors.raise_any()
     return entries
 
 
-def _text(value: object, where: str) -> str:
-    if value is None:
-        raise RawDataError(f"{where} is missing")
-    if not isinstance(value, str):
-        raise RawDataError(f"{where} is {type(value).__name__}, expected text")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:  # half of a pair such as "\ud83d": no text in any encoding
-        raise RawDataError(f"{where} has half of a character at position {error.start}") from None
-    return value
+class _Errors:
+    """What is wrong with a file, told all at once."""
+
+    def __init__(self, path: Path):
+        self._path, self._first, self._count = path, [], 0
+
+    def add(self, error: str) -> None:
+        self._count += 1
+        if self._count <= ERRORS_SHOWN:
+            self._first.append(error)
+
+    def add_all(self, where: str, fields: _Fields) -> None:
+        if fields.errors:
+            self.add(f"{where}: {'; '.join(fields.errors)}")
+
+    def raise_any(self, remedy: str = "") -> None:
+        if self._count:
+            more = f" (and {self._count - ERRORS_SHOWN} more)" if self._count > ERRORS_SHOWN else ""
+            raise RawDataError(f"{self._path}: {' | '.join(self._first)}{more}{remedy}")
 
 
-def _texts(values: object, where: str) -> list[str]:
-    if not isinstance(values, list):
-        raise RawDataError(f"{where} is {type(values).__name__}, expected a list of texts")
-    return [_text(value, where) for value in values]
+class _Fields:
+    """Reads the fields of one record and keeps what is wrong with each."""
 
+    def __init__(self, record: dict):
+        self.record, self.errors = record, []
 
-def _read_object(path: Path) -> dict:
-    try:
-        with open(path, encoding="utf-8") as file:
-            value = json.load(file)
-    except FileNotFoundError:
-        raise RawDataError(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise RawDataError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise RawDataError(f"{path}: expected an object that maps asins, found {type(value).__name__}")
-    return value
+    def text(self, field: str, value: object) -> str:
+        if value is None:
+            others = [other for other, meant in MEANT.items() if meant == field and other in self.record]
+            self.errors.append(f"field {field!r} is missing" + "".join(f" (there is {one!r})" for one in others))
+        elif not isinstance(value, str):
+            shown = "NaN, expected text" if value != value else f"{type(value).__name__}, expected text"
+            self.errors.append(f"field {field!r} is {shown}")
+        else:
+            try:
+                value.encode()
+                return value
+            except UnicodeEncodeError as error:  # half of a pair such as "\ud83d": no text in any encoding
+                self.errors.append(f"field {field!r} has half of a character at position {error.start}")
+        return ""
+
+    def texts(self, field: str, values: object) -> tuple[str, ...]:
+        if not isinstance(values, list):
+            self.errors.append(f"field {field!r} is {type(values).__name__}, expected a list of texts")
+            return ()
+        return tuple(self.text(field, value) for value in values)
+
+    def pricing(self) -> tuple[str, list[float]]:
+        try:
+            return parse_pricing(self.record.get("pricing"))
+        except ValueError as error:
+            self.errors.append(f"field 'pricing': {error}")
+            return "", [DEFAULT_PRICE]
+
+    def options(self) -> dict[str, tuple[str, ...]]:
+        raw = self.record.get("customization_options")
+        if not raw:
+            return {}
+        if not isinstance(raw, dict):
+            self.errors.append(f"field 'customization_options' is {type(raw).__name__}, expected an object")
+            return {}
+        options = {}
+        for name, contents in raw.items():
+            if contents is None:
+                continue
+            try:
+                values = [content["value"].strip().replace("/", " | ").lower() for content in contents]
+            except (TypeError, KeyError, AttributeError):
+                self.errors.append(f"option {name!r} is not a list of objects with a text 'value'")
+                continue
+            options[self.text("customization_options", name).lower()] = self.texts("customization_options", values)
+        return options
 
 
 def read_products(
@@ -155,88 +216,123 @@ def read_products(
     *,
     seed: int,
     limit: int | None = None,
-    skip: Callable[[RawDataError], None] | None = None,
+    findings: Findings | None = None,
+    skip_bad: bool = False,
 ) -> Iterator[Product]:
     """Products of a WebShop items file, in its order, without ``nouns`` and ``position``.
 
     The file is streamed. Records with asin "nan", an over-long asin or one already seen are left out (WebShop's rule).
-    ``limit`` counts records of the file, as WebShop's num_products does. A bad record raises ``RawDataError``, or is
-    left out and its error given to ``skip``. A file that is no JSON always raises.
+    ``limit`` counts records of the file, as WebShop's num_products does. ``findings`` is told what is left out, and
+    what is not as it seems. Bad records end it with a ``RawDataError`` that names the first of them when all were read,
+    or with ``skip_bad`` are left out. A file that is no JSON list always raises.
     """
+    findings = findings or Findings()
     seen: set[str] = set()
-    for number, record in enumerate(_records(path)):
+    errors = _Errors(path)
+    wrong = 0
+    for number, record in enumerate(read_list(path)):
         if limit is not None and number >= limit:
-            return
+            break
+        findings.records += 1
         try:
-            product = _clean(record, attributes, seed, f"{path}: record {number}")
-        except RawDataError as error:
-            if skip is None:
-                raise
-            skip(error)
+            product = _clean(record, attributes, seed)
+        except ValueError as error:
+            wrong += 1
+            findings.add("bad", f"record {number}: {error}")
+            errors.add(f"record {number}: {error}")
             continue
-        if product is None or product.asin in seen:
-            continue
-        seen.add(product.asin)
-        yield product
+        findings.ignored_fields.update(field for field in record if field not in PRODUCT_FIELDS)
+        asin = product.asin
+        if asin == "nan":
+            findings.add("nan_asin", f"record {number}")
+        elif len(asin) > MAX_ASIN_LENGTH:
+            findings.add("long_asin", f"{asin!r} (record {number})")
+        elif asin in seen:
+            findings.add("repeated_asin", f"{asin!r} (record {number})")
+        elif not wrong or skip_bad:
+            seen.add(asin)
+            _note(product, record, asin in attributes, findings)
+            yield product
+    if not skip_bad:
+        errors.raise_any("; --skip-bad leaves bad records out")
 
 
-def _records(path: Path) -> Iterator[dict]:
-    try:
-        with open(path, "rb") as file:
-            yield from ijson.items(file, "item", use_float=True)
-    except FileNotFoundError:
-        raise RawDataError(f"{path}: no such file") from None
-    except (ijson.JSONError, UnicodeDecodeError) as error:
-        raise RawDataError(f"{path}: not valid JSON: {error}") from None
+def _note(product: Product, record: dict, has_attributes: bool, findings: Findings) -> None:
+    """Tell ``findings`` what of a product is not as it seems."""
+    asin = product.asin
+    if not record.get("pricing"):
+        findings.add("no_price", asin)
+    if record.get("small_description") is None:
+        findings.add("no_bullets", asin)
+    if not has_attributes:
+        findings.add("no_attributes", asin)
+    empty = [name for name, values in product.options.items() if not values]
+    if empty:
+        findings.add("empty_option", f"{asin} {empty[0]!r}")
+    shown = (product.title, product.description, *product.bullets, *itertools.chain(*product.options.values()))
+    if any(map(_CONTROL.search, shown)):
+        findings.add("control_characters", asin)
 
 
-def _clean(record: object, attributes: dict[str, dict], seed: int, where: str) -> Product | None:
-    """One raw record by WebShop's rules, or None where WebShop leaves it out."""
+def _clean(record: object, attributes: dict[str, dict], seed: int) -> Product:
+    """One raw record by WebShop's rules. Raises ValueError with all that is wrong with it."""
     if not isinstance(record, dict):
-        raise RawDataError(f"{where}: expected an object, found {type(record).__name__}")
-
-    def text(field: str) -> str:
-        return _text(record.get(field), f"{where}: field {field!r}")
-
-    asin = text("asin")
-    if asin == "nan" or len(asin) > MAX_ASIN_LENGTH:
-        return None
+        raise ValueError(f"expected an object, found {type(record).__name__}")
+    fields = _Fields(record)
+    asin = fields.text("asin", record.get("asin"))
+    if asin == "nan" or len(asin) > MAX_ASIN_LENGTH:  # left out, whatever the rest is
+        return _left_out(asin)
+    if record.get("asin") == "":
+        fields.errors.append("field 'asin' is empty")
     small = record.get("small_description")
     bullets = [str(bullet) for bullet in (small if isinstance(small, list) else [small])]
     images = record.get("images") or [""]
     if not isinstance(images, (list, str)):
-        raise RawDataError(f"{where}: field 'images' is {type(images).__name__}, expected a list of addresses")
-    price_text, prices = parse_pricing(record.get("pricing"), f"{where}: field 'pricing'")
-    return Product(
+        fields.errors.append(f"field 'images' is {type(images).__name__}, expected a list of addresses")
+        images = [""]
+    price_text, prices = fields.pricing()
+    product = Product(
         asin=asin,
-        title=text("name"),
-        category=text("category"),
-        query=text("query").lower().strip(),
-        product_category=text("product_category"),
-        description=text("full_description"),
-        bullets=tuple(_texts(bullets, f"{where}: field 'small_description'")),
+        title=fields.text("name", record.get("name")),
+        category=fields.text("category", record.get("category")),
+        query=fields.text("query", record.get("query")).lower().strip(),
+        product_category=fields.text("product_category", record.get("product_category")),
+        description=fields.text("full_description", record.get("full_description")),
+        bullets=fields.texts("small_description", bullets),
         price_text=price_text,
         price=draw_price(prices, seed, asin),
-        options=_clean_options(record.get("customization_options"), where),
+        options=fields.options(),
         attributes=tuple(attributes.get(asin, {}).get("attributes", ["DUMMY_ATTR"])),
-        image=_text(str(images[0]), f"{where}: field 'images'"),
+        image=fields.text("images", str(images[0])),
     )
+    if fields.errors:
+        raise ValueError("; ".join(fields.errors))
+    return product
 
 
-def parse_pricing(pricing: str | None, where: str = "pricing") -> tuple[str, list[float]]:
-    """The price as the page shows it, and the one or two numbers behind it (WebShop's rule).
+def _left_out(asin: str) -> Product:
+    return Product(asin, *[""] * 5, (), "", 0.0, {}, (), "")
+
+
+def parse_pricing(pricing: object) -> tuple[str, list[float]]:
+    """The price as the page shows it, and the one or two numbers behind it, in dollars (WebShop's rule).
+
+    Raises ValueError where the original fails or would read another number than is meant: "$5 / 100g", "$5,50".
 
     >>> parse_pricing("$12.00$15.99")
     ('$12.0 to $15.99', [12.0, 15.99])
     """
     if not pricing:
         return f"${DEFAULT_PRICE}", [DEFAULT_PRICE]
-    try:
-        prices = [float(re.sub(r"[^\d.]", "", piece)) for piece in str(pricing).split("$")[1:]]
-    except ValueError:
+    if isinstance(pricing, (int, float)) and not isinstance(pricing, bool):
+        prices = [float(pricing)] if 0 < pricing <= sys.float_info.max else []
+    elif isinstance(pricing, str):
+        pieces = [_PRICE.fullmatch(piece) for piece in pricing.split("$")[1:]]
+        prices = [float(piece[1].replace(",", "")) for piece in pieces] if all(pieces) else []
+    else:
         prices = []
-    if not prices:
-        raise RawDataError(f"{where}: cannot read a price in {pricing!r}")
+    if not prices or not all(map(math.isfinite, prices)):
+        raise ValueError(f'cannot read a price in {pricing!r}; write it in dollars, as "$12.50" or "$12.00$15.99"')
     if len(prices) == 1:
         return f"${prices[0]}", prices
     return f"${prices[0]} to ${prices[1]}", prices[:2]
@@ -250,20 +346,3 @@ def draw_price(prices: list[float], seed: int, asin: str) -> float:
     if len(prices) == 1:
         return prices[0]
     return random.Random(f"price:{seed}:{asin}").uniform(*prices)
-
-
-def _clean_options(raw: object, where: str) -> dict[str, tuple[str, ...]]:
-    if not raw:
-        return {}
-    if not isinstance(raw, dict):
-        raise RawDataError(f"{where}: field 'customization_options' is {type(raw).__name__}, expected an object")
-    options = {}
-    for name, contents in raw.items():
-        if contents is None:
-            continue
-        try:
-            values = [content["value"].strip().replace("/", " | ").lower() for content in contents]
-        except (TypeError, KeyError, AttributeError):
-            raise RawDataError(f"{where}: option {name!r} is not a list of objects with a text 'value'") from None
-        options[_text(name, f"{where}: option name").lower()] = tuple(_texts(values, f"{where}: option {name!r}"))
-    return options

@@ -138,6 +138,12 @@ def price_limit(instruction: str) -> float | None:
     return float(clause.group(1)) if clause else None
 
 
+def stated_limit(instruction: str) -> float:
+    """The same, with ``NO_PRICE_LIMIT`` where none is named."""
+    limit = price_limit(instruction)
+    return NO_PRICE_LIMIT if limit is None else limit
+
+
 def typed(query: str) -> str:
     """A query as it can be typed: "[" or "]" would end the action's argument (WebShop's grammar)."""
     return query.replace("[", " ").replace("]", " ").strip().lower()
@@ -155,16 +161,18 @@ def price_clause(price: float, rng: random.Random) -> tuple[float, str]:
     return limit, f", and price lower than {limit:.2f} dollars"
 
 
-def synthetic_goals(product: Product, entry: Mapping, *, seed: int) -> Iterator[Goal]:
+def synthetic_goals(product: Product, entry: Mapping, *, seed: int, price_clauses: bool = True) -> Iterator[Goal]:
     """WebShop's synthetic goals of one product: one for every combination of its option values.
 
-    ``entry`` is the product's in the items_ins_v2 file. The weights are those of ``goal_weight``, to be set when all
-    goals are known.
+    ``entry`` is the product's in the items_ins_v2 file. ``price_clauses``: add WebShop's price limits. The weights are
+    those of ``goal_weight``, to be set when all goals are known.
     """
     instruction, wanted = entry.get("instruction"), entry.get("instruction_attributes")
     if not instruction or not wanted:
         return
-    limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
+    limit, clause = stated_limit(instruction), ""
+    if price_clauses:
+        limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
     names = sorted(product.options)
     for values in itertools.product(*(product.options[name] for name in names)):
         yield synthetic_goal(product, instruction, wanted, dict(zip(names, values, strict=True)), limit, clause)
@@ -179,16 +187,22 @@ def synthetic_goal(
     return _goal(product, text, wanted, limit, dict(options))
 
 
-def human_goals(product: Product, entries: Iterable[Mapping], *, seed: int) -> Iterator[Goal | None]:
-    """WebShop's human goals of one product, with None for each instruction that it skips for having no attributes."""
+def human_goals(
+    product: Product, entries: Iterable[Mapping], *, seed: int, price_clauses: bool = True
+) -> Iterator[Goal | None]:
+    """WebShop's human goals of one product, with None for each instruction that it skips for having no attributes.
+
+    ``price_clauses``: add WebShop's price limit to the words; otherwise the limit is what they say.
+    """
     rng = random.Random(f"clause:{seed}:{product.asin}")
     for entry in entries:
         wanted = entry["instruction_attributes"]
         if not wanted:
             yield None
             continue
-        limit, clause = price_clause(product.price, rng)
-        text = entry["instruction"].strip(".") + clause
+        text = entry["instruction"].strip(".")
+        limit, clause = price_clause(product.price, rng) if price_clauses else (stated_limit(text), "")
+        text += clause
         yield _goal(product, text, wanted, limit, tuple(entry["instruction_options"]))
 
 

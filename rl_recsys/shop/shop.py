@@ -172,6 +172,7 @@ class Shop:
         if not chosen:
             raise ShopError(
                 f"{self.folder}: split {name!r} of protocol {protocol!r} has none of the shop's {self.goal_count} goals"
+                "; prepare it with more products, or with --protocol product-disjoint"
             )
         return chosen
 
