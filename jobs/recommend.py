@@ -11,10 +11,10 @@ that many test goals, whose rewards say how good the lists are, beside those of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from policies.recommender import EPISODES, Recommendation, recommend, search_only
+from policies.recommender import EPISODES, Answer, Recommendation, recommend, search_only
 from rl_recsys.command import run_job
 from rl_recsys.encoding import fitting_goals
 from rl_recsys.errors import UserError
@@ -26,6 +26,7 @@ from rl_recsys.progress import progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place
 from rl_recsys.terminal import print_rows, say
+from rl_recsys.wish import understand
 
 PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
 
@@ -39,10 +40,10 @@ class Arguments:
     policy: Place
     """Policy folder."""
     requests: tuple[str, ...] = ()
-    """What people want, in words. Options are understood as "with color: navy, and size: 9", a limit as "and price
-    lower than 40.00 dollars" at the end."""
+    """What people want, in words. A limit ("under $40", "not over 60 dollars") and options ("size 9", "color: navy")
+    are understood; docs/recommender.md says how."""
     requests_file: Path | None = None
-    """A text file with a request a line."""
+    """A text file with a request a line; each line has its answer, also an empty one."""
     goals: int = 0
     """Instead of requests: so many of the shop's test goals, to see how good the lists are."""
     top: int = 5
@@ -71,24 +72,25 @@ def main(arguments: Arguments) -> None:
     if asked.too_long:
         say(asked)
     requests = [shop.goal(goal).instruction_text for goal in goals] or _requests(arguments)
-    lists: list[list[Recommendation]] = []
+    answers: list[Answer] = []
     with progress("recommend", len(requests)) as task:
-        for found in recommend(
+        for answer in recommend(
             model, encoder, shop, requests, top=arguments.top, episodes=arguments.episodes, seed=arguments.seed
         ):
-            lists.append(found)
+            answers.append(answer)
             task.advance()
-    written = {"requests": [_row(request, found) for request, found in zip(requests, lists, strict=True)]}
+    written: dict[str, object] = {"requests": [answer.to_mapping() for answer in answers]}
     if goals:
-        searched = [search_only(shop, request)[: arguments.top] for request in requests]
+        found = [answer.products for answer in answers]
+        searched = [search_only(shop, understand(request))[: arguments.top] for request in requests]
         written["success"] = {
-            name: _quality(shop, goals, found, arguments.top)
-            for name, found in (("policy", lists), ("search alone", searched))
+            name: _quality(shop, goals, lists, arguments.top)
+            for name, lists in (("policy", found), ("search alone", searched))
         }
         _show_quality(written["success"], f"{len(goals)} test goals of {arguments.shop}")
     else:
-        for request, found in zip(requests, lists, strict=True):
-            _show(shop, request, found)
+        for answer in answers:
+            _show(answer, arguments.top)
     if arguments.out is not None:
         write_json(arguments.out / "recommendations.json", written)
 
@@ -97,26 +99,44 @@ def _requests(arguments: Arguments) -> list[str]:
     lines: Sequence[str] = ()
     if arguments.requests_file is not None:
         try:
-            lines = arguments.requests_file.read_text(encoding="utf-8").splitlines()
+            text = arguments.requests_file.read_text(encoding="utf-8").removesuffix("\n")
+            lines = text.split("\n") if text else []  # splitlines breaks at signs that may be in a request
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{arguments.requests_file}: cannot be read ({error})") from None
-    found = [request.strip() for request in (*arguments.requests, *lines) if request.strip()]
-    if not found:
+    found = [*arguments.requests, *lines]
+    if not any(map(str.strip, found)):
         raise UserError("nothing is asked for: give --requests, --requests-file or --goals")
     return found
 
 
-def _row(request: str, found: Sequence[Recommendation]) -> dict:
-    return {"request": request, "products": [asdict(one) for one in found]}
-
-
-def _show(shop: Shop, request: str, found: Sequence[Recommendation]) -> None:
-    rows = []
-    for one in found:
-        product = shop.product(one.asin)
-        options = ", ".join(f"{name}: {value}" for name, value in one.options.items())
-        rows.append((product.title, one.asin, product.price_text, options, f"{one.share:.0%}"))
-    print_rows(("product", "asin", "price", "options", "sessions"), rows, request)
+def _show(answer: Answer, top: int) -> None:
+    """Print what was understood of a request, and its list."""
+    if answer.status == "too long":
+        say(f"{answer.request}: too long ({answer.tokens} tokens, the policy reads {answer.most}), left out")
+        return
+    if answer.status == "empty":
+        say(f"{answer.request!r} names nothing to search for, left out")
+        return
+    limited = answer.wish.limit is not None
+    rows = [
+        (
+            one.title,
+            one.asin,
+            one.price + (" (may be above the limit)" if limited and one.within_limit is None else ""),
+            ", ".join(f"{name}: {value}" for name, value in one.options.items()),
+            f"bought in {one.share:.0%}" if one.share else one.source,
+            ", ".join(one.lacks) or "-",
+        )
+        for one in answer.products
+    ]
+    said = answer.request if str(answer.wish) == answer.request else f"{answer.request} (understood: {answer.wish})"
+    if rows:
+        print_rows(("product", "asin", "price", "options", "from", "lacks"), rows, said)
+    else:
+        say(f"{said}: nothing found")
+    if len(rows) < top and answer.left_out:
+        left = ", ".join(f"{count} {reason}" for reason, count in answer.left_out.items())
+        say(f"{len(rows)} of {top}: of what the search found, {left}")
 
 
 def _quality(shop: Shop, goals: Sequence[int], lists: Sequence[Sequence[Recommendation]], top: int) -> dict[str, dict]:

@@ -114,10 +114,11 @@ class KeywordQueries(nn.Module, QueryModel):
         for row, one in enumerate(encoded):
             # A word's logit is that of its first token.
             first = {word: place for place, word in reversed(list(enumerate(one.word_ids))) if word is not None}
-            known = [word for word in range(len(words[row])) if word in first]
-            # What the tokenizer deletes or cuts off is not kept.
+            known = torch.tensor([word for word in range(len(words[row])) if word in first], dtype=torch.long)
+            places = torch.tensor([first[word] for word in known.tolist()], dtype=torch.long)
+            # What the tokenizer deletes or cuts off is not kept; it may be all that there is.
             logits = scores[row].new_full((len(words[row]),), NOT_A_WORD)
-            found.append(logits.index_put((torch.tensor(known),), scores[row][[first[word] for word in known]]))
+            found.append(logits.index_put((known,), scores[row][places]))
         return found
 
     def train_on(self, pairs: Sequence[Pair], *, epochs: int, rate: float, batch: int, seed: int,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.matching import named_choices
+from rl_recsys.matching import stem, words
 from rl_recsys.shop import Goal, Shop, StepResult
-from rl_recsys.shop.goals import named_options
+from rl_recsys.shop.catalog import Product
+from rl_recsys.shop.goals import typed
+from rl_recsys.wish import Wish, choices, lacking, understand, within_limit
 
 if TYPE_CHECKING:  # the sessions of a request, and what the search finds, need no torch
     from policies.choice_model import ChoiceModel
@@ -18,14 +20,72 @@ if TYPE_CHECKING:  # the sessions of a request, and what the search finds, need 
 
 EPISODES = 16  # sessions a request
 
+Status = Literal["ok", "empty", "too long", "nothing found"]
+ABOVE_LIMIT, NO_WORD = "cost more than the limit", "share no word with the request"
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A product with the options to choose; ``share`` of the sessions, in [0, 1], bought it with them."""
+    """A product with the options to choose.
+
+    ``price`` is what its page shows, ``within_limit`` whether that is within the request's limit, None where it cannot
+    be said. ``share`` of the sessions, in [0, 1], ``source`` "bought" it so; one that only the search found has 0.
+    ``meets`` and ``lacks`` are the options and the words of the request that the product has, and has not.
+    """
 
     asin: str
+    title: str
+    price: str
     options: dict[str, str]
     share: float
+    within_limit: bool | None
+    source: Literal["bought", "search"]
+    meets: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, product: Product, wish: Wish, options: dict[str, str], share: float) -> Recommendation:
+        """A product for a wish; ``share`` of the sessions bought it."""
+        missing = lacking(wish, product)
+        known = {stem(word) for text in _texts(product) for word in words(text)}
+        said = list(dict.fromkeys(words(wish.words)))
+        named = [f"{name}: {value}" for name, value in wish.options]
+        return cls(
+            asin=product.asin,
+            title=product.title,
+            price=product.price_text,
+            options=options,
+            share=share,
+            within_limit=within_limit(wish, product),
+            source="bought" if share else "search",
+            meets=(*(one for one in named if one not in missing), *(word for word in said if stem(word) in known)),
+            lacks=(*missing, *(word for word in said if stem(word) not in known)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request came to. ``wish`` is how it was understood, None where it was not read.
+
+    Status "empty": it names nothing to search for. "too long": its ``tokens``, two markers among them, are more than the
+    ``most`` that the policy reads. "nothing found": no product is left. ``left_out``: why how many were not taken to fill the list.
+    """
+
+    request: str
+    status: Status
+    wish: Wish | None = None
+    products: tuple[Recommendation, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    tokens: int | None = None
+    most: int | None = None
+
+    def to_mapping(self) -> dict:
+        """Plain values for JSON."""
+        understood = None if self.wish is None else self.wish.to_mapping()
+        products = [asdict(one) for one in self.products]
+        found = {"request": self.request, "status": self.status, "understood": understood, "products": products}
+        length = {} if self.tokens is None else {"tokens": self.tokens, "most_tokens": self.most}
+        return found | {"left_out": self.left_out} | length
 
 
 def recommend(
@@ -37,46 +97,91 @@ def recommend(
     top: int = 5,
     episodes: int = EPISODES,
     seed: int = 0,
-) -> Iterator[list[Recommendation]]:
-    """For each request, in words, ``top`` different products, or as many as there are, the best first.
+) -> Iterator[Answer]:
+    """For each request, in words and in order, an answer with at most ``top`` different products, the best first.
 
     Of ``episodes`` sessions the first takes the policy's best actions, in the others they are drawn. What was bought
-    most often stands first, of what was bought equally often the earlier; then comes what the search finds.
+    most often stands first, of what was bought equally often the earlier; then comes what the search finds. What costs
+    more than a request's limit is never among them, and of what is only found what shares no word with it.
     """
     from policies.episodes import SESSIONS_AT_ONCE, play_together
 
-    wishes = [Goal.from_words(request) for request in requests]
-    for start in range(0, len(wishes), SESSIONS_AT_ONCE):
-        some = wishes[start : start + SESSIONS_AT_ONCE]
-        best = play_together(model, encoder, shop, some, [0] * len(some), greedy=True)
+    for start in range(0, len(requests), SESSIONS_AT_ONCE):
+        read = [_read(encoder, shop, request) for request in requests[start : start + SESSIONS_AT_ONCE]]
+        wishes = [Goal.from_words(answer.wish.instruction) for answer in read if answer.status == "ok"]
+        best = play_together(model, encoder, shop, wishes, [0] * len(wishes), greedy=True)
         bought = [[_bought(*played)] for played in best]
         draws = range(1, episodes)
-        repeated = [wish for wish in some for _ in draws]
-        sampled = play_together(model, encoder, shop, repeated, [*draws] * len(some), greedy=False, seed=seed)
-        for wish, purchases in zip(some, bought, strict=True):
+        repeated = [wish for wish in wishes for _ in draws]
+        sampled = play_together(model, encoder, shop, repeated, [*draws] * len(wishes), greedy=False, seed=seed)
+        for purchases in bought:
             purchases += [_bought(*next(sampled)) for _ in draws]
-            yield _ranked(shop, wish.instruction_text, purchases)[:top]
+        each = iter(bought)
+        for answer in read:
+            yield _filled(shop, answer, next(each), top) if answer.status == "ok" else answer
 
 
-def search_only(shop: Shop, request: str) -> list[Recommendation]:
-    """What the search finds, in its order, each with the options that the request names: what to compare with."""
-    wanted = named_options(request)
-    found = dict.fromkeys(asin for query in shop.search_candidates(request)[:1] for asin in shop.search(query))
-    return [Recommendation(asin, named_choices(wanted, shop.product(asin)), 0.0) for asin in found]
+def search_only(shop: Shop, wish: Wish) -> list[Recommendation]:
+    """What the search finds, in its order, each with the options that the wish names: what to compare with."""
+    found = dict.fromkeys(asin for query in shop.search_candidates(wish.instruction)[:1] for asin in shop.search(query))
+    products = map(shop.product, found)
+    return [Recommendation.of(product, wish, choices(wish, product), 0.0) for product in products]
 
 
-def _ranked(shop: Shop, request: str, purchases: Sequence[tuple[str, tuple] | None]) -> list[Recommendation]:
-    counts = Counter(one for one in purchases if one is not None)
+def _read(encoder: DecisionEncoder, shop: Shop, request: str) -> Answer:
+    """A request as it is understood, with the status "ok" where it can be shopped for."""
+    most = encoder.shape.state_tokens
+    if (tokens := encoder.state_tokens(request)) > most:
+        return Answer(request, "too long", tokens=tokens, most=most)
+    wish = understand(request, lambda said: map(shop.product, shop.search(typed(said))))
+    if not wish.words:
+        return Answer(request, "empty", wish)
+    if (tokens := encoder.state_tokens(wish.instruction)) > most:  # in WebShop's words it may be longer
+        return Answer(request, "too long", wish, tokens=tokens, most=most)
+    return Answer(request, "ok", wish)
+
+
+def _filled(shop: Shop, answer: Answer, purchases: Sequence[tuple[str, dict[str, str]] | None], top: int) -> Answer:
+    wish = answer.wish
+    counts: Counter[tuple[str, tuple]] = Counter()
+    for asin, options in filter(None, purchases):
+        # Options that the request names are chosen, whatever the policy left open or took instead.
+        counts[asin, tuple(sorted((options | choices(wish, shop.product(asin))).items()))] += 1
     found: dict[str, Recommendation] = {}
     for (asin, options), count in counts.most_common():  # equal ones in the order in which they were met
         # Of a product that was bought with several choices of options the most frequent.
-        found.setdefault(asin, Recommendation(asin, dict(options), count / len(purchases)))
-    for one in search_only(shop, request):
-        found.setdefault(one.asin, one)
-    return list(found.values())
+        one = Recommendation.of(shop.product(asin), wish, dict(options), count / len(purchases))
+        found.setdefault(asin, one)
+    left_out: Counter[str] = Counter()
+    for asin in [asin for asin, one in found.items() if one.within_limit is False]:
+        del found[asin]
+        left_out[ABOVE_LIMIT] += 1
+    for one in search_only(shop, wish):
+        if one.within_limit is False:
+            left_out[ABOVE_LIMIT] += one.asin not in {asin for asin, _ in counts}
+        elif one.asin not in found and not _shares_a_word(shop.product(one.asin), wish):
+            left_out[NO_WORD] += 1
+        else:
+            found.setdefault(one.asin, one)
+    products = tuple(found.values())[:top]
+    return Answer(answer.request, "ok" if products else "nothing found", wish, products, dict(left_out))
 
 
-def _bought(episode: Episode, result: StepResult) -> tuple[str, tuple] | None:
+def _shares_a_word(product: Product, wish: Wish) -> bool:
+    """Whether a product's name or kind has one of the wish's words that carry meaning."""
+    said = {stem(word) for word in words(wish.words)}
+    named = (product.title, product.query, product.product_category)
+    return not said or not said.isdisjoint(stem(word) for text in named for word in words(text))
+
+
+def _texts(product: Product) -> Iterator[str]:
+    """All that a product's pages say of it."""
+    yield from (product.title, product.query, product.product_category, product.description, *product.bullets)
+    for group, values in product.options.items():
+        yield from (group, *values)
+
+
+def _bought(episode: Episode, result: StepResult) -> tuple[str, dict[str, str]] | None:
     """What an episode ended with: product and options, or nothing."""
     session = episode.choices.session
-    return (session.product.asin, tuple(session.options.items())) if result.done else None
+    return (session.product.asin, dict(session.options)) if result.done else None

@@ -11,7 +11,7 @@ from rich.text import Text
 from rl_recsys.escaping import for_terminal
 
 TABLE_WIDTH = 140  # characters
-NAMES = ("arm", "product", "folder", "source", "author", "what", "options", "why")  # columns of words
+NAMES = ("arm", "product", "folder", "source", "author", "what", "options", "lacks")  # columns of words
 
 
 def say(line: object) -> None:

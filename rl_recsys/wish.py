@@ -55,7 +55,7 @@ def understand(request: str, search: Callable[[str], Iterable[Product]] | None =
     request = request.strip()
     if _in_webshops_words(request):
         return Wish(without_options(request), price_limit(request), tuple(named_options(request)), request)
-    words, limit = _without_limits(_POLITE.sub("", request).rstrip(" .!?"))
+    words, limit = _without_limits(_POLITE.sub("", " ".join(request.split())).rstrip(" .!?"))
     words, options = _without_named(words)
     wish = _wish(words, limit, options)
     if search is not None and wish.words:
@@ -86,6 +86,18 @@ def lacking(wish: Wish, product: Product) -> list[str]:
     return [f"{name}: {value}" for name, value in wish.options if _same(value, chosen) is None]
 
 
+def within_limit(wish: Wish, product: Product) -> bool | None:
+    """Whether the price that a product's page shows is within a wish's limit.
+
+    None where no limit or no price is said, and where a range of prices has the limit in it: which of them the options
+    of a wish cost is not known.
+    """
+    prices = [float(number.replace(",", "")) for number in _PRICE.findall(product.price_text)]
+    if wish.limit is None or not prices:
+        return None
+    return True if max(prices) <= wish.limit else False if min(prices) > wish.limit else None
+
+
 # WebShop's words
 
 
@@ -105,16 +117,18 @@ def _in_webshops_words(request: str) -> bool:
 
 def _wish(words: str, limit: float | None, options: Sequence[Option]) -> Wish:
     """A wish with its instruction in WebShop's words."""
-    words = " ".join(typed(_GLUE.sub("", " ".join(words.split()))).split())
+    words = _GLUE.sub("", " ".join(typed(words).split()))
     words = words if any(unicodedata.category(char)[0] in "LNS" for char in words) else ""
     named = ", and ".join(f"{name}: {value}" for name, value in options)
     clause = "" if limit is None else f", and price lower than {limit:.2f} dollars"
-    return Wish(words, limit, tuple(options), f"{words}{' with ' if named else ''}{named}{clause}")
+    said = _COLON.sub(" ", words)  # it would name an option
+    return Wish(words, limit, tuple(options), f"{said}{' with ' if named else ''}{named}{clause}")
 
 
 # Price limits
 
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_PRICE = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,9})(?:\.\d+)?"
 _AMOUNT = re.compile(
     rf"(?:(?P<before>(?:\bus\s?)?\$\s*|\busd\s+)|(?<![\w.,$/])(?<![^\W\d]-))(?P<number>{_NUMBER})"
     r"(?P<after>\s*(?:\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b))?(?![\w%'\"°/]|[.,]\d)",
@@ -225,7 +239,7 @@ _WORD = r"[^\W\d_][\w'&-]*"
 _NAME = rf"(?:(?!(?:with|and|in|of)\b){_WORD} ){{0,3}}{_WORD}"
 _SEPARATOR = r"(?:\s*\b(?:with|and|in)\s+|\s*[,;]\s*(?:(?:and|with|in)\s+)?)(?:an? |the )?"
 _OPTION = re.compile(
-    rf"(?:{_SEPARATOR}(?P<name>{_NAME})|(?<![\w/.:])(?P<last>{_WORD}))\s*(?::(?!//)|=)\s*(?P<value>[^\s,;][^,;]*?)"
+    rf"(?:{_SEPARATOR}(?P<name>{_NAME})|(?<![\w/.:])(?P<last>{_WORD}))\s*(?::(?!//)|=)\s*(?P<value>[^\s,;:](?:(?!:\s)[^,;])*?)"
     rf"(?=\s*(?:[,;]|\.\s|$)|\s+(?:and|with)\s+(?:an? |the )?{_NAME}\s*[:=]|\s+(?:and\s+)?(?:size|colou?r)\b)",
     re.I,
 )
@@ -241,7 +255,8 @@ _COLOR = re.compile(
 )
 _IN = re.compile(r"\bin\s+(?:an? |the )?(?P<value>[^,;.]+)", re.I)
 _POLITE = re.compile(r"[,\s]*\b(?:please|thanks|thank you)\b[\s.!]*$", re.I)
-_GLUE = re.compile(r"\s*(?:[,;]|\b(?:and|with))+\s*$", re.I)  # what joined something that is gone
+_GLUE = re.compile(r"^[\s,;.]+|(?:\s*(?:[,;]|\b(?:and|with)))+\s*$", re.I)  # what joined something that is gone
+_COLON = re.compile(r"\s*:(?=\s|$)")
 _CLAUSE = re.compile(r", and price lower than \d+\.\d\d dollars$")
 _PART = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]{3}")

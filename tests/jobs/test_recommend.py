@@ -14,16 +14,21 @@ from tests.jobs.test_jobs import main_of
 def test_requests_are_answered_and_written(tmp_path, shop, shop_folder, policy_folder, capsys):
     job, out = main_of("recommend", capsys), tmp_path / "new" / "folder"
     requests = tmp_path / "requests.txt"
-    requests.write_text(f"\n{shop.goal(1).instruction_text}\n\n")
+    requests.write_text(f"{shop.goal(1).instruction_text}\n\n{'long ' * 200}\r\nshirts size large, under $90.\u2028\n")
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--top", 3, "--episodes", 4, "--out", out]
     said = job(*flags, "--requests", shop.goal(0).instruction_text, "--requests-file", requests)
     lists = json.loads((out / "recommendations.json").read_text())["requests"]
-    assert [one["request"] for one in lists] == [shop.goal(goal).instruction_text for goal in (0, 1)]
+    assert [one["request"] for one in lists[:3]] == [*(shop.goal(goal).instruction_text for goal in (0, 1)), ""]
+    assert [one["status"] for one in lists] == ["ok", "ok", "empty", "too long", "ok"]
     for one in lists:
-        assert len(one["products"]) == 3
+        assert len(one["products"]) <= 3 and (one["status"] != "ok") == (not one["products"])
         for product in one["products"]:
             assert product["asin"] in said and 0 <= product["share"] <= 1
             assert product["options"].keys() <= shop.product(product["asin"]).options.keys()
+            assert product["price"] == shop.product(product["asin"]).price_text
+    assert lists[4]["understood"] == {"words": "shirts", "limit": 90.0, "options": {"size": "large"}}
+    assert "understood: shirts; size: large; at most $90.00" in " ".join(said.split())
+    assert "too long (202 tokens, the policy reads 128)" in said and "'' names nothing to search for" in said
 
 
 def test_lists_for_test_goals_are_compared_with_the_search(tmp_path, shop, shop_folder, policy_folder, capsys):

@@ -125,3 +125,8 @@ def test_what_is_no_query_model_is_named(tmp_path, policy_folder):
     (tmp_path / "config.json").write_text(json.dumps({"keyword_encoder": {}}))
     with pytest.raises(PolicyError, match="config.json: missing"):
         load_query_model(tmp_path / "nowhere")
+
+
+def test_an_instruction_that_the_tokenizer_deletes_stands_for_itself(encoder_folder):
+    model = KeywordQueries.from_encoder(str(encoder_folder))
+    assert model.candidates(["\u200b", "", "\ufeff\u200b"], 2) == [["\u200b"], ["?"], ["\ufeff\u200b"]]
