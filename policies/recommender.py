@@ -67,8 +67,8 @@ class Recommendation:
 class Answer:
     """What a request came to. ``wish`` is how it was understood, None where it was not read.
 
-    Status "empty": it names nothing to search for. "too long": its ``tokens``, two markers among them, are more than the
-    ``most`` that the policy reads. "nothing found": no product is left. ``left_out``: why how many were not taken to fill the list.
+    Status "empty": it names nothing to search for. "too long": its ``tokens``, two markers among them, are more than
+    the ``most`` that the policy reads. "nothing found": no product is left. ``left_out``: why how many were not taken.
     """
 
     request: str
