@@ -15,7 +15,7 @@ from rl_recsys.shop import Goal, Session, Shop, StepResult
 from rl_recsys.shop.session import parse_action
 from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import ImportedSessionError, Step, Trajectory
-from rl_recsys.trajectories.site_logs import logged_actions
+from rl_recsys.trajectories.site_logs import logged_actions, logged_sessions
 from rl_recsys.trajectories.text_pages import ObservationError, TextPage
 from rl_recsys.trajectories.text_session import TextSession
 
@@ -122,13 +122,22 @@ def recorded_trajectory(shop: Shop, record: Mapping[str, Any], *, source: str, a
 
 
 def logged_trajectory(shop: Shop, pages: Sequence[Mapping[str, Any]], *, source: str, author: str) -> Trajectory:
-    """A site log's inferred actions taken again in a shop that has its products. Raises ``ImportedSessionError``."""
+    """The inferred actions of one of ``logged_sessions`` taken again in a shop that has its products.
+
+    Raises ``ImportedSessionError``.
+    """
     if not pages or not isinstance(pages[0].get("goal"), Mapping):
         raise ImportedSessionError("no page with a goal")
+    if len(logged_sessions(pages)) > 1:
+        raise ImportedSessionError("several sessions: give them one by one")
+    if pages[0].get("page") != "index":
+        raise ImportedSessionError(f"it begins with the page {pages[0].get('page')!r}: the start is missing")
     try:
         actions = logged_actions(pages)
     except (KeyError, ValueError, SyntaxError, TypeError, AttributeError, IndexError) as error:
         raise ImportedSessionError(f"not a site's log: {error!r}") from None
+    if not actions:
+        raise ImportedSessionError("nothing was done but to look at the start page")
     trajectory, unlisted = _taken_again(shop, pages[0]["goal"], actions, source=source, author=author)
     if unlisted:
         raise ImportedSessionError(f"{unlisted[0]!r} cannot be taken in {shop.folder}: it has other products")

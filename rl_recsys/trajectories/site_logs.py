@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, NEXT, PREV
 from rl_recsys.trajectories.record import ImportedSessionError
+
+_PAGES = ("search_results", "item_page", "item_sub_page", "done")  # their URLs have the session after this
+
+
+def logged_sessions(pages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The sessions that a site log has, one after the other: each visitor of a site's start page may be session "abc".
+
+    A session ends with a purchase, and where the goal or the session's name changes. A page of a purchase that was
+    loaded again belongs to it.
+    """
+    sessions: list[list[Mapping[str, Any]]] = []
+    for page in pages:
+        last = sessions[-1][-1] if sessions else None
+        again = last is not None and page.get("url") == last.get("url")
+        if last is None or _visit(page) != _visit(last) or (last.get("page") == "done" and not again):
+            sessions.append([])
+        sessions[-1].append(page)
+    return sessions
+
+
+def _visit(page: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells a page's session from others: the goal, and the session's name in the URL."""
+    parts = urlsplit(str(page.get("url"))).path.strip("/").split("/")
+    name = parts[1] if parts[0] in _PAGES and len(parts) > 1 else parts[0]
+    return json.dumps(page.get("goal"), sort_keys=True), name
 
 
 def logged_actions(pages: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -26,6 +26,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
 from rl_recsys.storage import working_folder
 from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
+from tests.rl_recsys.test_imports import site_log
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
@@ -431,16 +432,52 @@ def test_recordings_are_imported_and_what_is_left_out_is_named(tmp_path, shop, s
     (tmp_path / "states.jsonl").write_text(json.dumps({"states": []}) + "\n")
     (tmp_path / "other.jsonl").write_text("{}\n")
     (tmp_path / "broken.jsonl").write_text("{\n")
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    (tmp_path / "list.json").write_text("[{},")
     for name, message in (
         ("sessions.jsonl", "--shop FOLDER"),
         ("states.jsonl", "--stated-reward 1"),
         ("other.jsonl", "neither an imitation record"),
-        ("broken.jsonl", "nothing was imported"),
+        ("broken.jsonl", "nothing was imported: .*broken.jsonl: line 1: not JSON"),
+        ("empty.jsonl", "nothing was imported: there is no session"),
+        ("list.json", "list.json: not a JSON list"),
         ("none.jsonl", "No such file"),
     ):
         with pytest.raises(UserError, match=message):
             imports(tmp_path / name, "--out", tmp_path / "x")
         assert not (tmp_path / "x").exists()
+
+
+def test_forms_of_one_file_are_read_alike_and_what_is_left_out_is_told_once(tmp_path, shop, shop_folder, capsys):
+    imports = main_of("import_trajectories", capsys)
+    sessions = []
+    for goal in range(4):
+        product = shop.search(shop.goal(goal).query)[0].lower()
+        sessions.append(
+            site_log(shop, goal, [f"search[{shop.goal(goal).query}]", f"click[{product}]", "click[buy now]"])
+        )
+    pages = [page for session in sessions for page in session]
+    lines = [json.dumps(page) for page in pages]
+    found = []
+    for number, text in enumerate(
+        ["\n".join(lines), "\n\n".join(lines) + "\n\n \n", json.dumps(pages), json.dumps(pages, indent=1) + "\n"]
+    ):
+        (tmp_path / "log.jsonl").write_text(text)
+        said = imports(tmp_path / "log.jsonl", "--shop", shop_folder, "--out", tmp_path / f"{number}")
+        assert "log.jsonl: 4 sessions, 4 imported, 0 left out" in said
+        found.append(list(read_trajectories(tmp_path / f"{number}")))
+    assert found[0] == found[1] == found[2] == found[3] and len(found[0]) == 4
+    assert [one.goal["instruction_text"] for one in found[0]] == [shop.goal(goal).instruction_text for goal in range(4)]
+    lines[5] = "{"  # a page of the second session
+    lines += [f'{{"page": "index", "number": {number}}}' for number in range(1000)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    said = imports(tmp_path / "log.jsonl", "--shop", shop_folder, "--out", tmp_path / "some")
+    assert "log.jsonl: 5 sessions, 3 imported, 2 left out" in said
+    assert "the session at line 5: not JSON" in said and "the session at line 17: no page with a goal" in said
+    (tmp_path / "bad.jsonl").write_text("".join(f"{{{number}\n" for number in range(1000)) + json.dumps(pages[0]))
+    with pytest.raises(UserError, match="nothing was imported"):
+        imports(tmp_path / "bad.jsonl", "--shop", shop_folder, "--out", tmp_path / "none")
+    assert len(capsys.readouterr().out.splitlines()) < 8
 
 
 def test_a_query_model_is_trained_and_its_candidates_added_to_a_shop(

@@ -18,7 +18,7 @@ from rl_recsys.shop.page import ElementKind, PageKind
 from rl_recsys.shop.session import parse_action
 from rl_recsys.trajectories.imports import follow, imitation_trajectory, logged_trajectory, recorded_trajectory
 from rl_recsys.trajectories.record import ImportedSessionError, Step
-from rl_recsys.trajectories.site_logs import logged_actions
+from rl_recsys.trajectories.site_logs import logged_actions, logged_sessions
 from rl_recsys.trajectories.text_pages import ObservationError, read_text_page
 from rl_recsys.trajectories.text_session import TextSession
 from tests.conftest import RECORDED, SHARED
@@ -195,6 +195,46 @@ def test_actions_are_inferred_from_a_sites_pages(shop, seed):
     assert trajectory.goal["instruction_text"] == shop.goal(goal).instruction_text
 
 
+def buying(shop: Shop, goal: int, *, reading: bool = False) -> list[str]:
+    """Actions that search for a goal's product, open what is found first, and buy it."""
+    query = shop.goal(goal).query
+    read = ["click[features]", "click[< prev]"] if reading else []
+    return [f"search[{query}]", f"click[{shop.search(query)[0].lower()}]", *read, "click[buy now]"]
+
+
+def test_a_log_of_several_sessions_is_one_episode_each(shop):
+    """Every visitor of the original's start page is session "abc"."""
+    first, second = site_log(shop, 5, buying(shop, 5, reading=True)), site_log(shop, 7, buying(shop, 7))
+    for page in (*first, *second):
+        page["url"] = page["url"].replace("site/5", "site/abc").replace("/5/", "/abc/").replace("/7/", "/abc/")
+        page["url"] = page["url"].replace("site/7", "site/abc")
+    abandoned = first[:2]
+    for pages in (
+        [*first, *second],
+        [*first, first[-1], *second],  # the purchase's page was loaded again
+        [*first, *first, *second],  # a second attempt at the same goal
+        [*abandoned, *second, *first],
+    ):
+        sessions = logged_sessions(pages)
+        assert [page for session in sessions for page in session] == pages
+        for session in sessions:
+            goals = {page["goal"]["instruction_text"] for page in session}
+            trajectory = logged_trajectory(shop, session, source="human", author="log")
+            assert goals == {trajectory.goal["instruction_text"]}
+            assert trajectory.done == (session[-1]["page"] == "done")
+        with pytest.raises(ImportedSessionError, match="several sessions"):
+            logged_trajectory(shop, pages, source="human", author="log")
+    assert [len(one) for one in logged_sessions([*abandoned, *second, *first, *first])] == [2, 4, 6, 6]
+
+
+def test_sessions_that_are_no_whole_ones_are_named(shop):
+    pages = site_log(shop, 5, buying(shop, 5))
+    with pytest.raises(ImportedSessionError, match="begins with the page 'search_results': the start is missing"):
+        logged_trajectory(shop, pages[1:], source="human", author="log")
+    with pytest.raises(ImportedSessionError, match="nothing was done but to look at the start page"):
+        logged_trajectory(shop, pages[:1] * 3, source="human", author="log")
+
+
 def test_what_cannot_be_inferred_is_named(shop):
     steps = ["search[shirt]", f"click[{shop.search('shirt')[0].lower()}]"]
     pages = site_log(shop, 0, steps)
@@ -215,6 +255,7 @@ def test_the_real_logs_and_recordings_are_read(webshop):
     assert len(logs) == 9
     for path in logs:
         pages = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len(logged_sessions(pages)) == 1
         actions = logged_actions(pages)
         assert actions[0].startswith("search[")
         assert actions[-1] == "click[buy now]"
