@@ -82,8 +82,10 @@ def lock_in(folder: Path) -> Path:
 
 
 def lock_beside(target: Path) -> Path:
-    """The lock file of a folder that a job replaces as a whole."""
+    """The lock file of a folder that a job replaces as a whole. Raises ``UserError`` for the root of a disk."""
     target = Path(os.path.realpath(target))
+    if not target.name:
+        raise UserError(f"{target} cannot be replaced as a whole; name a folder in it")
     return target.with_name(f".{target.name}{LOCK}")
 
 
@@ -92,8 +94,8 @@ def held(path: Path, place: str, lease: Lease | None = None) -> Iterator[None]:
     """Hold the lock of a place by a lock file on this machine, and by a lease, which is in the same file by default.
 
     Raises ``HeldError`` where a living process has it. What a process of another machine left is watched before it is
-    taken over. A holder that finds that another has taken over (it was suspended, or its storage was away) ends with
-    SIGTERM.
+    taken over. A holder that finds that another has taken over (it was suspended, or its storage was away) ends at
+    once.
     """
     settles = lease is not None
     lease = FileLease(path) if lease is None else lease
@@ -189,8 +191,7 @@ def _beat(mine: dict, lease: Lease, place: str, ended: threading.Event) -> None:
             now = lease.read()
             if now is not None and _token(now) != mine["token"]:
                 say(f"{place}: {_holder(now)} has taken it over, as this job was not seen for long; this one ends")
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
+                os._exit(128 + signal.SIGTERM)  # at once: what is closed in order would be written over the other's
             lease.write(_data(mine, number))
 
 

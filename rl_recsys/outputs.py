@@ -13,7 +13,9 @@ from typing import Any, get_args, get_type_hints
 
 from rl_recsys.errors import UserError
 from rl_recsys.files import full_disk_named
+from rl_recsys.folders import CONTENTS
 from rl_recsys.locks import HELD_BY_PARENT, held, lock_beside, lock_in
+from rl_recsys.processes import ending_in_order
 from rl_recsys.settings import SETTINGS, mark_own, require_own, unmark_unused
 from rl_recsys.storage import (
     INDEX,
@@ -29,6 +31,7 @@ from rl_recsys.storage import (
 from rl_recsys.terminal import say
 
 Main = Callable[..., Any]
+_MANIFEST = "manifest.json"  # what an earlier version's shop has in the place of contents.json
 RAY_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # a variable of a submitted job, of this very name
 
 
@@ -46,7 +49,7 @@ def writes_to_its_out(job: str, *, also: Collection[str] = ()) -> Callable[[Main
             if arguments.out is None:
                 return main(arguments, *rest)
             _warn_of_a_copy(arguments.out)
-            with _own_folder(arguments.out, job, also) as folder:
+            with ending_in_order(), _own_folder(arguments.out, job, also) as folder:
                 return main(replace(arguments, out=folder), *rest)
 
         return run
@@ -63,7 +66,10 @@ def replaces_its_out(main: Main) -> Main:
         if arguments.out is None:
             return main(arguments, *rest)
         _warn_of_a_copy(arguments.out)
+        if is_uri(arguments.out):
+            _require_ours_at(str(arguments.out), (CONTENTS, _MANIFEST))
         with (
+            ending_in_order(),
             _locked(arguments.out, lock_beside),
             working_folder(arguments.out, meanwhile=False) as folder,
             _said_as_given(arguments.out, folder),
@@ -92,7 +98,11 @@ def _parts(hint: Any) -> set[Any]:
 
 @contextmanager
 def _own_folder(place: Place, job: str, also: Collection[str]) -> Iterator[Path]:
-    _require_own_at(place, job, also)
+    if is_uri(place):
+        _require_ours_at(str(place), (SETTINGS,))
+    else:
+        with full_disk_named(Path("/"), "name another --out"):
+            require_own(Path(place), job, also=also)
     with (
         _locked(place, lock_in),
         working_folder(place) as folder,
@@ -106,15 +116,12 @@ def _own_folder(place: Place, job: str, also: Collection[str]) -> Iterator[Path]
             unmark_unused(folder)
 
 
-def _require_own_at(place: Place, job: str, also: Collection[str]) -> None:
-    """Before anything is made or fetched; what is fetched is looked at again."""
-    if not is_uri(place):
-        require_own(Path(place), job, also=also)
-        return
-    names = names_at(str(place))
-    if names and not names & {INDEX, SETTINGS}:
-        shown = ", ".join(sorted(names)[:3])
-        raise StorageError(f"{place} holds files that jobs/{job}.py did not write ({shown}): name another place")
+def _require_ours_at(uri: str, marks: Collection[str]) -> None:
+    """Before anything is fetched: what is there must have one of the files that say what it is."""
+    names = names_at(uri)
+    if names and not names.intersection((INDEX, *marks)):
+        shown = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+        raise StorageError(f"{uri} holds files that no job wrote ({shown}): it is left as it is; name another place")
 
 
 @contextmanager
@@ -131,7 +138,7 @@ def _locked(place: Place, lock_of: Callable[[Path], Path]) -> Iterator[None]:
     made = [parent for parent in lock.parents if not parent.exists()]
     try:
         with ExitStack() as stack:
-            with full_disk_named(Path(lock.anchor), "name another --out"):
+            with full_disk_named(Path("/"), "name another --out"):
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(held(lock, str(place)))
             yield

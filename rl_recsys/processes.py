@@ -1,10 +1,15 @@
-"""Processes that this one starts."""
+"""Processes that this one starts, and how it ends when it is asked to."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rl_recsys.terminal import say
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,6 +26,28 @@ if cores:
     os.sched_setaffinity(0, set(map(int, cores.split(","))))
 os.execvp(command[0], command)
 """
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """While a block runs, SIGTERM ends it as an exception does: what is open is closed, and the exit status is 143.
+
+    In the main thread only, and where nothing else was to be done at SIGTERM.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the closing
+    say("ended by SIGTERM; what is written stays")
+    raise SystemExit(128 + number)
 
 
 def ending_with_parent(command: Sequence[str]) -> list[str]:

@@ -71,7 +71,7 @@ def mark_own(folder: Path, job: str, *, also: Collection[str] = ()) -> None:
 
 def unmark_unused(folder: Path) -> None:
     """Take ``mark_own``'s mark from a folder in which nothing else was written."""
-    if [path.name for path in folder.iterdir() if path.name != LOCK] == [SETTINGS]:
+    if folder.is_dir() and [path.name for path in folder.iterdir() if path.name != LOCK] == [SETTINGS]:
         found = read_json(folder / SETTINGS)
         if isinstance(found, dict) and found.keys() == {JOB}:
             (folder / SETTINGS).unlink()

@@ -52,7 +52,7 @@ def is_uri(place: Place) -> bool:
 
 def absolute(place: Place) -> str:
     """A place as every process knows it, whatever directory it runs in."""
-    return str(place) if is_uri(place) else str(Path(expanded(place)).resolve())
+    return str(place) if is_uri(place) else os.path.realpath(expanded(place))
 
 
 def expanded(place: Place) -> Place:

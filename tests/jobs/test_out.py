@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import tyro
 
+from rl_recsys import storage
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
 from rl_recsys.folders import CONTENTS
@@ -115,6 +116,7 @@ def test_a_users_own_bucket_is_refused_and_left_as_it_was(name, thesis, tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (thesis / "settings.json").unlink()
     before = tree(thesis)
+    monkeypatch.setattr(storage, "_download", lambda *_: pytest.fail("it was fetched before it was refused"))
     with pytest.raises(UserError, match=re.escape(f"file://{thesis}")) as error:
         call(name, f"file://{thesis}")
     assert str(error.value).count("/tmp/rl-recsys-") == 0 and tree(thesis) == before
@@ -162,6 +164,21 @@ def test_a_killed_job_goes_on_at_once_and_a_second_one_is_refused(tmp_path, shop
     assert "270 trajectories" in said and "waiting" not in said and not (out / LOCK).exists()
     goals = [one.goal_index for one in read_trajectories(out) if one.goal_index >= 0]
     assert len(goals) == len(set(goals)) == 70
+
+
+def test_what_was_recorded_at_a_uri_survives_sigterm(tmp_path, shop_folder):
+    """Table B 17: what a log shows as done is there, also between two copies."""
+    out = tmp_path / "bucket" / "out"
+    flags = ["--shop", shop_folder, "--trajectories", 70, "--variations", 2000, "--out", f"file://{out}"]
+    command = [sys.executable, ROOT / "jobs" / "demonstrate.py", *flags]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+    run = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
+    while not any(part.stat().st_size > 20_000 for part in tmp_path.glob("rl-recsys-*/out/part-*.arrows")):
+        assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    said = run.communicate()[0]
+    assert run.returncode == 128 + signal.SIGTERM and "ended by SIGTERM" in said and "all is there" in said
+    assert any(read_trajectories(out)) and not (out / LOCK).exists()
 
 
 def test_at_a_uri_one_job_writes_and_speaks_of_the_uri(tmp_path, shop_folder, capsys, monkeypatch):
@@ -222,6 +239,18 @@ def test_a_relative_out_of_a_submitted_job_is_warned_of(tmp_path, shop_folder, m
     assert "warning" not in demonstrate(*flags, "--out", tmp_path / "b")
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR")
     assert "warning" not in demonstrate(*flags, "--out", "c")
+
+
+@pytest.mark.parametrize("name", sorted(FLAGS))
+def test_odd_names_of_out_are_one_line(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "notes").write_text("years")
+    for out in ("/", "", ".", "..", "loop", "n" * 300, "notes/.."):
+        with pytest.raises(UserError) as error:
+            call(name, out)
+        assert "\n" not in str(error.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"loop", "notes"}
 
 
 @pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a file system that takes no folders")

@@ -156,7 +156,7 @@ def test_a_holder_that_was_taken_over_ends(tmp_path, holder):
     while holder.poll() is None:  # it may have read its own before and write it again
         lock_in(tmp_path).write_text(another)
         time.sleep(0.02)
-    assert holder.returncode == -signal.SIGTERM and "process 1 on other (since now)" in holder.stdout.read()
+    assert holder.returncode == 128 + signal.SIGTERM and "process 1 on other (since now)" in holder.stdout.read()
 
 
 def test_the_lock_of_a_folder_made_as_a_whole_lies_beside_it_and_follows_links(tmp_path):
