@@ -60,3 +60,14 @@ def test_what_every_ray_worker_imports_is_light():
     code = "import sys, algorithms.cluster; print({'torch', 'transformers', 'ray.rllib'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
+
+
+def test_only_the_terminals_place_prints():
+    """What is printed elsewhere would reach the terminal as data has it: markup, escape sequences, line breaks."""
+    printing = set()
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+            if {call.id for call in calls if isinstance(call, ast.Name)} & {"print", "Console"}:
+                printing.add(str(path.relative_to(ROOT)))
+    assert printing == {"rl_recsys/terminal.py", "rl_recsys/shop/benchmark.py"}  # the other tells a parent process
