@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from rl_recsys.files import checksum, link_or_copy, read_json, write_json
@@ -145,6 +146,15 @@ class Shop:
         """How likely each of some goals is to be drawn, up to a factor."""
         weights = np.concatenate([column.to_numpy() for column in self._goals.columns("weight")])
         return weights[np.asarray(goals)]
+
+    def attributes(self, row: int) -> list[str]:
+        """The attributes of the product of a row."""
+        return self._products.value(row, "attributes")
+
+    def products_of_goals(self, chosen: np.ndarray) -> np.ndarray:
+        """Which products [row] some goals are about; ``chosen`` [goal] says which goals, as booleans."""
+        asins = pa.chunked_array(self._goals.columns("asin")).filter(pa.array(chosen)).unique()
+        return np.concatenate([pc.is_in(column, asins).to_numpy(False) for column in self._products.columns("asin")])
 
     def instruction_bytes(self, goals: Sequence[int]) -> np.ndarray:
         """How many bytes of UTF-8 the instruction of each of some goals has."""

@@ -7,16 +7,20 @@ title belongs to which instruction instead of what is wanted. A variation wants 
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
+import numpy as np
+
 from rl_recsys.errors import UserError
 from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import Goal, price_clause, synthetic_goal, without_price_clause
+from rl_recsys.shop.goals import Goal, digest, price_clause, synthetic_goal, without_price_clause
 from rl_recsys.shop.shop import Shop
 
 BEFORE, WITH, FOR = "", " with ", " for "  # where WebShop's instructions have an attribute: around the product's kind
 _OPENING = "Find me "
+MOST_DRAWS = 1000  # for one goal
 
 
 class GoalVariations:
@@ -25,46 +29,56 @@ class GoalVariations:
     They want one or more of the attributes that training goals want. ``goal(number)`` is decided by the seed and the
     number. None is about a product that only held-out goals are about, none has the product, attributes and options of
     a held-out goal, and none its words. Raises ``UserError`` where no product has such an attribute.
+
+    It holds a number a product and two a held-out goal, as every worker has its own.
     """
 
     def __init__(self, shop: Shop, *, seed: int = 0):
-        self._seed = seed
-        training = set(shop.split("train"))
+        self._shop, self._seed = shop, seed
+        trains = np.zeros(shop.goal_count, bool)
+        trains[np.asarray(shop.split("train"), int)] = True
         places: dict[str, Counter] = defaultdict(Counter)  # attribute -> how often it stands where
-        trained, held_out = set(), set()
-        self._held_out: set[tuple | str] = set()
+        held_out = array("Q")
         for index in range(shop.goal_count):
             goal = shop.goal(index)
-            if index not in training:
-                held_out.add(goal.asin)
-                self._held_out |= {goal.wish, without_price_clause(goal.instruction_text)}
+            if not trains[index]:
+                held_out.extend((digest(goal.wish), digest(without_price_clause(goal.instruction_text))))
                 continue
-            trained.add(goal.asin)
             said = attribute_places(goal)
             for attribute in goal.attributes:
                 places[attribute][said.get(attribute, BEFORE)] += 1
+        self._held_out = np.unique(np.asarray(held_out, np.uint64))
         self._places = {attribute: found.most_common(1)[0][0] for attribute, found in places.items()}
-        self._products: list[tuple[Product, list[str]]] = []  # each with what can be wanted of it
-        for row in range(shop.product_count):
-            product = shop.listing(row).product
-            known = sorted({attribute for attribute in product.attributes if attribute in self._places})
-            if known and product.asin not in held_out - trained:
-                self._products.append((product, known))
-        if not self._products:
+        only_held_out = shop.products_of_goals(~trains) & ~shop.products_of_goals(trains)
+        self._rows = array("q")
+        for row in np.flatnonzero(~only_held_out).tolist():
+            if not self._places.keys().isdisjoint(shop.attributes(row)):
+                self._rows.append(row)
+        if not self._rows:
             raise UserError(f"{shop.folder}: no product has an attribute that a training goal wants: nothing to vary")
 
     def goal(self, number: int) -> Goal:
-        """The goal of this number."""
+        """The goal of this number. Raises ``UserError`` where ``MOST_DRAWS`` are all held-out goals."""
         rng = random.Random(f"variation:{self._seed}:{number}")
-        while True:
+        for _ in range(MOST_DRAWS):
             goal = self._draw(rng)
-            if self._held_out.isdisjoint((goal.wish, without_price_clause(goal.instruction_text))):
+            if not (self._is_held_out(goal.wish) or self._is_held_out(without_price_clause(goal.instruction_text))):
                 return goal
+        raise UserError(
+            f"{self._shop.folder}: {MOST_DRAWS} goals that were made up are all goals of the test: its products leave "
+            "nothing else to ask for"
+        )
+
+    def _is_held_out(self, what: object) -> bool:
+        wanted = np.uint64(digest(what))
+        place = int(np.searchsorted(self._held_out, wanted))
+        return place < len(self._held_out) and bool(self._held_out[place] == wanted)
 
     def _draw(self, rng: random.Random) -> Goal:
-        product, known = rng.choice(self._products)
+        product = self._shop.listing(rng.choice(self._rows)).product
+        known = sorted(set(product.attributes).intersection(self._places))
         wanted = rng.sample(known, rng.randint(1, len(known)))
-        options = {name: rng.choice(values) for name, values in sorted(product.options.items())}
+        options = {name: rng.choice(values) for name, values in sorted(product.options.items()) if values}
         limit, clause = price_clause(product.price, rng)
         return synthetic_goal(product, self._words(product, wanted), wanted, options, limit, clause)
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import Any
 
-from rl_recsys.shop.goals import Goal, without_price_clause
+import numpy as np
+
+from rl_recsys.shop.goals import Goal, digest, without_price_clause
 from rl_recsys.shop.shop import Shop
 from rl_recsys.shop.splits import split_names
 from rl_recsys.shop.table import ShopError
 from rl_recsys.storage import Place
 from rl_recsys.trajectories.record import Trajectory, TrajectoryError, read_trajectories
+
+
+class _Goals:
+    """Goals by the digest of something that they have: two numbers a goal."""
+
+    def __init__(self, digests: array):
+        every = np.asarray(digests, np.uint64)
+        self._goals = np.argsort(every, kind="stable")
+        self._digests = every[self._goals]
+
+    def of(self, what: object) -> list[int]:
+        """The goals that have it, in their order."""
+        wanted = np.uint64(digest(what))
+        first, end = (np.searchsorted(self._digests, wanted, side=side) for side in ("left", "right"))
+        return self._goals[first:end].tolist()
 
 
 class KnownGoals:
@@ -24,12 +41,12 @@ class KnownGoals:
 
     def __init__(self, shop: Shop):
         self._shop = shop
-        self._words: dict[str, list[int]] = defaultdict(list)
-        self._wishes: dict[tuple, list[int]] = defaultdict(list)
+        words, wishes = array("Q"), array("Q")
         for index in range(shop.goal_count):
             goal = shop.goal(index)
-            self._words[without_price_clause(goal.instruction_text)].append(index)
-            self._wishes[goal.wish].append(index)
+            words.append(digest(without_price_clause(goal.instruction_text)))
+            wishes.append(digest(goal.wish))
+        self._words, self._wishes = _Goals(words), _Goals(wishes)
 
     def alike(self, goal: Mapping[str, Any]) -> list[int]:
         """The goals that ask for the same product, attributes and options, in whatever order and price limit.
@@ -37,9 +54,9 @@ class KnownGoals:
         Of a goal that is known by its instruction alone: those in these words.
         """
         try:
-            return self._wishes.get(Goal.from_mapping(goal).wish, [])
+            return self._wishes.of(Goal.from_mapping(goal).wish)
         except ValueError:
-            return self._words.get(without_price_clause(goal["instruction_text"]), [])
+            return self._words.of(without_price_clause(goal["instruction_text"]))
 
     def index(self, goal: Mapping[str, Any]) -> int:
         """The first goal in the same words and, where it is known, about the same product; -1 where there is none.
@@ -49,7 +66,7 @@ class KnownGoals:
         product = goal.get("asin")
         found = [
             index
-            for index in self._words.get(without_price_clause(goal["instruction_text"]), [])
+            for index in self._words.of(without_price_clause(goal["instruction_text"]))
             if product is None or self._shop.goal(index).asin == product
         ]
         return found[0] if len({self._split(index) for index in found}) == 1 else -1

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import gc
+import hashlib
+import json
+from dataclasses import asdict
+
 import pytest
 
 from rl_recsys.errors import UserError
-from rl_recsys.shop import Shop
+from rl_recsys.shop import Product, Shop
+from rl_recsys.shop.compile import Source, compile_shop
+from rl_recsys.shop.demo import write_demo_files
 from rl_recsys.shop.goals import Goal, price_limit
 from rl_recsys.shop.variations import GoalVariations, attribute_places
+from rl_recsys.trajectories.known_goals import KnownGoals
 from rl_recsys.trajectories.shoppers import play, scripted_shopper
 
 COUNT = 300
@@ -57,6 +65,48 @@ def test_no_held_out_goal_is_made_up(shop_folder, protocol):
     assert not only_held_out.intersection(one.asin for one in goals)
     assert only_held_out
     assert {one.asin for one in goals} - trained  # products that no goal is about
+
+
+def test_published_demonstrations_goals_stay_what_they_are(shop):
+    variations = GoalVariations(shop)
+    goals = json.dumps([asdict(variations.goal(number)) for number in range(100)])
+    assert hashlib.sha256(goals.encode()).hexdigest()[:16] == "e5fbcb7c5583323c"
+
+
+def test_no_product_and_no_goal_is_held(shop_folder):
+    shop = Shop.open(shop_folder, protocol="product-disjoint")
+
+    def held() -> int:
+        for cache in (shop.listing, shop.goal):
+            cache.cache_clear()
+        gc.collect()
+        return sum(isinstance(one, (Product, Goal)) for one in gc.get_objects())
+
+    before = held()
+    variations, known = GoalVariations(shop), KnownGoals(shop)
+    assert held() == before
+    assert variations.goal(3) and known.alike(asdict(shop.goal(3)))
+
+
+def test_an_option_without_values_is_not_asked_for(tmp_path):
+    items, attributes, human = write_demo_files(tmp_path, products=150, seed=1)
+    records = json.loads(items.read_text())
+    for record in records[::2]:
+        record["customization_options"]["Style"] = []
+    items.write_text(json.dumps(records))
+    compile_shop(Source(items, attributes, human), tmp_path / "shop")
+    shop = Shop.open(tmp_path / "shop", protocol="product-disjoint")
+    variations = GoalVariations(shop)
+    goals = [variations.goal(number) for number in range(COUNT)]
+    assert any("style" in shop.product(one.asin).options for one in goals)
+    assert not any("style" in one.goal_options for one in goals)
+
+
+def test_a_shop_that_leaves_nothing_else_to_ask_for_is_named(shop, monkeypatch):
+    variations = GoalVariations(shop)
+    monkeypatch.setattr(variations, "_is_held_out", lambda what: True)
+    with pytest.raises(UserError, match="1000 goals that were made up are all goals of the test"):
+        variations.goal(0)
 
 
 def test_a_shop_whose_goals_want_nothing_known_is_refused(shop, monkeypatch):
