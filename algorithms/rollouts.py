@@ -26,6 +26,7 @@ from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import absolute
+from rl_recsys.terminal import say
 from rl_recsys.trajectories.record import Trajectory
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
@@ -125,6 +126,7 @@ class RolloutPool:
         options = {"num_cpus": 1, "num_gpus": num_gpus / num_workers}
         require_resources([{"CPU": 1, "GPU": options["num_gpus"]}] * num_workers)
         arguments = absolute(shop), "cuda" if num_gpus else "cpu", hang_s
+        say(f"starting {num_workers} rollout worker{'s' if num_workers > 1 else ''}")
         self._workers = [_RolloutWorker.options(**options).remote(*arguments) for _ in range(num_workers)]
 
     def play(

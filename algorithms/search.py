@@ -34,6 +34,7 @@ from policies.policy_folder import read_config
 from rl_recsys.encoding import FittingGoals, fitting_goals
 from rl_recsys.errors import UserError, require_positive
 from rl_recsys.files import read_json
+from rl_recsys.progress import phase
 from rl_recsys.settings import claim, deciding
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import absolute
@@ -201,7 +202,8 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
         space = trial_config(arguments, held_out, {setting.flag: setting.domain for setting in settings})
         if not states:
             shutil.rmtree(folder / TUNE, ignore_errors=True)  # of a search that was killed before a trial began
-        _tune(arguments, folder, space, resume=bool(states))
+        with phase(f"searching: {arguments.trials} trials of {arguments.iterations} iterations"):
+            _tune(arguments, folder, space, resume=bool(states))
         trials = _trials(folder)
         _remove_unknown(folder, trials)
     if len(trials) < arguments.trials or not all(trial.is_finished() for trial in trials):

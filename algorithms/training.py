@@ -152,6 +152,7 @@ class TrainingRun:
         state = checkpoint.state() if checkpoint else None
         done = checkpoint.iteration if checkpoint else 0
         self._take_up_rows(state["rows"] if state else [], done)
+        say(f"starting {_processes(config)}")
         algorithm = self._build(config, done)
         try:
             if state:
@@ -255,6 +256,7 @@ class TrainingRun:
         return sum(row["seconds"] for row in self.rows if "seconds" in row)
 
     def _evaluate(self, algorithm: Algorithm, evaluation: Evaluation, iteration: int) -> None:
+        say(f"evaluating after iteration {iteration}" if iteration else "evaluating the policy to start from")
         figures = evaluation.play(current_model(algorithm))
         row = {"iteration": iteration, "minutes": self.seconds / 60} | {
             f"evaluation/{k}": v for k, v in figures.items()
@@ -306,6 +308,13 @@ class TrainingRun:
         }
         model.save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
         return summary
+
+
+def _processes(config: AlgorithmConfig) -> str:
+    """What an algorithm is made of, in words."""
+    learners = f"{config.num_learners} learners" if config.num_learners > 1 else "the learner"
+    workers = config.num_env_runners if config.is_online else 0
+    return f"{workers} rollout worker{'s' if workers > 1 else ''} and {learners}" if workers else learners
 
 
 def current_model(algorithm: Algorithm) -> ChoiceModel:

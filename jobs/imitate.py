@@ -12,6 +12,7 @@ from policies.encoder_folder import BUNDLED, encoder_folder
 from rl_recsys.command import run_job
 from rl_recsys.encoding import EncodingShape
 from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.progress import phase
 from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
@@ -58,7 +59,8 @@ def main(arguments: Arguments) -> None:
         start = arguments.out / "start"
         torch.manual_seed(arguments.seed)
         shape = EncodingShape(state_tokens=arguments.state_tokens)
-        model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
+        with phase(f"loading the encoder {arguments.encoder}"):
+            model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
         model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
     config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
         trajectories=absolute(arguments.trajectories),

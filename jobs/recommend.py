@@ -22,7 +22,7 @@ from rl_recsys.evaluation.report import percent
 from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.files import write_json
 from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import progress
+from rl_recsys.progress import phase, progress
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place
 from rl_recsys.terminal import print_rows, say
@@ -66,7 +66,8 @@ def main(arguments: Arguments) -> None:
     if arguments.goals and (arguments.requests or arguments.requests_file):
         raise UserError("--goals takes test goals for requests: give it without --requests and --requests-file")
     shop = Shop.open(arguments.shop)
-    model, encoder = ChoiceModel.from_pretrained(arguments.policy), decision_encoder(arguments.policy)
+    with phase(f"loading {arguments.policy}"):
+        model, encoder = ChoiceModel.from_pretrained(arguments.policy), decision_encoder(arguments.policy)
     asked = fitting_goals(shop, list(shop.split("test"))[: arguments.goals] if arguments.goals else (), encoder)
     goals = asked.goals
     if asked.too_long:

@@ -22,7 +22,7 @@ from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.folders import require_replaceable
 from rl_recsys.outputs import replaces_its_out
-from rl_recsys.progress import format_seconds, progress
+from rl_recsys.progress import format_seconds, phase, progress
 from rl_recsys.shop.goals import without_price_clause
 from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
@@ -72,7 +72,8 @@ def main(arguments: Arguments) -> None:
     pairs = [(text, query) for text in order[len(held) :] for query in queries[text]]
     torch.manual_seed(arguments.seed)
     if arguments.model == "bart":
-        model = BartQueries.from_pretrained(arguments.start)
+        with phase(f"loading {arguments.start}"):
+            model = BartQueries.from_pretrained(arguments.start)
         updates = -(-len(pairs) // arguments.batch) * arguments.epochs
     else:
         model = KeywordQueries.from_encoder(arguments.start)

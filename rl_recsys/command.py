@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tyro
 
 from rl_recsys.errors import plain_errors
 from rl_recsys.ranges import check_ranges
+from rl_recsys.terminal import say
 
 
 def run_job(main: Callable[[Any], None], arguments: type | Mapping[str, type], description: str) -> None:
@@ -20,6 +23,7 @@ def run_job(main: Callable[[Any], None], arguments: type | Mapping[str, type], d
     with plain_errors():
         given = read_command_line(arguments, description)
         check_ranges(given)
+        say(f"{Path(sys.argv[0]).stem}: begun")  # before all that takes its time
         main(given)
 
 

@@ -92,9 +92,13 @@ def progress(title: str, total: int | None = None) -> Iterator[Task]:
 
 
 @contextmanager
-def phase(title: str) -> Iterator[None]:
-    """Say what a block without progress of its own does, at once and every ``LINE_INTERVAL`` seconds that it lasts."""
-    say(title)
+def phase(title: str, *, at_once: bool = True) -> Iterator[None]:
+    """Say what a block without progress of its own does, at once and every ``LINE_INTERVAL`` seconds that it lasts.
+
+    Without ``at_once`` nothing is said where that is soon over.
+    """
+    if at_once:
+        say(title)
     start = time.monotonic()
     with _now_and_then(lambda: say(f"{title}: {format_seconds(time.monotonic() - start)} so far")):
         yield

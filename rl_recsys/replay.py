@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 import tyro
 
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.progress import progress
+from rl_recsys.progress import phase, progress
 from rl_recsys.shop import Shop
 from rl_recsys.terminal import say
 
@@ -103,8 +103,8 @@ def _read_session(line: str, where: str) -> dict:
 
 def main(arguments: Arguments) -> int:
     """Replay all sessions, print the differences and the count; return the exit status."""
-    shop = Shop.open(arguments.shop)
-    sessions = list(read_sessions(arguments.sessions))
+    with phase(f"reading {arguments.sessions}"):
+        shop, sessions = Shop.open(arguments.shop), list(read_sessions(arguments.sessions))
     if not sessions:
         raise RecordingError(f"{arguments.sessions}: no session in it")
     observations, differing = 0, []

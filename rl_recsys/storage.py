@@ -28,6 +28,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.files import full_disk_named, link_or_copy, read_json
 from rl_recsys.folders import whole_folder, within
 from rl_recsys.locks import LOCK, held
+from rl_recsys.progress import phase
 from rl_recsys.terminal import say
 
 Place = str | Path
@@ -149,7 +150,7 @@ def _bring_up_to_date(uri: str, folder: Path, known: Path) -> None:
     before = {name: tuple(entry) for name, entry in (read_json(known) or {}).items()} if folder.is_dir() else {}
     if before == entries:
         return
-    with _named(uri, "read"), whole_folder(folder.parent, kind="copy") as aside:
+    with phase(f"copying {uri}"), _named(uri, "read"), whole_folder(folder.parent, kind="copy") as aside:
         for name, entry in entries.items():
             path = within(aside / folder.name, name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +180,8 @@ def working_folder(place: Place, *, meanwhile: bool = True) -> Iterator[Path]:
     _working[folder] = uri
     try:
         mirror = _Mirror(uri, folder)
-        mirror.fetch()
+        with phase(f"fetching {uri}", at_once=False):
+            mirror.fetch()
         say(f"{uri}: written on this node, and copied {f'every {COPY_EVERY_S:.0f} s and ' * meanwhile}at the end")
         try:
             with mirror.kept_up() if meanwhile else nullcontext():

@@ -11,6 +11,7 @@ from pathlib import Path
 from rl_recsys.errors import UserError
 from rl_recsys.files import checksum, read_json, read_object
 from rl_recsys.folders import CONTENTS, read_contents, verify_folder, within
+from rl_recsys.progress import phase
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA
 from rl_recsys.shop.goals import GOAL_SCHEMA
 from rl_recsys.shop.rules import ShopRules
@@ -57,7 +58,8 @@ def verify_shop(folder: Path, manifest: Mapping, *, again: bool) -> None:
     ``again`` does it in any case. Raises ``ShopError`` naming the file.
     """
     try:
-        verify_once(folder, lambda: _files(folder, manifest), lambda: _verify(folder, manifest), again=again)
+        with phase(f"checking {folder}", at_once=False):
+            verify_once(folder, lambda: _files(folder, manifest), lambda: _verify(folder, manifest), again=again)
     except OSError as error:
         raise ShopError(f"{error.filename or folder}: cannot be read ({error.strerror or error}); {REMEDY}") from None
     except ShopError:

@@ -335,6 +335,9 @@ def test_a_submitted_job_trains_from_a_bucket_and_shows_in_the_dashboard(cluster
     assert run.returncode == 0 and "succeeded" in run.stdout, run.stdout + run.stderr
     assert (tmp_path / "run" / "policy" / "model.safetensors").is_file()
     assert "all is there" in run.stdout
+    life_signs = ("ppo: begun", "copying file://", "joining the Ray cluster", "PPO: begun", "starting 1 rollout worker")
+    places = [run.stdout.find(sign) for sign in life_signs]
+    assert -1 not in places and places == sorted(places), run.stdout
     with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
         jobs = json.load(answer)
     assert any("jobs/ppo.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
