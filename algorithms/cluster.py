@@ -15,6 +15,7 @@ import ray
 from ray.util import accelerators
 
 from rl_recsys.errors import UserError
+from rl_recsys.progress import phase
 from rl_recsys.terminal import say
 
 if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes seconds
@@ -67,12 +68,14 @@ def connect(*, num_cpus: int | None = None) -> None:
         "logging_level": "ERROR",
         "runtime_env": {"worker_process_setup_hook": "algorithms.cluster.quiet"},
     }
-    if not os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
         # "local": never the cluster that somebody started on this machine. Without a token, none is left in the home.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         cores = max(os.cpu_count() or 1, num_cpus or 1)
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
-    ray.init(**options)
+    with phase(f"joining the Ray cluster {address}" if address else "starting Ray on this machine"):
+        ray.init(**options)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)  # Ray's own prints a stack of C++ and aborts, and nothing is closed
 

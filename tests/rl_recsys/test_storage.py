@@ -215,7 +215,9 @@ def test_processes_of_a_node_share_one_copy(tmp_path):
         subprocess.Popen([sys.executable, "-c", code, f"file://{tmp_path}/bucket"], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    folders = {process.communicate()[0].strip() for process in processes}
+    said = [process.communicate()[0].splitlines() for process in processes]
+    assert sum(line.startswith("copying file://") for lines in said for line in lines) == 1
+    folders = {lines[-1] for lines in said}
     assert all(process.returncode == 0 for process in processes) and len(folders) == 1
     known = json.loads(Path(f"{Path(folders.pop()).parent}.json").read_text())
     assert list(known) == ["a.txt"] and os.environ["XDG_CACHE_HOME"] == str(tmp_path / "cache")
