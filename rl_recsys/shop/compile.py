@@ -50,6 +50,7 @@ from rl_recsys.shop.search import build_index
 from rl_recsys.shop.splits import split_goals, split_names
 from rl_recsys.shop.table import BatchWriter, MappedTable
 from rl_recsys.shop.winning import BestPurchase, can_be_opened, clickable_options
+from rl_recsys.wish import understand
 
 _PRODUCTS_AS_READ, _GOALS_AS_MADE = "unordered-products.arrow", "unordered-goals.arrow"
 
@@ -201,14 +202,15 @@ class _TableWriter:
 
     def _goals(self, product: Product) -> Iterator[Goal]:
         clauses = self._source.price_clauses == "added"
+        stated_limit = None if clauses else _stated_limit
         if not self._human:
             entry = self._attributes.get(product.asin, {})
             if entry.get("instruction") and not entry.get("instruction_attributes"):
                 self.findings.add("instruction_without_attributes", product.asin)
-            yield from synthetic_goals(product, entry, seed=self._seed, price_clauses=clauses)
+            yield from synthetic_goals(product, entry, seed=self._seed, stated_limit=stated_limit)
             return
         entries = self._instructions.pop(product.asin, ())
-        for goal in human_goals(product, entries, seed=self._seed, price_clauses=clauses):
+        for goal in human_goals(product, entries, seed=self._seed, stated_limit=stated_limit):
             if goal is None:
                 self.findings.add("instruction_without_attributes", product.asin)
                 continue
@@ -230,6 +232,10 @@ class _TableWriter:
         if self._source.limit is None:
             for asin in self._attributes.keys() - {asin.decode() for asin in self.asins}:
                 self.findings.add("absent_attributes", asin)
+
+
+def _stated_limit(instruction: str) -> float | None:
+    return understand(instruction).limit
 
 
 def _split_sizes(goals: Path, rules: ShopRules) -> dict[str, int]:

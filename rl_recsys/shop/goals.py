@@ -8,7 +8,7 @@ import json
 import random
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -23,6 +23,8 @@ LIMIT_ABOVE_PRICE = STEPS_ABOVE * PRICE_STEP  # at most
 PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars$")
 OPTION = re.compile(r"(?: with |, and )((?:(?! with )[^:,])+): (.+?)(?=, and [^:,]+: |$)")
 VALUES_AGAIN = 3
+
+StatedLimit = Callable[[str], float | None]  # of an instruction, in dollars
 
 GOAL_SCHEMA = pa.schema(
     [
@@ -140,12 +142,6 @@ def price_limit(instruction: str) -> float | None:
     return float(clause.group(1)) if clause else None
 
 
-def stated_limit(instruction: str) -> float:
-    """The same, with ``NO_PRICE_LIMIT`` where none is named."""
-    limit = price_limit(instruction)
-    return NO_PRICE_LIMIT if limit is None else limit
-
-
 def typed(query: str) -> str:
     """A query as it can be typed: "[" or "]" would end the action's argument (WebShop's grammar)."""
     return query.replace("[", " ").replace("]", " ").strip().lower()
@@ -163,18 +159,28 @@ def price_clause(price: float, rng: random.Random) -> tuple[float, str]:
     return limit, f", and price lower than {limit:.2f} dollars"
 
 
-def synthetic_goals(product: Product, entry: Mapping, *, seed: int, price_clauses: bool = True) -> Iterator[Goal]:
+def _limit_and_clause(
+    instruction: str, product: Product, rng: random.Random, stated_limit: StatedLimit | None
+) -> tuple[float, str]:
+    if stated_limit is None:
+        return price_clause(product.price, rng)
+    limit = stated_limit(instruction)
+    return (NO_PRICE_LIMIT if limit is None else limit), ""
+
+
+def synthetic_goals(
+    product: Product, entry: Mapping, *, seed: int, stated_limit: StatedLimit | None = None
+) -> Iterator[Goal]:
     """WebShop's synthetic goals of one product: one for every combination of its option values.
 
-    ``entry`` is the product's in the items_ins_v2 file. ``price_clauses``: add WebShop's price limits. The weights are
-    those of ``goal_weight``, to be set when all goals are known.
+    ``entry`` is the product's in the items_ins_v2 file. ``stated_limit``: see
+    ``human_goals``. The weights are those of ``goal_weight``, to be set when all goals are known.
     """
     instruction, wanted = entry.get("instruction"), entry.get("instruction_attributes")
     if not instruction or not wanted:
         return
-    limit, clause = stated_limit(instruction), ""
-    if price_clauses:
-        limit, clause = price_clause(product.price, random.Random(f"clause:{seed}:{product.asin}"))
+    rng = random.Random(f"clause:{seed}:{product.asin}")
+    limit, clause = _limit_and_clause(instruction, product, rng, stated_limit)
     names = sorted(product.options)
     for values in itertools.product(*(product.options[name] for name in names)):
         yield synthetic_goal(product, instruction, wanted, dict(zip(names, values, strict=True)), limit, clause)
@@ -190,11 +196,12 @@ def synthetic_goal(
 
 
 def human_goals(
-    product: Product, entries: Iterable[Mapping], *, seed: int, price_clauses: bool = True
+    product: Product, entries: Iterable[Mapping], *, seed: int, stated_limit: StatedLimit | None = None
 ) -> Iterator[Goal | None]:
     """WebShop's human goals of one product, with None for each instruction that it skips for having no attributes.
 
-    ``price_clauses``: add WebShop's price limit to the words; otherwise the limit is what they say.
+    WebShop adds a price limit to the words. With ``stated_limit``, which finds the one that they name, they stay as
+    they are.
     """
     rng = random.Random(f"clause:{seed}:{product.asin}")
     for entry in entries:
@@ -203,7 +210,7 @@ def human_goals(
             yield None
             continue
         text = entry["instruction"].strip(".")
-        limit, clause = price_clause(product.price, rng) if price_clauses else (stated_limit(text), "")
+        limit, clause = _limit_and_clause(text, product, rng, stated_limit)
         text += clause
         yield _goal(product, text, wanted, limit, tuple(entry["instruction_options"]))
 

@@ -10,6 +10,7 @@ import pytest
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
 from rl_recsys.shop.demo import write_demo_files
+from rl_recsys.shop.goals import NO_PRICE_LIMIT
 from tests.jobs.test_jobs import ROOT, main_of
 
 EXAMPLE = ROOT / "docs" / "example"
@@ -49,6 +50,8 @@ def test_what_is_added_to_a_persons_words_is_said_and_can_be_left_out(tmp_path, 
     added, written = (Shop.open(tmp_path / name) for name in ("added", "written"))
     assert {written.goal(index).instruction_text for index in range(3)} == words
     assert all(", and price lower than " in added.goal(index).instruction_text for index in range(3))
+    limits = {goal.asin: goal.price_upper for goal in map(written.goal, range(3))}
+    assert limits == {"MUG0000001": 60.0, "LAMP000002": NO_PRICE_LIMIT, "SOCK000003": NO_PRICE_LIMIT}
     assert added.fingerprint != written.fingerprint
 
 
