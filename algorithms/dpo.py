@@ -10,7 +10,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.utils.metrics import TIMERS
 from torch import Tensor
 
-from algorithms.configuration import refuse_negative, set_given
+from algorithms.configuration import set_given
 from algorithms.figures import log_rollouts
 from algorithms.goal_order import ContestedGoals
 from algorithms.learner import ChoiceLearner
@@ -19,6 +19,7 @@ from algorithms.offline import OfflineAlgorithm, OfflineConfig, decisions_to_lea
 from algorithms.preferences import (
     EpisodeGroups,
     MixedPreferences,
+    NoPreferences,
     OutcomePreferences,
     PreferenceSource,
     RecordedGroups,
@@ -122,9 +123,10 @@ class DPOConfig(OfflineConfig):
         refresh_reference_every: int = NotProvided,
         **kwargs: Any,
     ) -> DPOConfig:
-        """``beta`` > 0, typically 0.5 to 2 for single actions; ``label_smoothing`` in [0, 0.5).
+        """The loss and where its pairs come from; what numbers may be is in ``algorithms.ranges``.
 
-        ``imitation_weight`` >= 0; with 0 only the two actions of a pair are encoded, and updates are faster.
+        ``beta`` is typically 0.5 to 2 for single actions. With an ``imitation_weight`` of 0 only the two actions of a
+        pair are encoded, and updates are faster.
         ``train_batch_size_per_learner`` counts pairs. ``ties``: what becomes of a recorded action that the reference
         draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``shop`` folder,
         ``group_size`` episodes of each goal, ``pair_uses`` updates for each pair of them, and ``rollout_workers``
@@ -150,13 +152,8 @@ class DPOConfig(OfflineConfig):
         )
 
     def validate(self) -> None:
-        """Raises ValueError for a number outside its range."""
+        """Raises ValueError for settings that do not go together, or not with the policy."""
         super().validate()
-        if self.beta <= 0:
-            self._value_error(f"beta is {self.beta}, it must be greater than 0")
-        if not 0 <= self.label_smoothing < 0.5:
-            self._value_error(f"label_smoothing is {self.label_smoothing}, it must be in [0, 0.5)")
-        refuse_negative(self, "imitation_weight", "refresh_reference_every")
         for name, known in (("preferences", Preferences), ("pairing", Pairing), ("ties", Ties)):
             if getattr(self, name) not in get_args(known):
                 self._value_error(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
@@ -164,10 +161,8 @@ class DPOConfig(OfflineConfig):
             self._value_error("pairing by branch needs rollouts: recorded episodes have no branches")
         if self.preferences != "recorded" and not self.shop:
             self._value_error(f"{self.preferences} preferences need a shop to roll out in: .training(shop=FOLDER)")
-        if self.group_size < 2:
-            self._value_error(f"group_size is {self.group_size}, two episodes are the least that can be compared")
-        if self.pair_uses < 1:
-            self._value_error(f"pair_uses is {self.pair_uses}, a pair is learnt from once at least")
+        if self.preferences != "recorded" and not self.rollout_workers:
+            self._value_error(f"{self.preferences} preferences need rollout workers: .training(rollout_workers=1)")
         if self.pair_uses > 1 and self.preferences == "recorded":
             self._value_error("pair_uses is for pairs from rollouts; recorded ones come again by themselves")
 
@@ -214,9 +209,21 @@ class DPO(OfflineAlgorithm):
     def _recorded(self) -> PreferenceSource:
         """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""
         if self.config.pairing == "trajectory":
-            return self._outcomes(RecordedGroups(self.recorded_trajectories(0.0), seed=self.config.seed or 0), uses=1)
+            recorded = self.recorded_trajectories(0.0)
+            self._require_enough(len(recorded), "episodes")
+            return self._outcomes(RecordedGroups(recorded, seed=self.config.seed or 0), uses=1)
         episodes = decisions_to_learn(self.recorded_trajectories())
+        self._require_enough(sum(map(len, episodes)), "decisions")
         return RecordedPreferences(episodes, self._reference, ties=self.config.ties, **self._of_batches())
+
+    def _require_enough(self, found: int, what: str) -> None:
+        """Raise ``NoPreferences`` where a batch has more pairs than there is to make them of: none would be full."""
+        pairs = self.config.train_batch_size_per_learner
+        if pairs > found:
+            raise NoPreferences(
+                f"{self.config.trajectories}: a batch of {pairs} pairs is asked for, {found} {what} are there; take a "
+                "smaller batch or record more"
+            )
 
     def _outcomes(self, groups: EpisodeGroups, *, uses: int) -> OutcomePreferences:
         pairing = self.config.pairing

@@ -24,7 +24,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import TRAINING_ITERATION
 
-from algorithms.configuration import set_given
+from algorithms.configuration import InRange, check_learner_settings, set_given
 from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
@@ -157,7 +157,7 @@ def encode_steps(encoder: DecisionEncoder, steps: Sequence[Step]) -> dict[str, n
     return {"state": np.stack([encoder.encode_state(step.state) for step in steps]), **stacked}
 
 
-class OfflineConfig(AlgorithmConfig):
+class OfflineConfig(InRange, AlgorithmConfig):
     """The config of an algorithm that learns from trajectories, starting from a policy folder."""
 
     def __init__(self, algo_class: type | None = None):
@@ -205,6 +205,7 @@ class OfflineConfig(AlgorithmConfig):
                 self._value_error(f"{name} is not set: .training({name}=FOLDER)")
         space_from_policy(self)
         super().validate()
+        check_learner_settings(self)
 
     @property
     def needs_trajectories(self) -> bool:

@@ -15,7 +15,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from algorithms.configuration import refuse_negative, set_given
+from algorithms.configuration import InRange, check_learner_settings, set_given
 from algorithms.figures import log_episode
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS
 from algorithms.memory import release_memory
@@ -115,7 +115,7 @@ def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
     log_episode(metrics_logger, (), episode.get_return(), episode.get_infos(-1).get("reward_parts", {}))
 
 
-class PPOConfig(RLlibPPOConfig):
+class PPOConfig(InRange, RLlibPPOConfig):
     """RLlib's PPOConfig with this project's environment, learner and defaults; ``policy`` is where it starts.
 
     Paper: clip 0.2 and gamma 0.98 are ours (it names none, and WebShop's own reinforcement learning has gamma 0.9); the
@@ -163,8 +163,8 @@ class PPOConfig(RLlibPPOConfig):
 
         ``hang_s``: seconds for a step of its environments after which a rollout worker is replaced.
 
-        ``kl_weight`` >= 0 of the divergence from that policy. ``imitation_weight`` >= 0 of the imitation loss on
-        ``trajectories`` with at least ``minimum_reward``. ``doubt`` in [0, 1): pages where the policy left less
+        ``kl_weight`` of the divergence from that policy. ``imitation_weight`` of the imitation loss on
+        ``trajectories`` with at least ``minimum_reward``. ``doubt``: pages where the policy left less
         probability to all but one action are not learnt from; 0 keeps all, as do ``kl_weight`` and ``entropy_coeff``,
         whose terms are of every page. ``average_weights``: the policy that is evaluated and written has the average of
         the iterations' weights instead of the last ones.
@@ -185,16 +185,14 @@ class PPOConfig(RLlibPPOConfig):
         )
 
     def validate(self) -> None:
-        """Raises ValueError where the policy is not named, or a weight cannot be."""
+        """Raises ValueError for settings that do not go together, or not with the policy."""
         if not self.policy:
             self._value_error("policy is not set: .training(policy=FOLDER)")
-        refuse_negative(self, "kl_weight", "imitation_weight")
-        if not 0 <= self.doubt < 1:
-            self._value_error(f"doubt is {self.doubt}, it must be in [0, 1)")
         if self.imitation_weight and not self.trajectories:
             self._value_error("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
         space_from_policy(self)
         super().validate()
+        check_learner_settings(self)
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""

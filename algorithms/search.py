@@ -32,7 +32,7 @@ from policies.choice_model import decision_encoder
 from policies.episodes import policy_episodes
 from policies.policy_folder import read_config
 from rl_recsys.encoding import FittingGoals, fitting_goals
-from rl_recsys.errors import UserError, require_positive
+from rl_recsys.errors import UserError
 from rl_recsys.files import read_json
 from rl_recsys.progress import phase
 from rl_recsys.settings import claim, deciding
@@ -176,7 +176,7 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
 def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult], HeldOut]:
     """Run the trials, as far as they are not done; best first, and what they played.
 
-    ``folder``: the local one of ``arguments.out``. Raises ``UserError`` for flags that no search can have,
+    ``folder``: the local one of ``arguments.out``. Raises ``UserError`` for folders that no search can use,
     ``ClusterError`` where the cluster cannot hold a trial, ``SettingsError`` where ``folder`` has another search, and
     ``SearchError`` where it was interrupted or all trials failed.
     """
@@ -215,15 +215,7 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
 
 
 def _check(arguments: SearchArguments) -> None:
-    """Raise ``UserError`` for flags that no search can have, and for folders that are not there."""
-    positive = ("trials", "iterations", "updates", "rollout_steps", "at_once", "grace_period", "evaluation_goals")
-    require_positive(arguments, *positive, *(["batch"] if arguments.batch is not None else []))
-    if arguments.scheduler == "asha" and arguments.grace_period > arguments.iterations:
-        raise UserError(
-            f"--grace-period is {arguments.grace_period}, it must not be above --iterations ({arguments.iterations})"
-        )
-    if arguments.num_workers < 0 or arguments.num_gpus < 0:
-        raise UserError("--num-workers and --num-gpus must not be negative")
+    """Raise ``UserError`` where the shop or the trajectories have too little, or a folder is not there."""
     training = training_goals(arguments)
     if arguments.evaluation_goals >= len(training.goals):
         raise UserError(
@@ -231,11 +223,8 @@ def _check(arguments: SearchArguments) -> None:
         )
     if training.too_long:
         say(training)
-    if arguments.algorithm == "dpo":
-        if arguments.trajectories is None:
-            raise UserError("--algorithm dpo learns from recorded trajectories: name their folder with --trajectories")
-        if not any(one.success for one in read_trajectories(arguments.trajectories)):
-            raise UserError(f"--trajectories {arguments.trajectories}: none of them has a reward of 1")
+    if arguments.algorithm == "dpo" and not any(one.success for one in read_trajectories(arguments.trajectories)):
+        raise UserError(f"--trajectories {arguments.trajectories}: none of them has a reward of 1")
 
 
 def _tune(arguments: SearchArguments, folder: Path, space: AlgorithmConfig, *, resume: bool) -> None:

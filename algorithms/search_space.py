@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from algorithms.ranges import FROZEN_LAYERS, GPUS, ROLLOUT_STEPS, ROLLOUT_WORKERS, UPDATES
+from rl_recsys.command import Flags
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.figures import Axis
+from rl_recsys.ranges import COUNT, SEED
 from rl_recsys.storage import Place, absolute
 
 if TYPE_CHECKING:  # the flags are checked before Ray is there
@@ -76,7 +80,7 @@ def space_rows() -> list[list[str]]:
 
 
 @dataclass(kw_only=True)
-class SearchArguments:
+class SearchArguments(Flags):
     """What a search is told."""
 
     algorithm: Searched
@@ -90,37 +94,50 @@ class SearchArguments:
     search goes on."""
     trajectories: Place | None = None
     """Folder of recorded trajectories: what DPO learns from. The trials are compared on goals that none is about."""
-    trials: int = 16
+    trials: Annotated[int, COUNT] = 16
     """Trials in all; the first has the job's defaults."""
-    iterations: int = 8
+    iterations: Annotated[int, COUNT] = 8
     """Iterations of a trial at most."""
-    updates: int = 10
+    updates: Annotated[int, UPDATES] = 10
     """Gradient steps an iteration (dpo)."""
-    batch: int | None = None
+    batch: Annotated[int | None, COUNT] = None
     """Decisions a gradient step; by default 16 (dpo) or 32 (ppo), as in their jobs."""
-    rollout_steps: int = 512
+    rollout_steps: Annotated[int, ROLLOUT_STEPS] = 512
     """Environment steps sampled an iteration, by all workers of a trial together (ppo)."""
-    at_once: int = 2
+    at_once: Annotated[int, COUNT] = 2
     """Trials that run at once, as far as the cluster has room."""
-    num_workers: int = 0
+    num_workers: Annotated[int, ROLLOUT_WORKERS] = 0
     """Rollout processes of each trial (ppo); with 0 the trial's own process samples."""
-    num_gpus: float = 0.0
+    num_gpus: Annotated[float, GPUS] = 0.0
     """GPUs of each trial's learner, as 0.5 where two share one; with 0 it learns on a core."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides the settings that are tried, the goals they are compared on, and each trial's order of data and draws."""
     searcher: Literal["optuna", "random"] = "optuna"
     """optuna: settings near those that did well (TPE), after some at random. random: all at random."""
     scheduler: Literal["asha", "none"] = "asha"
     """asha: the worse half of the trials stops at --grace-period iterations, at twice as many, and so on. none: every
     trial has all its iterations."""
-    grace_period: int = 2
+    grace_period: Annotated[int, COUNT] = 2
     """Iterations that ASHA gives every trial."""
     api: Literal["tuner", "run"] = "tuner"
     """Which way Ray Tune is called: tune.Tuner(...).fit() or tune.run(...). The search is the same."""
-    evaluation_goals: int = 100
+    evaluation_goals: Annotated[int, COUNT] = 100
     """Training goals that a trial plays greedily after each iteration; their mean reward decides."""
-    frozen_layers: int = 4
+    frozen_layers: Annotated[int, FROZEN_LAYERS] = 4
     """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
+
+    def validate(self) -> None:
+        """What ASHA gives every trial is a part of what each may have, and DPO has something to learn from."""
+        super().validate()
+        if self.scheduler == "asha" and self.grace_period > self.iterations:
+            raise UserError(
+                f"--grace-period is {self.grace_period}, it must be at most --iterations, {self.iterations}"
+            )
+        batch = self.batch or BATCH[self.algorithm]
+        if self.algorithm == "ppo" and batch > self.rollout_steps:
+            raise UserError(f"--batch is {batch}, it must be at most --rollout-steps, {self.rollout_steps}")
+        if self.algorithm == "dpo" and self.trajectories is None:
+            raise UserError("--algorithm dpo learns from recorded trajectories: name their folder with --trajectories")
 
 
 def common_flags(arguments: SearchArguments) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
 from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.encoding import fitting_goals
-from rl_recsys.errors import UserError, require_positive
+from rl_recsys.errors import UserError
 from rl_recsys.settings import deciding
 from rl_recsys.shop import shared_shop
 from rl_recsys.storage import Place, absolute, place_of
@@ -68,10 +68,11 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     goals = fitting_goals(shop, shop.split("train"), decision_encoder(config.policy))
     if goals.too_long:
         say(goals)
-    _check(arguments)
+    for name in arguments.log_to:
+        tracker(name)
     quiet()
     try:
-        config.validate()  # here: when it builds, RLlib takes a setting of -1 for one that was not given
+        config.validate()
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
     settings = deciding(arguments, INCIDENTAL) | {"shop_fingerprint": shop.fingerprint}
@@ -96,17 +97,6 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         trackers=arguments.log_to,
     )
     return training.train(config, schedule)
-
-
-def _check(arguments: TrainingArguments) -> None:
-    """Raise ``UserError`` for flags that no run can have."""
-    require_positive(arguments, "iterations", "batch", "gather", "num_learners", "checkpoint_every")
-    if not 0 <= arguments.warmup < 1:
-        raise UserError(f"--warmup is {arguments.warmup}, it must be in [0, 1)")
-    for name in arguments.log_to:
-        tracker(name)
-    if arguments.final_rate < 0:
-        raise UserError(f"--final-rate is {arguments.final_rate}, it must not be negative")
 
 
 def _evaluation(arguments: TrainingArguments, policy: str, training: Sequence[int]):

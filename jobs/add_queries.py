@@ -10,13 +10,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.folders import require_replaceable
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import COUNT
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import search_words, typed
 from rl_recsys.shop.manifest import KIND, files_of_manifest
@@ -28,7 +30,7 @@ RECALLS = (10, 50)
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Add search candidates to a shop."""
 
     shop: Place
@@ -37,9 +39,9 @@ class Arguments:
     """Query model made by jobs/train_queries.py."""
     out: Place
     """Shop folder to write, and recall.json in it."""
-    count: int = 3
+    count: Annotated[int, COUNT] = 3
     """Queries an instruction, besides the instruction itself."""
-    measured: int = 500
+    measured: Annotated[int, COUNT] = 500
     """Test goals that recall is measured on."""
 
 

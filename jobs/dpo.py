@@ -9,11 +9,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from algorithms.arguments import GOES_ON, TrainingArguments
-from algorithms.ranges import Pairing, Preferences, Ties
+from algorithms.ranges import (
+    BETA,
+    GROUP_SIZE,
+    HEAD_RATE,
+    IMITATION_WEIGHT,
+    LABEL_SMOOTHING,
+    LEARNING_RATE,
+    MAXIMUM_TRAJECTORIES,
+    MINIMUM_REWARD,
+    PAIR_USES,
+    REFRESH_REFERENCE_EVERY,
+    UPDATES,
+    Pairing,
+    Preferences,
+    Ties,
+)
 from rl_recsys.command import run_job
+from rl_recsys.errors import UserError
 from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.ranges import COUNT
 from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
@@ -24,11 +42,11 @@ class Arguments(TrainingArguments):
 
     policy: Place
     """Policy folder to start from; it is also the frozen reference."""
-    learning_rate: float = 1e-5
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-5
     """Adam's rate for the encoder."""
-    head_rate: float = 10.0
-    """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
-    iterations: int = 8
+    head_rate: Annotated[float, HEAD_RATE] = 10.0
+    """The head's learning rate as a multiple of --learning-rate, 1 to 100 as a rule."""
+    iterations: Annotated[int, COUNT] = 8
     """Iterations in all; an iteration is one line of result.json."""
     trajectories: Place | None = None
     """Folder of the recorded trajectories; not needed for --preferences rollouts."""
@@ -40,24 +58,32 @@ class Arguments(TrainingArguments):
     rollouts: compare the policy's greedy episode of a goal with what becomes of it when one action is another."""
     ties: Ties = "skip"
     """skip: where the policy draws the recorded action there is no pair this time. resample: it draws again."""
-    group_size: int = 8
+    group_size: Annotated[int, GROUP_SIZE] = 8
     """Episodes of each goal that are compared, for rollouts; with --pairing branch at most so many."""
-    pair_uses: int = 1
+    pair_uses: Annotated[int, PAIR_USES] = 1
     """Updates that each pair from rollouts is used for; more keep the learner busy while the workers play."""
-    refresh_reference_every: int = 0
+    refresh_reference_every: Annotated[int, REFRESH_REFERENCE_EVERY] = 0
     """Iterations after which the current policy becomes the reference; 0 keeps the first."""
-    minimum_reward: float = 1.0
-    """Use only episodes with at least this reward, in [0, 1]."""
-    maximum_trajectories: int | None = None
+    minimum_reward: Annotated[float, MINIMUM_REWARD] = 1.0
+    """Use only episodes with at least this reward."""
+    maximum_trajectories: Annotated[int | None, MAXIMUM_TRAJECTORIES] = None
     """Use only this many episodes, the first recorded."""
-    updates: int = 10
+    updates: Annotated[int, UPDATES] = 10
     """Gradient steps an iteration."""
-    beta: float = 1.0
+    beta: Annotated[float, BETA] = 1.0
     """Strength of the pull to the reference, 0.3 to 3; smaller lets the policy go further."""
-    label_smoothing: float = 0.0
-    """Share of preferences taken to be wrong, in [0, 0.5)."""
-    imitation_weight: float = 0.0
+    label_smoothing: Annotated[float, LABEL_SMOOTHING] = 0.0
+    """Share of preferences taken to be wrong."""
+    imitation_weight: Annotated[float, IMITATION_WEIGHT] = 0.0
     """Weight of the imitation loss of the preferred actions; with 0 only the two actions of a pair are encoded."""
+
+    def validate(self) -> None:
+        """Recorded preferences have recorded episodes."""
+        super().validate()
+        if self.preferences != "rollouts" and self.trajectories is None:
+            raise UserError(
+                f"--preferences {self.preferences} needs recorded episodes: name their folder with --trajectories"
+            )
 
 
 @writes_to_its_out("dpo")

@@ -12,11 +12,11 @@ import shlex
 import sys
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from algorithms.arms import arms_of, playable_goals, training_of
 from policies.baselines import BASELINES, MODES, RULE, Mode, Outcome
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
@@ -25,6 +25,7 @@ from rl_recsys.files import write_json, write_text
 from rl_recsys.folders import digest_of
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, absolute, local_folder
 from rl_recsys.terminal import say
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Evaluate arms on equal goals."""
 
     shop: Place
@@ -46,7 +47,7 @@ class Arguments:
     seeds."""
     out: Place
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
-    goals: int = 500
+    goals: Annotated[int, COUNT] = 500
     """How many goals to play: the first ones of the goal order."""
     split: str | None = None
     """Whose goals: test; to choose settings on, dev (protocols original and product-disjoint) or train. By default
@@ -55,11 +56,11 @@ class Arguments:
     """Leave out the goals that a trajectory of this folder is about, to choose settings on the others."""
     modes: tuple[Mode, ...] = MODES
     """greedy takes the best action, sampled draws from the policy."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides the draws of sampled episodes."""
-    num_workers: int = 2
+    num_workers: Annotated[int, COUNT] = 2
     """Rollout processes."""
-    num_gpus: float = 0
+    num_gpus: Annotated[float, WEIGHT] = 0
     """GPUs shared by the rollout processes."""
 
 

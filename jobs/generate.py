@@ -12,16 +12,17 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from algorithms.arms import playable_goals
 from algorithms.goal_order import SEED_STRIDE
 from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.command import run_job
-from rl_recsys.errors import UserError, require_positive
+from rl_recsys.command import Flags, run_job
+from rl_recsys.errors import UserError
 from rl_recsys.files import read_object, write_json
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import format_seconds, progress
+from rl_recsys.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.settings import claim
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, place_of
@@ -37,7 +38,7 @@ PASSES = 20  # times the training goals are gone through before the policy is gi
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Generate trajectories."""
 
     shop: Place
@@ -46,15 +47,15 @@ class Arguments:
     """Policy folder that plays; its actions are sampled."""
     out: Place
     """Folder of trajectories to write, or to go on with after a kill: what is there is not played again."""
-    trajectories: int = 100
+    trajectories: Annotated[int, COUNT] = 100
     """Successful episodes to collect (the paper has 100)."""
-    group: int = 1
+    group: Annotated[int, COUNT] = 1
     """Episodes of each goal, one after the other: 8, say, to compare better ones with worse."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides the order of the goals and the draws of the policy."""
-    num_workers: int = 2
+    num_workers: Annotated[int, COUNT] = 2
     """Rollout processes."""
-    num_gpus: float = 0
+    num_gpus: Annotated[float, WEIGHT] = 0
     """GPUs shared by the rollout processes."""
 
 
@@ -62,7 +63,6 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
     shop = Shop.open(arguments.shop)
-    require_positive(arguments, "trajectories", "group")
     found = playable_goals(shop, shop.split("train"), [arguments.policy])
     training = found.goals
     if found.too_long:

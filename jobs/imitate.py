@@ -6,13 +6,17 @@ python jobs/imitate.py --shop shops/demo --trajectories runs/demo/demonstrations
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from algorithms.arguments import GOES_ON, TrainingArguments
+from algorithms.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
 from policies.encoder_folder import BUNDLED, encoder_folder
 from rl_recsys.command import run_job
-from rl_recsys.encoding import EncodingShape
+from rl_recsys.encoding import TOKENS, EncodingShape
+from rl_recsys.errors import UserError
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import phase
+from rl_recsys.ranges import COUNT, COUNT_OR_ZERO
 from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
@@ -23,26 +27,39 @@ class Arguments(TrainingArguments):
 
     trajectories: Place
     """Folder of the trajectories to imitate."""
-    iterations: int = 30
+    iterations: Annotated[int, COUNT] = 30
     """Iterations in all; an iteration is one line of result.json."""
-    learning_rate: float = 3e-5
+    learning_rate: Annotated[float, LEARNING_RATE] = 3e-5
     """Adam's rate for the encoder."""
-    final_rate: float = 0.1
+    final_rate: Annotated[float, FINAL_RATE] = 0.1
     """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
-    apart_layers: int | None = None
+    apart_layers: Annotated[int | None, COUNT_OR_ZERO] = None
     """Layers of a fresh policy's encoder that read each segment of a state by itself; by default two thirds of them."""
-    state_tokens: int = EncodingShape.state_tokens
-    """Tokens of a fresh policy's state; goals and episodes whose instruction is longer are left out."""
+    state_tokens: Annotated[int, TOKENS] = EncodingShape.state_tokens
+    """Tokens of a page, the instruction among them, that a fresh policy reads; a longer page is cut, and goals and
+    episodes with a longer instruction are left out."""
+    choices: Annotated[int, COUNT] = EncodingShape.choices
+    """Actions of a page that a fresh policy can choose between."""
+    choice_tokens: Annotated[int, TOKENS] = EncodingShape.choice_tokens
+    """Tokens of an action, a product's title say, that a fresh policy reads; a longer one is cut."""
     policy: Place | None = None
     """Policy folder to start from, instead of a fresh head on --encoder."""
-    minimum_reward: float = 1.0
-    """Imitate only episodes with at least this reward, in [0, 1]."""
-    maximum_trajectories: int | None = None
+    minimum_reward: Annotated[float, MINIMUM_REWARD] = 1.0
+    """Imitate only episodes with at least this reward."""
+    maximum_trajectories: Annotated[int | None, MAXIMUM_TRAJECTORIES] = None
     """Imitate only this many episodes, the first recorded."""
-    updates: int = 10
+    updates: Annotated[int, UPDATES] = 10
     """Gradient steps an iteration."""
+
+    def validate(self) -> None:
+        """A policy that is gone on with has its shape."""
+        super().validate()
+        if self.policy is not None:
+            for name in ("apart_layers", *EncodingShape.__dataclass_fields__):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise UserError(f"--{name.replace('_', '-')} is a fresh policy's: --policy has its own")
 
 
 @writes_to_its_out("imitate")
@@ -58,7 +75,7 @@ def main(arguments: Arguments) -> None:
     if start is None:
         start = arguments.out / "start"
         torch.manual_seed(arguments.seed)
-        shape = EncodingShape(state_tokens=arguments.state_tokens)
+        shape = EncodingShape(arguments.state_tokens, arguments.choices, arguments.choice_tokens)
         with phase(f"loading the encoder {arguments.encoder}"):
             model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
         model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))

@@ -22,12 +22,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.files import require_new
 from rl_recsys.folders import whole_folder
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import SHARE
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
@@ -42,7 +43,7 @@ _Record = tuple[str, dict | ImportedSessionError]  # where it is, and what
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Import trajectories."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -53,7 +54,7 @@ class Arguments:
     """Shop folder with the products of the sessions; for the imitation file it only tells which goal is whose."""
     source: Literal["human", "scripted", "policy"] = "human"
     """Who acted."""
-    stated_reward: float | None = None
+    stated_reward: Annotated[float | None, SHARE] = None
     """Reward to write for sessions of the imitation file, which has none; its episodes were chosen for being good."""
 
 

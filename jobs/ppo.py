@@ -6,12 +6,28 @@ python jobs/ppo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from algorithms.arguments import GOES_ON, TrainingArguments
+from algorithms.ranges import (
+    BATCH,
+    CLIP,
+    DISCOUNT,
+    DOUBT,
+    ENTROPY,
+    ENVIRONMENTS,
+    EPOCHS,
+    HEAD_RATE,
+    IMITATION_WEIGHT,
+    KL_WEIGHT,
+    ROLLOUT_STEPS,
+    UPDATES,
+)
 from policies.policy_folder import read_config
 from rl_recsys.command import run_job
 from rl_recsys.errors import UserError
 from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.ranges import SHARE
 from rl_recsys.storage import Place, absolute, place_of
 from rl_recsys.terminal import say
 
@@ -22,40 +38,56 @@ class Arguments(TrainingArguments):
 
     policy: Place
     """Policy folder to start from."""
-    head_rate: float = 10.0
-    """The head's learning rate as a multiple of --learning-rate (1 to 100)."""
-    batch: int = 32
+    head_rate: Annotated[float, HEAD_RATE] = 10.0
+    """The head's learning rate as a multiple of --learning-rate, 1 to 100 as a rule."""
+    batch: Annotated[int, BATCH] = 32
     """Decisions a gradient step; small batches want a lower --learning-rate (at 4, 1e-5 was too much and 3e-6 not)."""
-    rollout_steps: int = 512
+    rollout_steps: Annotated[int, ROLLOUT_STEPS] = 512
     """Environment steps sampled an iteration, by all workers together."""
-    updates: int | None = None
+    updates: Annotated[int | None, UPDATES] = None
     """Gradient steps after which the run ends, in the middle of an iteration if need be; by default only --iterations
     ends it."""
-    environments: int = 8
+    environments: Annotated[int, ENVIRONMENTS] = 8
     """Shop sessions a worker plays at once; their decisions are scored together."""
-    epochs: int = 2
+    epochs: Annotated[int, EPOCHS] = 2
     """Passes over the sampled decisions that are learnt from."""
-    clip: float = 0.2
+    clip: Annotated[float, CLIP] = 0.2
     """PPO's clip: how far from 1 the probability ratio may count."""
-    entropy: float = 0.0
+    entropy: Annotated[float, ENTROPY] = 0.0
     """Weight of the entropy bonus; an imitation policy starts with more entropy than it needs."""
-    kl_weight: float = 0.0
+    kl_weight: Annotated[float, KL_WEIGHT] = 0.0
     """Weight of the divergence from the policy that the run starts from; it keeps the policy near it."""
-    imitation_weight: float = 0.0
+    imitation_weight: Annotated[float, IMITATION_WEIGHT] = 0.0
     """Weight of the imitation loss on --trajectories."""
     trajectories: Place | None = None
     """Folder of demonstrations for the imitation term."""
-    variations: float = 0.0
-    """Share of the episodes whose goal is made up of a product's attributes and options, in [0, 1]; never of a product
+    variations: Annotated[float, SHARE] = 0.0
+    """Share of the episodes whose goal is made up of a product's attributes and options; never of a product
     that only held-out goals are about."""
-    discount: float = 0.98
-    """Discount factor gamma, in [0, 1]. It pays for haste: at 0.9 success in 59 % of the episodes is worth as much as
+    discount: Annotated[float, DISCOUNT] = 0.98
+    """Discount factor gamma. It pays for haste: at 0.9 success in 59 % of the episodes is worth as much as
     five steps later in all, at 0.98 success in 90 % (docs/learning.md compares the two)."""
-    doubt: float = 0.01
-    """Pages where the policy left less probability to all but one action are not learnt from, in [0, 1); 0 keeps all,
+    doubt: Annotated[float, DOUBT] = 0.01
+    """Pages where the policy left less probability to all but one action are not learnt from; 0 keeps all,
     as --kl-weight and --entropy do."""
     average: bool = True
     """Write the average of the iterations' weights, the later ones counting more, instead of the last ones."""
+
+    def validate(self) -> None:
+        """What a worker samples must be enough for a gradient step."""
+        super().validate()
+        if self.batch > self.steps_of_learner:
+            share = f" of each of {self.num_learners} learners" if self.num_learners > 1 else ""
+            raise UserError(
+                f"--batch is {self.batch}, it must be at most --rollout-steps, {self.steps_of_learner}{share}"
+            )
+        if self.imitation_weight and not self.trajectories:
+            raise UserError("--imitation-weight needs demonstrations: name their folder with --trajectories")
+
+    @property
+    def steps_of_learner(self) -> int:
+        """Environment steps that are sampled for each learner."""
+        return max(1, self.rollout_steps // self.num_learners)
 
 
 @writes_to_its_out("ppo")
@@ -65,10 +97,8 @@ def main(arguments: Arguments) -> None:
     from algorithms.training_job import configure, run
     from envs import register_with_ray
 
-    if not 0 <= arguments.variations <= 1:
-        raise UserError(f"--variations {arguments.variations}: a share of the episodes is in [0, 1]")
     register_with_ray()
-    steps = max(1, arguments.rollout_steps // max(1, arguments.num_learners))  # RLlib samples so many for each learner
+    steps = arguments.steps_of_learner
     policy = absolute(arguments.policy)
     config = configure(
         PPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * steps * arguments.num_learners,

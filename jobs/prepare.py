@@ -15,10 +15,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import COUNT, SEED
 from rl_recsys.shop import Shop, ShopRules
 from rl_recsys.shop.compile import PriceClauses, Source, check_source, compile_shop
 from rl_recsys.shop.demo import write_demo_files
@@ -30,7 +31,7 @@ from rl_recsys.terminal import say
 
 
 @dataclass
-class Arguments:
+class Arguments(Flags):
     """Compile a shop folder."""
 
     out: Place | None = None
@@ -45,28 +46,34 @@ class Arguments:
     """items_human_ins file; needed for --goals human."""
     goals: Literal["synthetic", "human"] = "synthetic"
     """Which goals to make: from the generated instructions or from the human ones."""
-    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    limit: Annotated[int | None, COUNT] = None
     """Take only the first N records of the items file."""
-    demo_products: int = 1000
+    demo_products: Annotated[int, COUNT] = 1000
     """Products of the demo shop (used without --items)."""
     skip_bad: bool = False
     """Leave bad records of the items file out and list them, instead of refusing the file."""
     price_clauses: PriceClauses = "added"
     """added: an instruction gets WebShop's price limit at its end (", and price lower than 80.00 dollars"), drawn above
     the product's price. as-written: instructions stay as they are, and the limit is what they say."""
-    processes: int = 1
+    processes: Annotated[int, COUNT] = 1
     """Processes that tag titles; worth it from some 20,000 products on."""
     rules: tyro.conf.OmitArgPrefixes[ShopRules] = ShopRules()
     """Kept in the folder: every job follows them."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides prices drawn from a range, price clauses, and the demo shop."""
+
+    def validate(self) -> None:
+        """Something is written or only looked at, and raw files come together."""
+        super().validate()
+        if self.out is None and not self.check:
+            raise UserError("--out names the folder to write; --check writes none")
+        if self.items is not None and self.attributes is None:
+            raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
 
 
 @replaces_its_out
 def main(arguments: Arguments) -> None:
     """Compile, or check, and print what was made and what was not."""
-    if arguments.out is None and not arguments.check:
-        raise UserError("--out names the folder to write; --check writes none")
     title = "check" if arguments.check else f"prepare {place_of(arguments.out)}"
     with _source(arguments) as source, progress(title) as task:
         common = {
@@ -92,8 +99,6 @@ def _source(arguments: Arguments) -> Iterator[Source]:
             files = write_demo_files(Path(raw), products=arguments.demo_products, seed=arguments.seed)
             yield Source(*files, limit=arguments.limit, **kind)
         return
-    if arguments.attributes is None:
-        raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
     yield Source(
         arguments.items, arguments.attributes, arguments.human_instructions, limit=arguments.limit,
         skip_bad=arguments.skip_bad, **kind,

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from policies.recommender import EPISODES, Answer, Recommendation, recommend, search_only
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.encoding import fitting_goals
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.report import percent
@@ -23,6 +24,7 @@ from rl_recsys.evaluation.statistics import mean_interval
 from rl_recsys.files import write_json
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import phase, progress
+from rl_recsys.ranges import COUNT, COUNT_OR_ZERO, SEED
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place
 from rl_recsys.terminal import print_rows, say
@@ -32,7 +34,7 @@ PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole 
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Recommend."""
 
     shop: Place
@@ -44,16 +46,22 @@ class Arguments:
     are understood; docs/recommender.md says how."""
     requests_file: Path | None = None
     """A text file with a request a line; each line has its answer, also an empty one."""
-    goals: int = 0
+    goals: Annotated[int, COUNT_OR_ZERO] = 0
     """Instead of requests: so many of the shop's test goals, to see how good the lists are."""
-    top: int = 5
+    top: Annotated[int, COUNT] = 5
     """Products a request."""
-    episodes: int = EPISODES
+    episodes: Annotated[int, COUNT] = EPISODES
     """Shopping sessions a request: one of the policy's best actions, the others drawn."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides the draws."""
     out: Place | None = None
     """Folder for recommendations.json; by default they are only shown."""
+
+    def validate(self) -> None:
+        """The requests are given in one way."""
+        super().validate()
+        if self.goals and (self.requests or self.requests_file):
+            raise UserError("--goals takes test goals for requests: give it without --requests and --requests-file")
 
 
 @writes_to_its_out("recommend")
@@ -61,10 +69,6 @@ def main(arguments: Arguments) -> None:
     """Shop for every request and print the lists, or how good they are."""
     from policies.choice_model import ChoiceModel, decision_encoder
 
-    if min(arguments.top, arguments.episodes) < 1 or arguments.goals < 0:
-        raise UserError("--top and --episodes must be at least 1, --goals must not be negative")
-    if arguments.goals and (arguments.requests or arguments.requests_file):
-        raise UserError("--goals takes test goals for requests: give it without --requests and --requests-file")
     shop = Shop.open(arguments.shop)
     with phase(f"loading {arguments.policy}"):
         model, encoder = ChoiceModel.from_pretrained(arguments.policy), decision_encoder(arguments.policy)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 from algorithms.run_folder import snapshot_folder
 from policies.baselines import MODES, RULE
 from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
@@ -40,6 +41,7 @@ from rl_recsys.evaluation.study_report import Picture, Report, Table, write_repo
 from rl_recsys.machine import commit, machine, versions
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import format_seconds
+from rl_recsys.ranges import COUNT_OR_ZERO
 from rl_recsys.shop import Shop
 from rl_recsys.shop.reward import REWARD_PARTS
 from rl_recsys.stages import DONE
@@ -53,14 +55,14 @@ SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Write a study's report."""
 
     study: Path
     """Folder of a finished study (--out of jobs/reproduce.py)."""
     out: Place | None = None
     """Folder of the report and its figures; by default the study's."""
-    sessions: int = 5
+    sessions: Annotated[int, COUNT_OR_ZERO] = 5
     """Episodes to show of those that succeeded, and as many of those that did not."""
     quote: bool = True
     """Show the shop's own words in these: instructions, titles, options. --no-quote leaves them out, for a report that

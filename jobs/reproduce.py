@@ -15,15 +15,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from algorithms.run_folder import snapshot_folder
 from policies.baselines import RULE
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.study import RESULTS, STUDY, TIMED, timed_arm
 from rl_recsys.files import write_json
 from rl_recsys.outputs import writes_to_its_out
+from rl_recsys.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.stages import Stage, run_stages
 from rl_recsys.storage import Place, expanded, is_uri
 from rl_recsys.terminal import say
@@ -96,7 +97,7 @@ PRESETS = {
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Run a study."""
 
     out: Place
@@ -106,18 +107,24 @@ class Arguments:
     cores, the real 1,000 products), paper (a T4 and the full catalogue)."""
     shop: Place | None = None
     """Shop folder; by default the preset's. The demo shop is made if it is not there."""
-    seeds: tuple[int, ...] | None = None
+    seeds: Annotated[tuple[int, ...] | None, SEED] = None
     """One training of each arm a seed; by default the preset's."""
     recorded: Place | None = None
     """Trajectories to imitate, e.g. imported human ones; by default scripted ones are recorded."""
     encoder: str = "minilm"
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
-    at_once: int | None = None
+    at_once: Annotated[int | None, COUNT] = None
     """Stages that run side by side and share the cores; by default 2, or 1 where learners have a GPU."""
-    num_workers: int = 2
+    num_workers: Annotated[int, COUNT] = 2
     """Rollout processes of every stage that plays."""
-    num_gpus: float | None = None
+    num_gpus: Annotated[float | None, WEIGHT] = None
     """GPUs of each learner, and of the rollout processes together; by default the preset's."""
+
+    def validate(self) -> None:
+        """Every arm is trained with a seed at least."""
+        super().validate()
+        if self.seeds == ():
+            raise UserError("--seeds: name one at least")
 
 
 def main(arguments: Arguments) -> None:
@@ -131,8 +138,6 @@ def main(arguments: Arguments) -> None:
     changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus")}
     preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
     at_once = arguments.at_once if arguments.at_once is not None else 1 if preset.num_gpus else 2
-    if at_once < 1 or arguments.num_workers < 1 or not preset.seeds:
-        raise UserError("--at-once and --num-workers must be at least 1, and there must be a seed")
     if preset.shop != PRESETS["demo"].shop and not (preset.shop / "manifest.json").is_file():
         raise UserError(f"{preset.shop} is no shop; jobs/prepare.py makes one. This preset needs {preset.needs}")
     _run(arguments, preset, at_once)

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from algorithms.arms import arms_of, playable_goals, training_of
 from policies.baselines import Mode
-from rl_recsys.command import run_job
-from rl_recsys.errors import UserError, require_positive
+from rl_recsys.command import Flags, run_job
+from rl_recsys.errors import UserError
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.figures import running_means
@@ -31,6 +31,7 @@ from rl_recsys.evaluation.statistics import wilson_interval
 from rl_recsys.files import write_json, write_text
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.settings import claim, deciding
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, place_of
@@ -43,7 +44,7 @@ COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probabi
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Thompson sampling over arms."""
 
     shop: Place
@@ -53,32 +54,31 @@ class Arguments:
     without a model."""
     out: Place
     """Folder for the log of every pull, the table and the pictures."""
-    runs: int = 4
+    runs: Annotated[int, COUNT] = 4
     """Parallel runs, each with its own posterior."""
-    rollouts: int = 1000
+    rollouts: Annotated[int, COUNT] = 1000
     """Episodes a run."""
     objective: Objective = "success"
     """success: Beta(1, 1) on a reward of exactly 1. score: a normal posterior on the reward."""
-    batch: int = 16
+    batch: Annotated[int, COUNT] = 16
     """Rollouts a run draws before it sees what the last ones came to."""
     mode: Mode = "sampled"
     """How policies play: greedy takes the best action (a goal that comes again is played alike), sampled draws."""
-    goals: int = 500
+    goals: Annotated[int, COUNT] = 500
     """Test goals that are played: the first ones of the goal order."""
     truth: Path | None = None
     """results.json of jobs/evaluate.py with the same arms: regret is reckoned from it. By default from all pulls."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides the draws, the order of the goals and the sampled episodes."""
-    num_workers: int = 2
+    num_workers: Annotated[int, COUNT] = 2
     """Rollout processes."""
-    num_gpus: float = 0
+    num_gpus: Annotated[float, WEIGHT] = 0
     """GPUs shared by the rollout processes."""
 
 
 @writes_to_its_out("thompson")
 def main(arguments: Arguments) -> None:
     """Play all runs, and write what came of them."""
-    require_positive(arguments, "runs", "rollouts", "batch", "goals")
     shop = Shop.open(arguments.shop)
     arms = arms_of(arguments.policies)
     found = playable_goals(shop, list(shop.split("test"))[: arguments.goals], chain(*arms.values()))

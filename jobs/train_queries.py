@@ -14,15 +14,17 @@ import random
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from algorithms.ranges import LEARNING_RATE
 from policies.encoder_folder import BUNDLED
 from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.folders import require_replaceable
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import format_seconds, phase, progress
+from rl_recsys.ranges import COUNT, SEED
 from rl_recsys.shop.goals import without_price_clause
 from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
@@ -31,7 +33,7 @@ HELD_OUT = 0.1  # of the instructions
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Train a query model."""
 
     pairs: Path
@@ -42,13 +44,13 @@ class Arguments:
     """keywords: a BERT says which words of the instruction to keep. bart: a sequence model writes the query."""
     start: str = BUNDLED
     """What to start from: for keywords a BERT ("minilm" is bundled), for bart a BART; a folder or a hub name."""
-    epochs: int = 4
+    epochs: Annotated[int, COUNT] = 4
     """Passes over the pairs."""
-    batch: int = 16
+    batch: Annotated[int, COUNT] = 16
     """Examples a gradient step."""
-    learning_rate: float = 5e-5
+    learning_rate: Annotated[float, LEARNING_RATE] = 5e-5
     """AdamW's rate."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Decides which instructions are held out, and the order."""
 
 

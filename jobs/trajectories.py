@@ -15,12 +15,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.command import run_job
+from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.files import require_new
 from rl_recsys.folders import whole_folder
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import progress
+from rl_recsys.ranges import SHARE
 from rl_recsys.shop import Shop
 from rl_recsys.storage import Place, local_folder, place_of
 from rl_recsys.terminal import print_rows, say
@@ -30,7 +31,7 @@ from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter,
 
 
 @dataclass(kw_only=True)
-class Arguments:
+class Arguments(Flags):
     """Count, filter and concatenate trajectories."""
 
     folders: Annotated[tuple[Place, ...], tyro.conf.Positional]
@@ -39,8 +40,8 @@ class Arguments:
     """Folder for what is kept, written whole or not at all; without it, it is only counted."""
     sources: tuple[Literal["human", "scripted", "policy"], ...] = SOURCES
     """Whose episodes to keep."""
-    minimum_reward: float = 0.0
-    """Keep episodes with at least this reward, in [0, 1]."""
+    minimum_reward: Annotated[float, SHARE] = 0.0
+    """Keep episodes with at least this reward."""
     split: str | None = None
     """Keep episodes of this split of --shop ("train", "test", ...)."""
     shop: Place | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from rl_recsys.decision import MAX_CHOICES, Decision
 from rl_recsys.errors import UserError
+from rl_recsys.ranges import COUNT, Range, check_ranges
 from rl_recsys.storage import Place, local_folder
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILE = "tokenizer.json"
 GOALS_NAMED = 3  # of those that do not fit
+TOKENS = Range(least=3)  # a word between two markers
 
 
 class EncodingError(UserError):
@@ -27,11 +29,14 @@ class EncodingError(UserError):
 
 @dataclass(frozen=True)
 class EncodingShape:
-    """Sizes of the arrays: tokens of a state, choices of a decision, tokens of a choice."""
+    """Sizes of the arrays: tokens of a state, choices of a decision, tokens of a choice. Raises ``RangeError``."""
 
-    state_tokens: int = 192
-    choices: int = MAX_CHOICES
-    choice_tokens: int = 64  # 98 % of the 1,000 titles with their prices
+    state_tokens: Annotated[int, TOKENS] = 192
+    choices: Annotated[int, COUNT] = MAX_CHOICES
+    choice_tokens: Annotated[int, TOKENS] = 64  # 98 % of the 1,000 titles with their prices
+
+    def __post_init__(self) -> None:
+        check_ranges(self, flag=False)
 
 
 class DecisionEncoder:

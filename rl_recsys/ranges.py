@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from rl_recsys.errors import UserError
+
+LARGEST = 2**31 - 1  # what numpy, torch and gymnasium take for sizes and seeds alike
 
 
 class RangeError(UserError, ValueError):
@@ -15,7 +16,9 @@ class RangeError(UserError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Finite numbers between two ends, which belong to it (``least``, ``most``) or do not (``above``, ``below``).
+    """Numbers between two ends, which belong to it (``least``, ``most``) or do not (``above``, ``below``).
+
+    What is larger in size than ``LARGEST``, infinite or not a number is in no range.
 
     >>> 0.0 in Range(above=0.0), math.nan in Range(least=0.0), str(Range(least=0.0, below=1.0))
     (False, False, 'at least 0 and below 1')
@@ -28,7 +31,7 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         return (
-            math.isfinite(value)
+            abs(value) <= LARGEST  # false of a nan
             and (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
             and (self.most is None or value <= self.most)
@@ -45,14 +48,15 @@ COUNT_OR_ZERO = Range(least=0)
 SHARE = Range(least=0.0, most=1.0)
 WEIGHT = Range(least=0.0)
 RATE = Range(above=0.0)
-SEED = Range(least=0, most=2**31 - 1)  # what gymnasium, numpy and torch all take, with room for what is added
+SEED = COUNT_OR_ZERO
 
 
 def require_in_range(name: str, value: Any, allowed: Range) -> None:
     """Raise ``RangeError`` where a number, or one of a sequence of numbers, is outside; None is a setting not given."""
     for number in value if isinstance(value, (tuple, list)) else (value,):
         if number is not None and number not in allowed:
-            raise RangeError(f"{name} is {number}, it must be {allowed}")
+            large = f", and no number beyond {LARGEST:,}" if abs(number) > LARGEST else ""
+            raise RangeError(f"{name} is {number}, it must be {allowed}{large}")
 
 
 def check_ranges(settings: Any, *, flag: bool = True) -> None:

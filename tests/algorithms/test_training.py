@@ -41,6 +41,7 @@ from algorithms.training import Evaluation, RunError, Schedule, TrainingRun, cur
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
+from policies.policy_folder import PolicyError
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.errors import UserError
@@ -262,7 +263,8 @@ def test_minutes_do_not_go_back_with_the_clock(policy_folder, trajectories, tmp_
 @pytest.mark.parametrize("make", [imitation, dpo])
 def test_weights_that_are_no_numbers_become_no_policy(make, policy_folder, trajectories, tmp_path):
     for rate in (math.nan, math.inf):
-        config = make(policy_folder, trajectories).training(lr=rate)
+        config = make(policy_folder, trajectories)
+        object.__setattr__(config, "lr", rate)  # past the check of its range
         folder = tmp_path / str(rate)
         with pytest.raises(RunError, match="iteration 1: .* no finite number|iteration 1: .*is not a number"):
             train(folder, config, 3, snapshot_minutes=(0.0,))
@@ -272,7 +274,7 @@ def test_weights_that_are_no_numbers_become_no_policy(make, policy_folder, traje
     with torch.no_grad():
         broken.value_head[0].weight[0, 0] = math.nan
     broken.save_pretrained(tmp_path / "broken", tokenizer=policy_folder)
-    with pytest.raises(RunError, match="iteration 1: .*value_head.* no finite number"):
+    with pytest.raises(PolicyError, match="value_head.* not finite"):
         train(tmp_path / "from-broken", make(tmp_path / "broken", trajectories), 1)
     assert not (tmp_path / "from-broken" / "policy").exists()
 
@@ -552,12 +554,12 @@ def test_episodes_that_do_not_fit_a_state_are_left_out_and_counted(policy_folder
         )
 
 
-def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):
+def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories, tmp_path):
     with pytest.raises(ValueError, match="trajectories is not set"):
         ImitationConfig().training(policy=str(policy_folder)).build_algo()
     with pytest.raises(ValueError, match="beta is 0"):
         offline(DPOConfig(), policy_folder, trajectories, beta=0).build_algo()
-    with pytest.raises(ValueError, match="pair_uses is 0, a pair is learnt from once"):
+    with pytest.raises(ValueError, match="pair_uses is 0"):
         offline(DPOConfig(), policy_folder, trajectories, pair_uses=0).validate()
     with pytest.raises(ValueError, match="pair_uses is for pairs from rollouts"):
         offline(DPOConfig(), policy_folder, trajectories, pair_uses=2).validate()
@@ -565,8 +567,19 @@ def test_what_an_offline_run_lacks_is_named(policy_folder, trajectories):
         offline(DPOConfig(), policy_folder, trajectories, pairing="branch").validate()
     with pytest.raises(ValueError, match="imitation_weight is -1"):
         offline(DPOConfig(), policy_folder, trajectories, imitation_weight=-1).validate()
-    with pytest.raises(TrajectoryError, match="no trajectory has a reward of at least 1.5"):
-        offline(ImitationConfig(), policy_folder, trajectories, minimum_reward=1.5).build_algo()
+    with TrajectoryWriter(tmp_path) as writer:
+        writer.append(next(one for one in read_trajectories(trajectories / "groups") if one.reward < 1))
+    with pytest.raises(TrajectoryError, match="no trajectory has a reward of at least 1.0"):
+        offline(ImitationConfig(), policy_folder, tmp_path).build_algo()
+
+
+@pytest.mark.parametrize("pairing", ["decision", "trajectory"])
+def test_a_batch_of_more_pairs_than_can_be_made_is_refused(policy_folder, trajectories, pairing):
+    """It was collected for without end."""
+    config = dpo(policy_folder, trajectories / "groups" if pairing == "trajectory" else trajectories)
+    config.training(pairing=pairing, train_batch_size_per_learner=100_000)
+    with pytest.raises(NoPreferences, match="a batch of 100000 pairs is asked for, .* are there; take a smaller batch"):
+        config.build_algo()
 
 
 def test_frozen_layers_stay(policy_folder, trajectories):
@@ -681,7 +694,7 @@ def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_f
     for settings, message in (
         ({"kl_weight": -0.5}, "kl_weight is -0.5"),
         ({"imitation_weight": 1.0}, "needs demonstrations"),
-        ({"doubt": 1.0}, r"doubt is 1.0, it must be in \[0, 1\)"),
+        ({"doubt": 1.0}, "doubt is 1.0, it must be at least 0 and below 1"),
     ):
         with pytest.raises(ValueError, match=message):
             ppo(policy_folder, shop_folder).training(**settings).build_algo()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import tyro
 import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from rl_recsys.command import read_flags
 from tests.cluster.kuberay_schema import KUBERAY, SCHEMAS
 from tests.jobs.test_jobs import job_module
 
@@ -77,7 +77,7 @@ def commands(text: str) -> list[list[str]]:
 
 def parsed(command: list[str]):
     name, *flags = command
-    return tyro.cli(job_module(name).Arguments, args=flags)
+    return read_flags(job_module(name).Arguments, "", flags)
 
 
 def entrypoint():

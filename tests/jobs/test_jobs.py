@@ -18,10 +18,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import tyro
 
 from policies.choice_model import ChoiceModel
 from policies.policy_folder import read_config
+from rl_recsys.command import read_flags
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop
 from rl_recsys.storage import working_folder
@@ -30,7 +30,7 @@ from tests.rl_recsys.test_imports import site_log
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
-FAST = ["--num-workers", "1", "--evaluate-every", "0", "--checkpoint-every", "1"]
+FAST = ["--frozen-layers", "0", "--num-workers", "1", "--evaluate-every", "0", "--checkpoint-every", "1"]
 
 
 def job(name: str, *flags: object, check: bool = True, **options) -> subprocess.CompletedProcess:
@@ -47,7 +47,7 @@ def main_of(name: str, capsys):
     module = job_module(name)
 
     def run(*flags: object) -> str:
-        module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
+        module.main(read_flags(module.Arguments, "", list(map(str, flags))))
         return capsys.readouterr().out
 
     return run
@@ -68,7 +68,7 @@ def test_help_explains_every_flag(name, monkeypatch, capsys):
     module = job_module(name)
     for kind in module.KINDS.values() if name == "benchmark" else (module.Arguments,):
         with pytest.raises(SystemExit):
-            tyro.cli(kind, args=["--help"], description=module.__doc__)
+            read_flags(kind, module.__doc__, ["--help"])
         shown = capsys.readouterr().out
         assert "--out" in shown and "usage" in shown
         text = " ".join(shown.replace("│", " ").partition("options")[2].split())
@@ -134,13 +134,17 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path, capsys):
         ("evaluate", ["--shop", "SHOP", "--split", "dev"], "no split 'dev' in protocol"),
         ("dpo", ["--shop", "SHOP", "--policy", "nowhere", "--trajectories", "x"], "is no policy folder"),
         ("dpo", ["--shop", "SHOP", "--policy", "RUN", "--trajectories", "x"], "/policy is one)"),
-        ("dpo", ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere"], "no trajectories here"),
-        ("evaluate", ["--shop", "SHOP", "--policies", "folder"], "expected NAME=FOLDER"),
-        ("dpo", ["--shop", "SHOP", "--policy", "POLICY"], "trajectories is not set"),
         (
             "dpo",
-            ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "x", "--imitation-weight", "-1"],
-            "imitation_weight is -1.0, it must not be negative",
+            ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "nowhere", "--frozen-layers", "0"],
+            "no trajectories here",
+        ),
+        ("evaluate", ["--shop", "SHOP", "--policies", "folder"], "expected NAME=FOLDER"),
+        ("dpo", ["--shop", "SHOP", "--policy", "POLICY"], "--preferences recorded needs recorded episodes"),
+        (
+            "dpo",
+            ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "x"],
+            "frozen_layers is 4, the policy's encoder",
         ),
     ],
 )
@@ -206,7 +210,7 @@ def test_ppo_says_where_its_iterations_end_it_before_its_updates(
     assert 0 < made == row["learners/updates"] < 1000
     module, configs = job_module("ppo"), []
     monkeypatch.setattr("algorithms.training_job.run", lambda config, *_: configs.append(config))
-    module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
+    module.main(read_flags(module.Arguments, "", list(map(str, flags))))
     assert configs[0].average_weights is False
 
 

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import tyro
 
 from rl_recsys import storage
+from rl_recsys.command import read_flags
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
 from rl_recsys.folders import CONTENTS
@@ -31,7 +31,7 @@ FLAGS = {
     "add_queries": (*NOWHERE, "--model", "nowhere"),
     "benchmark": NOWHERE,
     "demonstrate": NOWHERE,
-    "dpo": (*NOWHERE, *POLICY),
+    "dpo": (*NOWHERE, *POLICY, "--trajectories", "nowhere"),
     "evaluate": NOWHERE,
     "generate": (*NOWHERE, *POLICY),
     "imitate": (*NOWHERE, "--trajectories", "nowhere"),
@@ -53,7 +53,7 @@ def call(name: str, out: object) -> None:
     """A job with this --out, in this process."""
     module = job_module(name)
     kind = module.KINDS["shop"] if name == "benchmark" else module.Arguments
-    module.main(tyro.cli(kind, args=[*map(str, FLAGS[name]), "--out", str(out)]))
+    module.main(read_flags(kind, "", [*map(str, FLAGS[name]), "--out", str(out)]))
 
 
 def test_every_job_is_here():
@@ -140,7 +140,8 @@ def test_another_jobs_folder_is_refused(tmp_path, shop_folder, policy_folder, ca
     main_of("demonstrate", capsys)(*flags, "--out", demonstrations)
     before = tree(demonstrations)
     with pytest.raises(UserError, match="was made by jobs/demonstrate.py, not by jobs/dpo.py"):
-        main_of("dpo", capsys)("--shop", shop_folder, "--policy", policy_folder, "--out", demonstrations)
+        dpo = ("--shop", shop_folder, "--policy", policy_folder, "--trajectories", demonstrations)
+        main_of("dpo", capsys)(*dpo, "--out", demonstrations)
     with pytest.raises(UserError, match="holds a policy"):
         main_of("demonstrate", capsys)(*flags, "--out", policy_folder)
     with pytest.raises(UserError, match="holds a shop"):
@@ -195,7 +196,7 @@ def test_at_a_uri_one_job_writes_and_speaks_of_the_uri(tmp_path, shop_folder, ca
         return counted(folder)
 
     monkeypatch.setattr(module, "read_trajectories", second_job_meanwhile)
-    module.main(tyro.cli(module.Arguments, args=[*map(str, flags), "--out", uri]))
+    module.main(read_flags(module.Arguments, "", [*map(str, flags), "--out", uri]))
     said = capsys.readouterr().out
     assert refused and f"{uri}: 3 trajectories" in said and "/tmp/rl-recsys-" not in said
     left = {path.name for path in (tmp_path / "bucket" / "out").iterdir()}

@@ -61,7 +61,7 @@ def test_what_is_missing_is_named(tmp_path, shop_folder, policy_folder, capsys):
         job(*flags)
     with pytest.raises(UserError, match="missing.txt: cannot be read"):
         job(*flags, "--requests-file", tmp_path / "missing.txt")
-    with pytest.raises(UserError, match="--top and --episodes must be at least 1"):
+    with pytest.raises(UserError, match="--top is 0, it must be at least 1"):
         job(*flags, "--requests", "shirts", "--top", 0)
     with pytest.raises(UserError, match="give it without --requests"):
         job(*flags, "--requests", "shirts", "--goals", 3)

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 
 import pytest
-import tyro
 
+from rl_recsys.command import read_flags
 from rl_recsys.errors import UserError
 from rl_recsys.files import write_json
 from rl_recsys.locks import HELD_BY_PARENT
@@ -46,7 +46,7 @@ def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, r
     flags = ["--preset", "smoke", "--shop", shop_folder, "--encoder", encoder_folder, "--out", out]
     module = job_module("reproduce")
     monkeypatch.setattr(module, "run_stages", in_this_process(main_of, capsys))
-    module.main(tyro.cli(module.Arguments, args=list(map(str, flags))))
+    module.main(read_flags(module.Arguments, "", list(map(str, flags))))
 
     results = json.loads((out / "evaluation" / "results.json").read_text())
     arms = {arm["arm"]: arm for arm in results["arms"]}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import tyro
 from ray import tune
 from ray.rllib.core.rl_module.rl_module import RLModule
 
@@ -24,6 +23,7 @@ from algorithms.search_results import HeldOut, TrialResult, training_command
 from algorithms.search_space import BATCH, HEAD_RATE, SPACE_COLUMNS, SPACES, space_rows
 from policies.choice_model import ChoiceModel
 from policies.module_state import module_state
+from rl_recsys.command import read_flags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.figures import Axis
 from rl_recsys.evaluation.report import markdown_rows
@@ -37,7 +37,7 @@ FAST = ["--frozen-layers", 0, "--evaluation-goals", 6]
 
 
 def arguments_of(name: str, *flags: object):
-    return tyro.cli(job_module(name).Arguments, args=list(map(str, flags)))
+    return read_flags(job_module(name).Arguments, "", list(map(str, flags)))
 
 
 def in_process(*flags: object) -> str:
@@ -218,7 +218,7 @@ def test_a_trial_is_configured_as_its_job_would(
     result = TrialResult(1, "finished", 8, 0.0, 0.0, 0.0, settings, "")
     job, configs = job_module(algorithm), []
     monkeypatch.setattr("algorithms.training_job.run", lambda config, *_: configs.append(config))
-    job.main(tyro.cli(job.Arguments, args=shlex.split(training_command(arguments, result))[2:]))
+    job.main(read_flags(job.Arguments, "", shlex.split(training_command(arguments, result))[2:]))
     expected = configs[0].to_dict()
     differ = {name for name in expected if repr(expected[name]) != repr(trial.get(name))}
     # A rate that does not change as a number; what the trials are compared by; DPO's workers, which only rollouts need.
@@ -246,7 +246,7 @@ def test_trials_are_compared_on_training_goals_that_no_trajectory_is_about(
 
 
 def test_the_first_trial_has_the_defaults_of_its_job_and_the_docs_have_the_space():
-    needed = ["--shop", "s", "--policy", "p", "--out", "o"]
+    needed = ["--shop", "s", "--policy", "p", "--trajectories", "t", "--out", "o"]
     for algorithm, settings in SPACES.items():
         arguments = arguments_of(algorithm, *needed)
         for setting in settings:
@@ -301,9 +301,9 @@ def test_an_axis_has_its_values_where_they_belong():
         (["--algorithm", "dpo"], "name their folder with --trajectories"),
         (["--algorithm", "dpo", "--trajectories", "nowhere"], "no trajectories here"),
         (["--algorithm", "ppo", "--trials", 0], "--trials is 0, it must be at least 1"),
-        (["--algorithm", "ppo", "--iterations", 1], "--grace-period is 2, it must not be above --iterations"),
+        (["--algorithm", "ppo", "--iterations", 1], "--grace-period is 2, it must be at most --iterations, 1"),
         (["--algorithm", "ppo", "--evaluation-goals", 9999], "--evaluation-goals is 9999, the shop has"),
-        (["--algorithm", "ppo", "--num-workers", -1], "must not be negative"),
+        (["--algorithm", "ppo", "--num-workers", -1], "--num-workers is -1, it must be at least 0"),
         (["--algorithm", "ppo", "--num-gpus", 1], "GPU: 1 needed, 0 there"),
         (["--algorithm", "ppo", "--num-workers", 64], "CPU: 65 needed"),
         (["--algorithm", "ppo", "--policy", "nowhere"], "is no policy folder"),
