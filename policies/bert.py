@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.linear import Linear, with_round_rows
+from rl_recsys.ranges import RATE
 
 BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
 LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
@@ -46,7 +47,16 @@ class BertShape:
         for key, value in expected.items():
             if config.get(key, value) != value:
                 raise ValueError(f"{key} is {config[key]!r}, expected {value!r}")
-        return cls(**{key: config[key] for key in cls.__dataclass_fields__ if key in config})
+        shape = cls(**{key: config[key] for key in cls.__dataclass_fields__ if key in config})
+        for key, number in asdict(shape).items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or number not in RATE:
+                raise ValueError(f"{key} is {number!r}, expected a number above 0")
+        if shape.hidden_size % shape.num_attention_heads:
+            raise ValueError(
+                f"hidden_size is {shape.hidden_size}, expected a multiple of num_attention_heads, "
+                f"{shape.num_attention_heads}"
+            )
+        return shape
 
     def to_mapping(self) -> dict[str, Any]:
         """The inverse of ``of``."""

@@ -65,6 +65,7 @@ class ChoiceModel(nn.Module):
         """
         folder = encoder_folder(name)
         encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
+        texts.require_room(folder, vocabulary=encoder.shape.vocab_size, positions=encoder.shape.max_position_embeddings)
         if apart_layers is None:
             apart_layers = 2 * encoder.shape.num_hidden_layers // 3
         markers = texts.begin, texts.end
@@ -122,11 +123,14 @@ class ChoiceModel(nn.Module):
 
 def decision_encoder(folder: Place) -> DecisionEncoder:
     """The encoder of decisions that a policy folder was trained with."""
+    config = read_config(folder)
     try:
-        shape = EncodingShape(**read_config(folder).shape)
-    except TypeError as error:
+        shape, encoder = EncodingShape(**config.shape), BertShape.of(config.encoder)
+    except (TypeError, ValueError, AttributeError) as error:
         raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no shape that is known here ({error}); {REMEDY}") from None
-    return DecisionEncoder(folder, shape)
+    texts = DecisionEncoder(folder, shape)
+    texts.require_room(folder, vocabulary=encoder.vocab_size, positions=encoder.max_position_embeddings)
+    return texts
 
 
 def _regions(state_ids: Tensor, config: ChoiceConfig) -> tuple[Tensor, Tensor]:

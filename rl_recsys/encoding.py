@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -58,19 +59,39 @@ class DecisionEncoder:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # markers inside a text stay text
-        self.begin, self.end = (self._marker(name) for name in ("[CLS]", "[SEP]"))
-        if self._marker("[PAD]") != 0:
-            raise EncodingError(f"{path}: the padding token's id is {self._marker('[PAD]')}, expected 0")
-        self.vocabulary_size = self._tokenizer.get_vocab_size()
+        padding, self.begin, self.end = (self._marker(name, path) for name in ("[PAD]", "[CLS]", "[SEP]"))
+        if padding != 0:
+            raise EncodingError(f"{path}: the padding token's id is {padding}, expected 0")
+        self.vocabulary_size = 1 + max(self._tokenizer.get_vocab().values())
         self.dtype = np.dtype(np.int16 if self.vocabulary_size <= np.iinfo(np.int16).max else np.int32)
         self._ids = lru_cache(maxsize=50_000)(self._tokenize)
         self._choice = lru_cache(maxsize=50_000)(self._encode_choice)
 
-    def _marker(self, name: str) -> int:
+    def _marker(self, name: str, path: Path) -> int:
         found = self._tokenizer.token_to_id(name)
         if found is None:
-            raise EncodingError(f"the tokenizer has no {name} token; it is not a BERT tokenizer")
+            raise EncodingError(f"{path}: the tokenizer has no {name} token; it is not a BERT tokenizer")
         return found
+
+    def require_room(self, folder: Place, *, vocabulary: int, positions: int) -> None:
+        """Raise ``EncodingError`` where an encoder has no embedding for a token, or for a token's place.
+
+        ``folder``: what the message names. ``vocabulary``, ``positions``: how many the encoder's config.json has.
+        """
+        if self.vocabulary_size > vocabulary:
+            raise EncodingError(
+                f"{folder}: {TOKENIZER_FILE} has {self.vocabulary_size} tokens, the encoder {vocabulary} (vocab_size "
+                "of config.json): they are not of one encoder; copy the folder whole"
+            )
+        for flag, tokens in (
+            ("state-tokens", self.shape.state_tokens),
+            ("choice-tokens", self.shape.choice_tokens),
+        ):
+            if tokens > positions:
+                raise EncodingError(
+                    f"{folder}: the encoder reads {positions} tokens at most (max_position_embeddings of config.json), "
+                    f"--{flag} is {tokens}: make the policy with --{flag} {positions} or fewer"
+                )
 
     def _tokenize(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)

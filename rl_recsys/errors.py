@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rl_recsys.escaping import for_terminal
+
+#: Of files, though Python does not always name which: no room, too large, no such device, too many open.
+_OF_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
 class UserError(Exception):
@@ -14,9 +21,31 @@ class UserError(Exception):
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """End the program with the message of a ``UserError`` instead of a traceback."""
+    """End the program with one line instead of a traceback, where that is all that its user needs.
+
+    So it is for a ``UserError``, for a file that cannot be read or written, and for Ctrl-C, whose exit status is 130.
+    Where nobody reads the output any more (``| head``), nothing is said. What else is raised is a mistake of this
+    project's, and its traceback stays.
+    """
     try:
         yield
     except UserError as error:
-        lines = "\n".join(map(for_terminal, str(error).splitlines()))  # texts of data among them
-        raise SystemExit(f"error: {lines}") from None
+        raise SystemExit(_line(error)) from None
+    except KeyboardInterrupt:
+        print(
+            "interrupted; what is written stays, and jobs that keep checkpoints go on with the same command",
+            file=sys.stderr,
+        )
+        raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter says so when it ends
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None and error.errno not in _OF_FILES:
+            raise
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        raise SystemExit(_line(f"{place}{error.strerror or error}")) from None
+
+
+def _line(error: object) -> str:
+    return "error: " + "\n".join(map(for_terminal, str(error).splitlines()))  # texts of data among them

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from policies.module_state import load_module_state, module_state
 from policies.policy_folder import CONFIG_FILE, PolicyError, read_policy_file
 from rl_recsys.decision import ChoiceSession
 from rl_recsys.encoding import EncodingError
+from rl_recsys.errors import UserError
 from rl_recsys.folders import CONTENTS
+from tests.conftest import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +221,68 @@ def test_an_encoder_that_does_not_fit_is_named(encoder_folder, tmp_path, config,
         (folder / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(EncoderError, match=message):
         ChoiceModel.from_encoder(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "shape", "message"),
+    [
+        (
+            {"positions": 64},
+            SMALL,
+            "the encoder reads 64 tokens at most .* --state-tokens is 128: .* 64 or fewer",
+        ),
+        (
+            {"positions": 64},
+            replace(SMALL, state_tokens=64, choice_tokens=65),
+            "--choice-tokens is 65: make",
+        ),
+        ({"vocabulary": 40}, SMALL, "tokens, the encoder 40 .* not of one encoder"),
+        ({"heads": 3}, SMALL, "hidden_size is 32, expected a multiple of num_attention_heads, 3"),
+        ({"layers": -1}, SMALL, "num_hidden_layers is -1, expected a number above 0"),
+        ({"layers": "two"}, SMALL, "num_hidden_layers is 'two', expected a number above 0"),
+        ({"without": "[PAD]"}, SMALL, r"tokenizer.json: the tokenizer has no \[PAD\] token"),
+        ({"without": "[SEP]"}, SMALL, r"tokenizer.json: the tokenizer has no \[SEP\] token"),
+    ],
+)
+def test_an_encoder_too_small_for_its_tokenizer_or_shape_is_refused_when_it_is_read(
+    encoder_folder, tmp_path, change, shape, message
+):
+    """It was taken, and ended with "index out of range in self" at some page."""
+    folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    if "positions" in change:
+        config["max_position_embeddings"] = change["positions"]
+        name = "embeddings.position_embeddings.weight"
+        weights[name] = weights[name][: change["positions"]].clone()
+    if "vocabulary" in change:
+        config["vocab_size"] = change["vocabulary"]
+        name = "embeddings.word_embeddings.weight"
+        weights[name] = weights[name][: change["vocabulary"]].clone()
+    config["num_attention_heads"] = change.get("heads", config["num_attention_heads"])
+    config["num_hidden_layers"] = change.get("layers", config["num_hidden_layers"])
+    if "without" in change:
+        tokenizer = (folder / "tokenizer.json").read_text()
+        (folder / "tokenizer.json").write_text(tokenizer.replace(change["without"], "[GONE]"))
+    (folder / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=message):
+        ChoiceModel.from_encoder(str(folder), shape)
+
+
+def test_a_policy_whose_tokenizer_is_anothers_is_refused_when_it_is_read(policy_folder, tmp_path):
+    shutil.copytree(policy_folder, tmp_path / "policy")
+    (tmp_path / "policy" / CONTENTS).unlink()  # as a policy of an earlier version, without checksums
+    config = json.loads((tmp_path / "policy" / "config.json").read_text())
+    for key, value, message in (
+        ("vocab_size", 40, "not of one encoder"),
+        ("max_position_embeddings", 100, "the encoder reads 100 tokens at most"),
+        ("num_attention_heads", 0, "num_attention_heads is 0, expected a number above 0"),
+    ):
+        changed = config | {"encoder": config["encoder"] | {key: value}}
+        (tmp_path / "policy" / "config.json").write_text(json.dumps(changed))
+        with pytest.raises(UserError, match=message):
+            decision_encoder(tmp_path / "policy")
 
 
 def test_the_weights_of_a_model_with_a_head_are_found(encoder_folder, tmp_path):
