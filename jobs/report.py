@@ -19,7 +19,6 @@ from algorithms.run_folder import snapshot_folder
 from policies.baselines import MODES, RULE
 from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.command import Flags, run_job
-from rl_recsys.errors import UserError
 from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells, percent
@@ -38,6 +37,7 @@ from rl_recsys.evaluation.study import (
     timed_arm,
 )
 from rl_recsys.evaluation.study_report import Picture, Report, Table, write_report
+from rl_recsys.files import read_object
 from rl_recsys.machine import commit, machine, versions
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import format_seconds
@@ -51,6 +51,7 @@ from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import Trajectory, read_trajectories
 
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
+REMEDY = "jobs/reproduce.py writes it"
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
 
 
@@ -88,10 +89,7 @@ class Study:
 
     def __init__(self, folder: Path, figures: Path, sessions: int, *, quote: bool):
         self._folder, self._figures, self._shown_sessions, self._quote = folder, figures, sessions, quote
-        try:
-            self._described = json.loads((folder / STUDY).read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder / STUDY}: cannot be read ({error}); jobs/reproduce.py writes it") from None
+        self._described = read_object(folder / STUDY, REMEDY)
         self._settings = self._described["settings"]
 
     def report(self) -> Report:
@@ -280,7 +278,7 @@ class Study:
         caption = "Means over the episodes with a purchase, of the parts that the goal has; each is 1 at best."
         yield Table("Reward parts", columns, rows, caption)
         yield self._thompson_table()
-        taken = json.loads((self._folder / DONE).read_text())
+        taken = read_object(self._folder / DONE, REMEDY)
         rows = [[name, format_seconds(stage["seconds"])] for name, stage in taken.items()]
         total = format_seconds(sum(stage["seconds"] for stage in taken.values()))
         caption = (
@@ -289,7 +287,7 @@ class Study:
         yield Table("Where the time went", ["stage", "time"], rows, caption)
 
     def _thompson_table(self) -> Table:
-        found = json.loads((Path(self._described["thompson"]) / "thompson.json").read_text())
+        found = read_object(Path(self._described["thompson"]) / "thompson.json", REMEDY)
         rows = []
         for run in found["runs"]:
             for arm, result in run["arms"].items():

@@ -157,13 +157,15 @@ def _resume(bandit: ThompsonRun, log: Path) -> None:
     text = log.read_text()
     lines = text.splitlines()
     pulls = []
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
         except ValueError:  # the line that the kill cut
             break
-        row.pop("success")
-        pulls.append(Pull(**row))
+        try:
+            pulls.append(Pull(**{name: value for name, value in row.items() if name != "success"}))
+        except (AttributeError, TypeError) as error:
+            raise UserError(f"{log}: line {number}: no pull of an arm ({error}); use another --out") from None
     try:
         used = bandit.resume(pulls)
     except ValueError as error:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from rl_recsys.escaping import for_terminal
 
+INTERRUPTED = "interrupted; what is written stays, and jobs that keep checkpoints go on with the same command\n"
 #: Of files, though Python does not always name which: no room, too large, no such device, too many open.
 _OF_FILES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
@@ -32,10 +33,7 @@ def plain_errors() -> Iterator[None]:
     except UserError as error:
         raise SystemExit(_line(error)) from None
     except KeyboardInterrupt:
-        print(
-            "interrupted; what is written stays, and jobs that keep checkpoints go on with the same command",
-            file=sys.stderr,
-        )
+        sys.stderr.write(INTERRUPTED)
         raise SystemExit(128 + signal.SIGINT) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter says so when it ends
