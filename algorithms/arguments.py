@@ -19,7 +19,7 @@ from algorithms.ranges import (
     Tracker,
 )
 from rl_recsys.command import Flags
-from rl_recsys.ranges import COUNT, COUNT_OR_ZERO, RATE, SEED
+from rl_recsys.ranges import COUNT, COUNT_OR_ZERO, RATE, SEED, WEIGHT
 from rl_recsys.storage import Place
 
 #: Flags that may differ when a run is gone on with: they say where and how fast it is made, and how often it is looked
@@ -35,6 +35,7 @@ INCIDENTAL = (
     "evaluation_goals",
     "snapshot_minutes",
     "log_to",
+    "wait_for_nodes",
 )
 #: What the training jobs' --help says of it.
 GOES_ON = "The same run goes on where only these flags differ; others make another run: " + ", ".join(
@@ -79,6 +80,8 @@ class TrainingArguments(Flags):
     """Decisions whose gradient is computed at once."""
     gather: Annotated[int, GATHER] = 1
     """Batches a gradient step, where a large one does not fit in memory."""
+    wait_for_nodes: Annotated[float, WEIGHT] = 0.0
+    """Minutes to wait for nodes that a cluster lacks; its autoscaler, if it has one, is asked to add them."""
     checkpoint_every: Annotated[int, COUNT] = 1
     """Iterations between checkpoints; a kill loses at most this many."""
     evaluate_every: Annotated[int, COUNT_OR_ZERO] = 5

@@ -12,6 +12,7 @@ from typing import Any
 from algorithms.state_file import STATE_FILES, StateError, read_state, write_state
 from rl_recsys.errors import UserError
 from rl_recsys.files import checksum, full_disk_named, read_object, write_json
+from rl_recsys.storage import place_of
 from rl_recsys.terminal import say
 
 COMPLETE = "complete.json"
@@ -46,10 +47,6 @@ class Checkpoints:
 
     def __init__(self, root: Path):
         self._root = root
-
-    def __bool__(self) -> bool:
-        """Whether there is any, whole or not."""
-        return bool(self._all())
 
     def save(self, state: Any, iteration: int) -> None:
         """Write one. Raises ``DiskFullError`` where there is no room; those before it stay."""
@@ -86,7 +83,7 @@ class Checkpoints:
                 for said in damaged:
                     say(f"{said}: not used; {checkpoint.folder.name} is whole")
                 return checkpoint
-            damaged.append(f"{checkpoint.folder}: {damage}")
+            damaged.append(f"{place_of(checkpoint.folder)}: {damage}")
         if damaged:
             raise CheckpointError(
                 f"no checkpoint is whole ({'; '.join(damaged)}). Nothing was changed: copy one of them again, or train "

@@ -7,15 +7,18 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ray
+from ray._private.state import available_resources_per_node  # ray.available_resources has only their sum
+from ray.autoscaler.sdk import request_resources
 from ray.util import accelerators
 
 from rl_recsys.errors import UserError
-from rl_recsys.progress import phase
+from rl_recsys.progress import format_seconds, phase
 from rl_recsys.terminal import say
 
 if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes seconds
@@ -27,8 +30,11 @@ _NOISE = re.compile(
 )
 
 
+Bundle = Mapping[str, float]  # resource -> amount, of a process or of a node
 ACCELERATOR = "accelerator_type:"  # Ray's prefix; such a node has 1 of it, whatever it is used for
 SLACK = 1e-6
+LOOK_EVERY_S = 2.0
+_COUNTED = ("GPU", "CPU")
 
 
 class ClusterError(UserError):
@@ -48,16 +54,15 @@ def quiet() -> None:
     for name in ("ray", "ray.rllib", "ray.tune", "gymnasium"):
         logger = logging.getLogger(name)
         logger.addFilter(_QUIET)  # once, however often it is added
-        logger.setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers + logging.getLogger("ray").handlers:
         handler.addFilter(_QUIET)
-    os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning")
 
 
 def connect(*, num_cpus: int | None = None) -> None:
     """Join the cluster of RAY_ADDRESS (or of the job this runs in), else start one on this machine.
 
-    On a machine of its own, Ray is told of at least ``num_cpus`` cores, for workers that wait for each other in turn.
+    On a machine of its own, Ray is told of at least ``num_cpus`` cores, for workers that wait for each other in turn. A
+    handler of SIGTERM stays: Ray's own prints a stack of C++ and aborts, and nothing is closed.
     """
     quiet()
     if ray.is_initialized():
@@ -65,7 +70,7 @@ def connect(*, num_cpus: int | None = None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options = {
-        "logging_level": "ERROR",
+        "logging_level": "WARNING",
         "runtime_env": {"worker_process_setup_hook": "algorithms.cluster.quiet"},
     }
     address = os.environ.get("RAY_ADDRESS")
@@ -74,27 +79,23 @@ def connect(*, num_cpus: int | None = None) -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         cores = max(os.cpu_count() or 1, num_cpus or 1)
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
-    with phase(f"joining the Ray cluster {address}" if address else "starting Ray on this machine"):
-        ray.init(**options)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _end)  # Ray's own prints a stack of C++ and aborts, and nothing is closed
+    at_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        with phase(f"joining the Ray cluster {address}" if address else "starting Ray on this machine"):
+            ray.init(**options)
+    except Exception as error:  # Ray has no error of its own for it
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if address:
+            raise ClusterError(f"RAY_ADDRESS={address} cannot be joined ({reason}); is that cluster up?") from error
+        raise ClusterError(f"Ray did not start ({reason}); try again when this machine has less to do") from error
+    quiet()  # again: Ray has made its handlers now
+    if callable(at_sigterm) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, at_sigterm)
 
 
-def _end(number: int, _frame: object) -> None:
-    """End as a program does that is asked to, by `ray job stop` say: what is open is closed, and what runs is ended.
-
-    The exit status is 143, or 1 where Ray was waited for: it replaces an exit that it is interrupted by.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the closing
-    say(
-        "ended by SIGTERM; what is written stays, and jobs that keep checkpoints go on with the same command",
-    )
-    raise SystemExit(128 + number)
-
-
-def require(config: AlgorithmConfig) -> None:
-    """Raise ``ClusterError`` where the cluster cannot hold the algorithm of ``config``."""
-    require_resources(bundles_of(config))
+def require(config: AlgorithmConfig, *, wait_s: float = 0.0) -> None:
+    """``require_resources`` for the algorithm of ``config``."""
+    require_resources(bundles_of(config), wait_s=wait_s)
 
 
 def bundles_of(config: AlgorithmConfig) -> list[dict[str, float]]:
@@ -102,42 +103,78 @@ def bundles_of(config: AlgorithmConfig) -> list[dict[str, float]]:
     return config.algo_class.default_resource_request(config).bundles
 
 
-def require_resources(bundles: Sequence[Mapping[str, float]]) -> None:
+def require_resources(bundles: Sequence[Bundle], *, wait_s: float = 0.0) -> None:
     """Raise ``ClusterError`` where the cluster cannot hold ``bundles``, each on one node; Ray would wait for ever.
 
-    Says so where it can, but not now.
+    Says so where it can, but not now. ``wait_s``: seconds in which an autoscaler, which is asked to, or a person may
+    add the nodes that are lacking.
     """
+    if ray.util.get_current_placement_group():
+        return  # of a trial: Tune has reserved what it asks for
     short = shortage(bundles)
+    if short and wait_s:
+        short = _wait_for_nodes(bundles, short, wait_s)
     if short:
+        waited = f" after {format_seconds(wait_s)}" if wait_s else ""
         raise ClusterError(
-            f"the cluster is too small ({short}); "
-            "lower --num-workers, --num-gpus or --num-learners, name another --learner, or add nodes"
+            f"the cluster is too small{waited} ({short}); lower --num-workers, --num-gpus or --num-learners, name "
+            "another --learner, add nodes, or wait for them with --wait-for-nodes"
         )
     if busy := occupied(bundles):
         say(f"the cluster is busy ({busy}): this job waits for others to end")
 
 
-def shortage(bundles: Sequence[Mapping[str, float]]) -> str:
+def _wait_for_nodes(bundles: Sequence[Bundle], short: str, wait_s: float) -> str:
+    """What the nodes lack at the end of the wait, which is over once they lack nothing."""
+    say(f"waiting for nodes, {format_seconds(wait_s)} at most: {short}")
+    deadline = time.monotonic() + wait_s
+    request_resources(bundles=[dict(bundle) for bundle in bundles])
+    try:
+        while (missing := shortage(bundles)) and time.monotonic() < deadline:
+            if missing != short:
+                say(f"waiting for nodes: {missing}")
+                short = missing
+            time.sleep(min(LOOK_EVERY_S, max(0.0, deadline - time.monotonic())))
+        return missing
+    finally:
+        # Else the nodes would stay for ever. A node is not taken away in the moments until the job is placed on it.
+        request_resources(bundles=[])
+
+
+def shortage(bundles: Sequence[Bundle]) -> str:
     """What the nodes lack to hold ``bundles``, each on one of them; "" where they lack nothing."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return lacking(bundles, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+
+
+def occupied(bundles: Sequence[Bundle]) -> str:
+    """What of ``bundles`` is not free now; "" where all is."""
+    return lacking(bundles, list(available_resources_per_node().values()), "free")
+
+
+def lacking(bundles: Sequence[Bundle], nodes: Sequence[Bundle], there: str = "there") -> str:
+    """What ``nodes`` lack to hold ``bundles``, each on one of them; "" where they lack nothing.
+
+    Large bundles are placed first, each where the least room is left over: so almost always a place is found where
+    there is one, and Ray, which places them as they come, finds none where there is not.
+    """
     have = _sum(nodes)
     short = _short(_sum(bundles), have)
     if any(name.startswith(ACCELERATOR) for name in short):
-        there = sorted(name.removeprefix(ACCELERATOR) for name in have if name.startswith(ACCELERATOR))
-        return f"{_listed(short)}; its accelerators: {', '.join(there) or 'none'}"
+        kinds = sorted(name.removeprefix(ACCELERATOR) for name in have if name.startswith(ACCELERATOR))
+        return f"{_listed(short, there)}; its accelerators: {', '.join(kinds) or 'none'}"
     if short:
-        return _listed(short)
-    for bundle in bundles:
-        if all(_short(bundle, node) for node in nodes):
-            return (
-                f"no node has {', '.join(f'{name}: {amount:g}' for name, amount in bundle.items() if amount)} together"
-            )
+        return _listed(short, there)
+    left = [dict(node) for node in nodes]
+    for bundle in sorted(bundles, key=lambda one: sorted(one.values(), reverse=True), reverse=True):
+        fitting = [node for node in left if not _short(bundle, node)]
+        if not fitting:
+            asked = ", ".join(f"{name}: {amount:g}" for name, amount in bundle.items() if amount)
+            alone = all(_short(bundle, node) for node in nodes)
+            return f"no node has {asked} {'together' if alone else f'{there} beside the other processes'}"
+        tightest = min(fitting, key=lambda node: [node.get(name, 0.0) for name in _COUNTED])
+        for name, amount in bundle.items():
+            tightest[name] = tightest.get(name, 0.0) - amount
     return ""
-
-
-def occupied(bundles: Sequence[Mapping[str, float]]) -> str:
-    """What of ``bundles`` is not free now; "" where all is."""
-    return _listed(_short(_sum(bundles), ray.available_resources()), "free")
 
 
 def accelerator_resource(name: str) -> str:
@@ -146,7 +183,7 @@ def accelerator_resource(name: str) -> str:
     return ACCELERATOR + known.get(name.lower(), name)
 
 
-def _sum(bundles: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _sum(bundles: Sequence[Bundle]) -> dict[str, float]:
     total: dict[str, float] = defaultdict(float)
     for bundle in bundles:
         for name, amount in bundle.items():
@@ -154,12 +191,12 @@ def _sum(bundles: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return dict(total)
 
 
-def _short(need: Mapping[str, float], have: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+def _short(need: Bundle, have: Bundle) -> dict[str, tuple[float, float]]:
     """Name -> (needed, there) of what is not enough."""
     return {
         name: (amount, have.get(name, 0.0)) for name, amount in need.items() if amount > have.get(name, 0.0) + SLACK
     }
 
 
-def _listed(short: Mapping[str, tuple[float, float]], there: str = "there") -> str:
+def _listed(short: Mapping[str, tuple[float, float]], there: str) -> str:
     return "; ".join(f"{name}: {needed:g} needed, {have:g} {there}" for name, (needed, have) in short.items())

@@ -8,6 +8,7 @@ from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.utils.metrics import TIMERS
+from ray.tune import PlacementGroupFactory
 from torch import Tensor
 
 from algorithms.configuration import set_given
@@ -27,7 +28,7 @@ from algorithms.preferences import (
 )
 from algorithms.ranges import Pairing, Preferences, Ties
 from algorithms.reference import PAIR, PAIRS, REFERENCE_LOGP, REFERENCE_MARGIN, SIGN, Reference
-from algorithms.rollouts import RolloutPool
+from algorithms.rollouts import RolloutPool, worker_bundles
 from algorithms.seconds import ROLLOUT_WAIT_TIMER
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.module_state import load_module_state, module_state
@@ -183,6 +184,17 @@ class DPO(OfflineAlgorithm):
     def get_default_config(cls) -> DPOConfig:
         """A ``DPOConfig``."""
         return DPOConfig()
+
+    @classmethod
+    def default_resource_request(cls, config: DPOConfig | dict) -> PlacementGroupFactory:
+        """RLlib's, and the rollout workers."""
+        if isinstance(config, dict):  # Tune's
+            config = cls.get_default_config().update_from_dict(config)
+        own = super().default_resource_request(config)
+        if config.preferences == "recorded":
+            return own
+        workers = worker_bundles(config.rollout_workers, config.rollout_gpus)
+        return PlacementGroupFactory(own.bundles + workers, strategy=config.placement_strategy)
 
     def batch_source(self, model: ChoiceModel) -> PreferenceSource:
         """The preferences that the config names, against the frozen policy that the run starts from."""

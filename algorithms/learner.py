@@ -9,6 +9,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algorithms.memory import release_memory
 from algorithms.ranges import Precision
@@ -121,7 +122,12 @@ class ChoiceLearner(TorchLearner):
             self.apply_gradients(self.postprocess_gradients(self._take_gathered()))
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """RLlib's, and free memory goes back to the system."""
+        """RLlib's, and free memory goes back to the system.
+
+        Schedules go by updates where these end the run: nobody knows before how many iterations they take.
+        """
+        if self._last_update is not None:
+            timesteps = timesteps | {NUM_ENV_STEPS_SAMPLED_LIFETIME: self._updates}
         super().after_gradient_based_update(timesteps=timesteps)
         release_memory()
 

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core import COMPONENT_LEARNER_GROUP, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
@@ -26,6 +25,7 @@ from ray.tune.result import TRAINING_ITERATION
 
 from algorithms.configuration import InRange, check_learner_settings, set_given
 from algorithms.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
+from algorithms.logs import LogsAside
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
 from policies.choice_model import ChoiceModel, decision_encoder
@@ -217,7 +217,7 @@ class OfflineConfig(InRange, AlgorithmConfig):
         return module_spec(read_config(self.policy))
 
 
-class OfflineAlgorithm(Algorithm):
+class OfflineAlgorithm(LogsAside):
     """Draws batches from the trajectories in the driver and hands them to the learners."""
 
     @classmethod

@@ -18,12 +18,13 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from algorithms.configuration import InRange, check_learner_settings, set_given
 from algorithms.figures import log_episode
 from algorithms.learner import HEAD_RATE, LEARNER_DEFAULTS
+from algorithms.logs import LogsAside
 from algorithms.memory import release_memory
 from algorithms.ppo_learner import PPOLearner
 from algorithms.seconds import count_seconds
 from algorithms.spaces import space_from_policy, start_from_policy
 from algorithms.watchdog import HANG_S, exit_on_hang
-from envs import CHOICE_ID
+from envs import CHOICE_ID, register_with_ray
 from policies.choice_module import module_spec
 from policies.policy_folder import read_config
 from rl_recsys.errors import UserError
@@ -190,6 +191,11 @@ class PPOConfig(InRange, RLlibPPOConfig):
             self._value_error("policy is not set: .training(policy=FOLDER)")
         if self.imitation_weight and not self.trajectories:
             self._value_error("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
+        if self.env == CHOICE_ID:
+            missing = [name for name in ("shop", "tokenizer") if not (self.env_config or {}).get(name)]
+            if missing:
+                self._value_error(f"env_config lacks {' and '.join(missing)}: .environment(env_config={{...: FOLDER}})")
+            register_with_ray()  # here: a worker that does not know the environment ends without saying so
         space_from_policy(self)
         super().validate()
         check_learner_settings(self)
@@ -203,7 +209,7 @@ class PPOConfig(InRange, RLlibPPOConfig):
         return PPOLearner
 
 
-class PPO(RLlibPPO):
+class PPO(LogsAside, RLlibPPO):
     """RLlib's PPO, started from a policy folder."""
 
     @classmethod

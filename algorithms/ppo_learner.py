@@ -86,14 +86,13 @@ class KeepDecisions(ConnectorV2):
             if Columns.LOSS_MASK in columns:
                 keep &= columns.pop(Columns.LOSS_MASK).bool()
             decisions = keep.nonzero().squeeze(-1)
-            if not len(decisions):
-                raise UserError("no step of this iteration was a choice: sample more --rollout-steps")
+            likely = columns[Columns.ACTION_DIST_INPUTS][decisions].softmax(-1).amax(-1)
+            doubtful = self._in_doubt(likely)
             advantages = columns[Postprocessing.ADVANTAGES]
             of_decisions = advantages[decisions]
             spread = of_decisions.std().clamp(min=1e-4) if len(decisions) > 1 else 1.0
             columns[Postprocessing.ADVANTAGES] = (advantages - of_decisions.mean()) / spread
-            likely = columns[Columns.ACTION_DIST_INPUTS][decisions].softmax(-1).amax(-1)
-            rows = decisions[self._in_doubt(likely)]
+            rows = decisions[doubtful]
             self.kept_share = len(rows.unique()) / len(decisions)
             batch[module_id] = tree.map_structure(
                 lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, columns
@@ -101,11 +100,18 @@ class KeepDecisions(ConnectorV2):
         return batch
 
     def _in_doubt(self, likely: Tensor) -> Tensor:
-        """The rows [K] to keep, ascending, of those whose likeliest action had these probabilities [N]."""
+        """The rows [K] to keep, ascending, of those whose likeliest action had these probabilities [N].
+
+        Raises ``UserError``, with all of several learners, where one of them has no decision.
+        """
         count = (likely <= 1 - self._doubt).sum().clamp(min=min(self._least, len(likely)))
-        if torch.distributed.is_initialized():  # learners make equally many updates
-            torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
-        places = torch.arange(int(count), device=likely.device) % len(likely)
+        agreed = torch.stack([count, count.new_tensor(not len(likely))])
+        if torch.distributed.is_initialized():  # learners make equally many updates, or none of them makes any
+            torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MAX)
+        count, without = agreed.tolist()
+        if without:
+            raise UserError("no step of this iteration was a choice: sample more --rollout-steps")
+        places = torch.arange(count, device=likely.device) % len(likely)
         return likely.argsort(stable=True)[places].sort().values
 
 

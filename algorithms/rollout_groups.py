@@ -35,7 +35,7 @@ class RolloutGroups:
 
     def publish(self, state: dict[str, np.ndarray]) -> None:
         """Tasks that are begun from now on are played with these weights."""
-        self._weights = Weights(ray.put(state), self._weights.version + 1 if self._weights else 0)
+        self._weights = Weights(ray.put(state))
 
     def __next__(self) -> list[Trajectory]:
         while len(self._pending) < TASKS_AHEAD * len(self._workers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from rl_recsys.trajectories.record import Trajectory
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment comes again and again
+TASKS_AHEAD = 8  # a worker, of the task that is waited for: what is done before it is kept in memory
 TASK_RETRIES = 3  # for tasks whose worker is lost; a goal that always hangs must come to light
 
 Episode = TypeVar("Episode", Outcome, Trajectory)
@@ -47,7 +49,7 @@ class _RolloutWorker:
         torch.set_num_threads(1)
         self._shop, self._device, self._hang_s = shared_shop(shop), device, hang_s
         self._policies: dict[str, tuple[ChoiceModel, DecisionEncoder]] = {}  # those played last at the end
-        self._versions: dict[str, int] = {}  # of the weights that a policy was given
+        self._versions: dict[str, str] = {}  # of the weights that a policy was given
 
     def outcomes(
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
@@ -111,6 +113,11 @@ class _RolloutWorker:
         return ChoiceModel.from_pretrained(policy).to(self._device), decision_encoder(policy)
 
 
+def worker_bundles(num_workers: int, num_gpus: float) -> list[dict[str, float]]:
+    """What rollout workers ask for, one bundle each; they share the GPUs."""
+    return [{"CPU": 1, "GPU": num_gpus / max(1, num_workers)}] * num_workers
+
+
 class RolloutPool:
     """Ray actors that play goals in parallel; start it once for many policies, and ``close`` it.
 
@@ -123,11 +130,14 @@ class RolloutPool:
     def __init__(self, shop: str | Path, *, num_workers: int = 2, num_gpus: float = 0.0, hang_s: float = HANG_S):
         if num_workers < 1:
             raise UserError(f"{num_workers} rollout workers: at least one is needed")
-        options = {"num_cpus": 1, "num_gpus": num_gpus / num_workers}
-        require_resources([{"CPU": 1, "GPU": options["num_gpus"]}] * num_workers)
+        bundles = worker_bundles(num_workers, num_gpus)
+        require_resources(bundles)
         arguments = absolute(shop), "cuda" if num_gpus else "cpu", hang_s
         say(f"starting {num_workers} rollout worker{'s' if num_workers > 1 else ''}")
-        self._workers = [_RolloutWorker.options(**options).remote(*arguments) for _ in range(num_workers)]
+        self._workers = [
+            _RolloutWorker.options(num_cpus=bundle["CPU"], num_gpus=bundle["GPU"]).remote(*arguments)
+            for bundle in bundles
+        ]
 
     def play(
         self,
@@ -178,10 +188,12 @@ class RolloutPool:
     ) -> Iterator[Trajectory]:
         """Episodes of a policy folder on (goal, draw) pairs, in their order, as soon as all before them ended.
 
-        Episodes of one goal with different draws differ. The pairs may be endless: little more is played than taken.
+        Episodes of one goal with different draws differ. The pairs may be endless: at most ``TASKS_AHEAD`` tasks
+        a worker are played beyond what is taken, also while one of them hangs.
         """
         tasks = ((_name(policy), chunk) for chunk in _chunks(goals, CHUNK))
-        for trajectories in self._in_order("trajectories", tasks, greedy, seed):
+        ahead = TASKS_AHEAD * len(self._workers)
+        for trajectories in self._in_order("trajectories", tasks, greedy, seed, ahead=ahead):
             yield from trajectories
 
     def _in_order(
@@ -191,15 +203,19 @@ class RolloutPool:
         greedy: bool,
         seed: int,
         progress: Callable[[int], None] = lambda episodes: None,
+        ahead: int = sys.maxsize,
     ) -> Iterator[list]:
-        """What a worker's method returns for one task (a policy and its goals with their draws) after the other."""
+        """What a worker's method returns for one task (a policy and its goals with their draws) after the other.
+
+        ``ahead``: tasks that are begun at most beyond those whose results were taken.
+        """
         rest = iter(tasks)
         idle, pending = list(self._workers), {}
         done: dict[int, list] = {}
         started = wanted = 0
         try:
             while True:
-                while idle and (task := next(rest, None)) is not None:
+                while idle and started - wanted < ahead and (task := next(rest, None)) is not None:
                     worker = idle.pop()
                     name, pairs = task
                     some, draws = zip(*pairs, strict=True)

@@ -13,9 +13,12 @@ from policies.module_state import module_state
 
 
 def space_from_policy(config: AlgorithmConfig) -> None:
-    """Set the spaces of ``config`` to those that its policy reads and chooses from."""
+    """Set the spaces of ``config``, where it has none, to those that its policy reads and chooses from."""
     encoder = decision_encoder(config.policy)
-    config.environment(observation_space=choice_space(encoder), action_space=spaces.Discrete(encoder.shape.choices))
+    if config.observation_space is None:
+        config.environment(observation_space=choice_space(encoder))
+    if config.action_space is None:
+        config.environment(action_space=spaces.Discrete(encoder.shape.choices))
 
 
 def start_from_policy(algorithm: Algorithm) -> ChoiceModel:

@@ -26,7 +26,7 @@ from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
 from algorithms.goal_order import SEED_STRIDE
 from algorithms.learner import ChoiceLearner
 from algorithms.ranges import Tracker
-from algorithms.run_folder import CHECKPOINTS, POLICY, RESULTS, snapshot_folder
+from algorithms.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
 from algorithms.seconds import parts_of, shares
 from algorithms.watching import Watching
 from policies.choice_model import ChoiceModel
@@ -110,18 +110,12 @@ class TrainingRun:
         """Whether the run has written its policy."""
         return (self.policy_folder / "config.json").is_file()
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything was trained, in whatever state it is now."""
-        results = self.folder / RESULTS
-        return self.finished or bool(self._checkpoints) or (results.is_file() and results.stat().st_size > 0)
-
     def open(self) -> None:
         """Make the folder, or check that what was begun there had the same settings (``SettingsError`` otherwise).
 
         Checkpoints of a finished run go: it was killed before it could remove them.
         """
-        claim(self.folder, self.settings, begun=self.begun)
+        claim(self.folder, self.settings, begun=begun(self.folder))
         if self.finished:
             self._checkpoints.remove()
 
@@ -143,7 +137,9 @@ class TrainingRun:
                 except (RayActorError, ObjectLostError) as error:
                     losses = losses + 1 if self._logged == before else 1
                     if losses == LOSSES_IN_A_ROW:
-                        raise RunError(f"{self.folder}: a process was lost {losses} times in a row: {error}") from error
+                        raise RunError(
+                            f"{place_of(self.folder)}: a process was lost {losses} times in a row: {error}"
+                        ) from error
                     say(f"{place_of(self.folder)}: a process was lost ({_first_line(error)})")
                     _wait_for_room(config)
 
@@ -187,7 +183,7 @@ class TrainingRun:
             config.debugging(seed=(config.seed or 0) + SEED_STRIDE * done)
         algorithm = config.build_algo()
         with suppress(OSError):
-            os.rmdir(algorithm.logdir)  # Ray makes an empty folder in the user's home; this run has its own
+            os.rmdir(algorithm.logdir)  # empty: a run has a folder of its own
         return algorithm
 
     def _iterate(self, algorithm: Algorithm, done: int, schedule: Schedule, task: Task) -> int:
@@ -212,7 +208,7 @@ class TrainingRun:
             task.update(schedule.reached(row), schedule.headline(row))
             self._look(algorithm, iteration, schedule, last=last)
         if skipped := _skipped(self.rows):
-            raise RunError(f"{self.folder}: {skipped}")
+            raise RunError(f"{place_of(self.folder)}: {skipped}")
         made, wanted = self._reached(schedule), schedule.last_update
         if wanted and made < wanted:
             say(f"{place_of(self.folder)}: {made} of {wanted} updates, ended by its --iterations")
@@ -285,7 +281,7 @@ class TrainingRun:
         made = max((row["iteration"] for row in written), default=0)
         if made and not done:  # the first iteration has a checkpoint before it has a row
             raise RunError(
-                f"{path} has {made} iterations, and {self.folder / CHECKPOINTS} has no checkpoint to go on from: copy "
+                f"{place_of(path)} has {made} iterations, and {place_of(self.folder / CHECKPOINTS)} has no checkpoint to go on from: copy "
                 "it there again, or train in another --out"
             )
         later = [row for row in written if row["iteration"] == done and "seconds" not in row and row not in rows]
@@ -452,5 +448,5 @@ def _read_rows(path: Path, *, strict: bool) -> list[dict]:
             rows.append(row)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if strict and number < len(lines):
-                raise RunError(f"{path}, line {number}: damaged ({error}); train in another --out") from None
+                raise RunError(f"{place_of(path)}, line {number}: damaged ({error}); train in another --out") from None
     return rows

@@ -34,7 +34,8 @@ def configure(
 ) -> Config:
     """The settings that all algorithms share.
 
-    ``ticks``: the run's length in what the algorithm's schedules count. ``updates``: the most that are made.
+    ``updates``: the most that are made. ``ticks``: the run's length in what the algorithm's schedules count, which is
+    updates where these end it.
     """
     config.training(policy=absolute(policy), lr=learning_rates(arguments, ticks))
     gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
@@ -83,7 +84,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         return read_policy_file(training.policy_folder, TRAINING_FILE)
     torch.manual_seed(arguments.seed)
     connect(num_cpus=arguments.num_workers + 1)
-    require(config)
+    require(config, wait_s=60 * arguments.wait_for_nodes)
     evaluation = None
     if arguments.evaluate_every:
         evaluation = Evaluation(_evaluation(arguments, config.policy, goals.goals), arguments.evaluate_every)

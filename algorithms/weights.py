@@ -12,7 +12,11 @@ import ray
 
 @dataclass(frozen=True)
 class Weights:
-    """A learner's weights for a policy: a reference to a ``ChoiceModule``'s state, and which of them it is."""
+    """A learner's weights for a policy: a reference to a ``ChoiceModule``'s state."""
 
     state: ray.ObjectRef
-    version: int
+
+    @property
+    def version(self) -> str:
+        """Which they are, among all that anybody published in this cluster."""
+        return self.state.hex()

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from algorithms.arguments import GOES_ON, TrainingArguments
 from algorithms.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
+from algorithms.run_folder import begun
 from policies.encoder_folder import BUNDLED, encoder_folder
 from rl_recsys.command import run_job
 from rl_recsys.encoding import TOKENS, EncodingShape
@@ -74,11 +75,12 @@ def main(arguments: Arguments) -> None:
     start = arguments.policy
     if start is None:
         start = arguments.out / "start"
-        torch.manual_seed(arguments.seed)
-        shape = EncodingShape(arguments.state_tokens, arguments.choices, arguments.choice_tokens)
-        with phase(f"loading the encoder {arguments.encoder}"):
-            model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
-        model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
+        if not (begun(arguments.out) and start.is_dir()):  # else the flags are compared before anything is written
+            torch.manual_seed(arguments.seed)
+            shape = EncodingShape(arguments.state_tokens, arguments.choices, arguments.choice_tokens)
+            with phase(f"loading the encoder {arguments.encoder}"):
+                model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
+            model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
     config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
         trajectories=absolute(arguments.trajectories),
         minimum_reward=arguments.minimum_reward,

@@ -46,7 +46,7 @@ class Arguments(TrainingArguments):
     """Environment steps sampled an iteration, by all workers together."""
     updates: Annotated[int | None, UPDATES] = None
     """Gradient steps after which the run ends, in the middle of an iteration if need be; by default only --iterations
-    ends it."""
+    ends it. --warmup and --final-rate are laid out over them."""
     environments: Annotated[int, ENVIRONMENTS] = 8
     """Shop sessions a worker plays at once; their decisions are scored together."""
     epochs: Annotated[int, EPOCHS] = 2
@@ -101,8 +101,8 @@ def main(arguments: Arguments) -> None:
     steps = arguments.steps_of_learner
     policy = absolute(arguments.policy)
     config = configure(
-        PPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * steps * arguments.num_learners,
-        updates=arguments.updates,
+        PPOConfig(), arguments, arguments.policy, updates=arguments.updates,
+        ticks=arguments.updates or arguments.iterations * steps * arguments.num_learners,
     )  # fmt: skip
     config.environment(
         env_config={

@@ -12,6 +12,7 @@ import torch
 
 from policies.baselines import Outcome
 from policies.choice_model import ChoiceModel
+from policies.policy_folder import PolicyError
 from rl_recsys.decision import MAX_STEPS, ChoiceSession
 from rl_recsys.encoding import DecisionEncoder
 from rl_recsys.shop import Goal, Shop, StepResult
@@ -183,5 +184,11 @@ def _score(
             key: torch.as_tensor(np.stack([one[key] for one in encoded]), device=device) for key in encoded[0]
         }
         with torch.no_grad():
-            logits[open_rows] = model(observation)[0].cpu().numpy()
+            scored = model(observation)[0].cpu().numpy()
+        if not np.isfinite(scored).all():
+            raise PolicyError(
+                f"{encoder.folder}: the policy gives an action a logit that is no finite number, so its weights are "
+                "damaged; copy it again, or train it with a lower --learning-rate"
+            )
+        logits[open_rows] = scored
     return logits

@@ -48,6 +48,7 @@ class DecisionEncoder:
     """
 
     def __init__(self, tokenizer_folder: Place, shape: EncodingShape = EncodingShape()):
+        self.folder = tokenizer_folder
         path = local_folder(tokenizer_folder) / TOKENIZER_FILE
         if not path.is_file():
             raise EncodingError(f"{path}: no tokenizer here; expected a policy or encoder folder with {TOKENIZER_FILE}")

@@ -44,11 +44,11 @@ def restored(checkpoints):
 
 def test_the_newest_is_restored_and_two_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    assert restored(checkpoints) == (0, None) and not checkpoints
+    assert restored(checkpoints) == (0, None)
     for iteration in (1, 2, 3):
         checkpoints.save(state_of(f"after {iteration}"), iteration)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["iteration-000002", "iteration-000003"]
-    assert restored(checkpoints) == (3, "after 3") and checkpoints
+    assert restored(checkpoints) == (3, "after 3")
     checkpoints.remove()
     assert not tmp_path.exists()
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import pickle
 import random
 import shutil
+import threading
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 import torch
+from gymnasium import spaces
+from ray import tune
 from ray.rllib.core import COMPONENT_RL_MODULE
 
-from algorithms import training
+from algorithms import rollouts, training
 from algorithms.benchmark import measure_updates
 from algorithms.checkpoints import CheckpointError, Checkpoints
 from algorithms.cluster import ClusterError, require
 from algorithms.dpo import DPOConfig, episode_margins
+from algorithms.goal_order import GoalsInTurn
 from algorithms.imitation import ImitationConfig
-from algorithms.learner import FROZEN_LAYERS, HEAD_RATE
+from algorithms.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE
 from algorithms.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
 from algorithms.ppo import FailFast, PPOConfig, WorkerFailure
 from algorithms.ppo_learner import KeepDecisions
@@ -34,6 +40,7 @@ from algorithms.preferences import (
     RecordedPreferences,
 )
 from algorithms.reference import PAIRS, REFERENCE_MARGIN, Reference
+from algorithms.registration import register_with_ray
 from algorithms.rollouts import RolloutPool
 from algorithms.run_folder import snapshot_folder
 from algorithms.state_file import ARRAYS_FILE
@@ -41,6 +48,7 @@ from algorithms.training import Evaluation, RunError, Schedule, TrainingRun, cur
 from envs import CHOICE_ID
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes
+from policies.module_state import module_state
 from policies.policy_folder import PolicyError
 from rl_recsys.decision import ChoiceKind
 from rl_recsys.encoding import DecisionEncoder
@@ -814,10 +822,131 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
         assert len({episode.steps for episode in episodes[:5]}) > 1
         # Begun anywhere, they are the same: what a job that was killed goes on with.
         assert list(pool.trajectories(policy_folder, pairs[7:], seed=3)) == episodes[7:]
+        # Weights are told apart among all that are published, by whatever groups.
+        changed = {name: 1.5 * value for name, value in module_state(model).items()}
+        played = []
+        for state in (changed, module_state(model)):
+            groups = pool.groups(policy_folder, GoalsInTurn(range(9), 3), size=8, seed=3)
+            groups.publish(state)
+            played.append(next(groups))
+            groups.close()
+        pairs = [(played[0][0].goal_index, draw) for draw in range(8)]
+        assert played[1] == list(pool.trajectories(policy_folder, pairs, seed=3)) != played[0]
     with pytest.raises(ClusterError, match=r"CPU: 99 needed"):
         RolloutPool(shop_folder, num_workers=99)
     with pytest.raises(UserError, match="0 rollout workers"):
         RolloutPool(shop_folder, num_workers=0)
+
+
+def test_a_worker_that_hangs_lets_the_others_play_only_so_far_ahead(policy_folder, shop_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(rollouts, "CHUNK", 1)
+    monkeypatch.setattr(rollouts, "TASKS_AHEAD", 3)
+    asked = []
+    endless = (asked.append(place) or (place % 9, 0) for place in itertools.count())
+    gate = tmp_path / "gate"
+    with RolloutPool(shop_folder, num_workers=2) as pool:
+        slow, fast = pool._workers
+
+        def hang_at_the_next_search(worker):
+            import time
+
+            hits = worker._shop.hits
+
+            def late(query):
+                while not gate.exists():
+                    time.sleep(0.05)
+                return hits(query)
+
+            worker._shop.hits = late
+
+        # The first task goes to the last worker.
+        ray.get([slow.__ray_call__.remote(lambda worker: None), fast.__ray_call__.remote(hang_at_the_next_search)])
+        episodes = pool.trajectories(policy_folder, endless, seed=3)
+        first = threading.Thread(target=next, args=(episodes,))
+        first.start()
+        deadline = time.monotonic() + 60
+        while len(asked) < 6:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        ray.get([slow.__ray_call__.remote(lambda worker: None)] * 5)  # what it was given is played
+        assert len(asked) == 6
+        gate.touch()
+        first.join()
+        assert [next(episodes).goal_index for _ in range(12)] == [place % 9 for place in range(1, 13)]
+
+
+def test_learners_of_which_one_has_no_decision_all_say_so(ray_session, tmp_path):
+    @ray_session.remote(num_cpus=0.5)
+    def keep(rank: int, decisions: list[int]) -> list:
+        import torch
+
+        from algorithms.ppo_learner import KeepDecisions
+        from rl_recsys.errors import UserError
+
+        torch.distributed.init_process_group("gloo", f"file://{tmp_path}/meeting", rank=rank, world_size=2)
+        found = []
+        for count in decisions:
+            mask = torch.tensor([[1, 1]] * count + [[1, 0]])
+            batch = {
+                "obs": {"mask": mask},
+                "advantages": torch.arange(len(mask), dtype=torch.float32),
+                "action_dist_inputs": torch.zeros(len(mask), 2),
+            }
+            try:
+                found.append(len(KeepDecisions()(rl_module=None, batch={"p": batch}, episodes=[])["p"]["advantages"]))
+            except UserError as error:
+                found.append(str(error))
+        return found
+
+    said = "no step of this iteration was a choice: sample more --rollout-steps"
+    assert ray.get([keep.remote(0, [3, 4, 2]), keep.remote(1, [1, 0, 5])], timeout=120) == [[3, said, 5]] * 2
+
+
+def test_ppo_with_updates_lays_its_rates_out_over_them(policy_folder, shop_folder):
+    config = ppo(policy_folder, shop_folder, workers=0).training(lr=[[0, 1e-3], [6, 1e-4]], doubt=0.0, num_epochs=2)
+    algorithm = config.learners(learner_config_dict={LAST_UPDATE: 6, HEAD_RATE: 1.0}).build_algo()
+    learner = algorithm.learner_group._learner
+    try:
+        while learner._updates < 6:
+            algorithm.train()
+        assert [float(learner._get_optimizer_lr(one)) for one in learner._optimizer_parameters] == [
+            pytest.approx(1e-4)
+        ] * 2
+    finally:
+        algorithm.stop()
+
+
+def test_what_ppos_environments_lack_is_named(policy_folder):
+    with pytest.raises(ValueError, match="env_config lacks shop and tokenizer: .environment"):
+        PPOConfig().training(policy=str(policy_folder)).build_algo()
+
+
+def test_own_spaces_stay(policy_folder, trajectories):
+    own = spaces.Discrete(7)
+    config = imitation(policy_folder, trajectories).environment(action_space=own)
+    config.validate()
+    assert config.action_space is own and "state" in config.observation_space.spaces
+
+
+def test_algorithms_need_no_home(policy_folder, trajectories, shop_folder, tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "home" / "ray_results"))
+    for config in (imitation(policy_folder, trajectories), ppo(policy_folder, shop_folder, workers=0)):
+        algorithm = config.build_algo()
+        algorithm.stop()
+        assert not os.listdir(algorithm.logdir)
+        os.rmdir(algorithm.logdir)
+
+
+def test_tune_knows_the_algorithms_by_name(policy_folder, trajectories, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
+    register_with_ray()
+    config = dpo(policy_folder, trajectories).training(beta=tune.grid_search([0.5, 1.0]), updates_per_iteration=1)
+    found = tune.run(
+        "DPO", config=config.to_dict(), stop={"training_iteration": 1}, storage_path=str(tmp_path), verbose=0
+    )
+    assert sorted(trial.config["beta"] for trial in found.trials) == [0.5, 1.0]
+    assert all("dpo_loss" in str(trial.last_result["learners"]) for trial in found.trials)
 
 
 def test_a_pairs_gradient_is_that_of_the_whole_page(policy_folder, trajectories):

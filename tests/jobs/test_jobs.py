@@ -179,6 +179,20 @@ def kill_when(condition, command: list, environment: dict[str, str], log: Path, 
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def test_the_start_of_a_run_stays_where_its_flags_are_refused(
+    tmp_path, shop_folder, encoder_folder, demonstrations, ray_session, capsys
+):
+    imitate, out = main_of("imitate", capsys), tmp_path / "run"
+    flags = ["--shop", shop_folder, "--trajectories", demonstrations, "--out", out, "--iterations", 1, "--updates", 1]
+    flags += [*FAST, "--encoder", encoder_folder, "--frozen-layers", 0]
+    imitate(*flags)
+    (out / "start" / "model.safetensors").touch()
+    before = (out / "start" / "model.safetensors").stat()
+    with pytest.raises(UserError, match="seed: 0 before, 1 now"):
+        imitate(*flags, "--seed", 1)
+    assert (out / "start" / "model.safetensors").stat() == before
+
+
 def test_a_killed_job_resumes_with_the_same_command(
     tmp_path, shop_folder, policy_folder, demonstrations, joining_environment, capsys
 ):

@@ -1,14 +1,26 @@
 from __future__ import annotations
 
+import pytest
+import torch
+
 from policies.benchmark import measure_play, one_by_one
 from policies.choice_model import ChoiceModel, decision_encoder
 from policies.episodes import policy_episodes, policy_trajectories
+from policies.policy_folder import PolicyError
 
 
 def test_the_caches_change_no_choice(policy_folder, shop_folder):
     found = measure_play(str(policy_folder), str(shop_folder), 12)
     assert found["different"] == 0
     assert found["steps"] >= 12 * 2 and found["slow"] > 0 and min(found["fast"]) > 0
+
+
+def test_logits_that_are_no_numbers_are_named_with_their_policy(policy_folder, shop):
+    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
+    with torch.no_grad():
+        model.scorer.sharpness.fill_(torch.nan)
+    with pytest.raises(PolicyError, match=f"{policy_folder}: the policy gives an action a logit that is no finite"):
+        list(policy_episodes(model, encoder, shop, [3], greedy=True))
 
 
 def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop):

@@ -1,0 +1,20 @@
+"""The algorithms by name, for Ray Tune."""
+
+from __future__ import annotations
+
+from envs import register_with_ray as register_environments
+
+PPO_NAME = "WebShopPPO"  # "PPO" is RLlib's own
+
+
+def register_with_ray() -> None:
+    """Register the algorithms and the environments: ``tune.run("DPO", config=...)`` and ``Tuner("DPO", ...)`` work."""
+    from ray.tune import register_trainable
+
+    from algorithms.dpo import DPO
+    from algorithms.imitation import Imitation
+    from algorithms.ppo import PPO
+
+    register_environments()
+    for name, algorithm in (("Imitation", Imitation), ("DPO", DPO), (PPO_NAME, PPO)):
+        register_trainable(name, algorithm)
