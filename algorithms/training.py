@@ -281,8 +281,8 @@ class TrainingRun:
         made = max((row["iteration"] for row in written), default=0)
         if made and not done:  # the first iteration has a checkpoint before it has a row
             raise RunError(
-                f"{place_of(path)} has {made} iterations, and {place_of(self.folder / CHECKPOINTS)} has no checkpoint to go on from: copy "
-                "it there again, or train in another --out"
+                f"{place_of(path)} has {made} iterations, and {place_of(self.folder / CHECKPOINTS)} has no checkpoint: "
+                "copy one there again, or train in another --out"
             )
         later = [row for row in written if row["iteration"] == done and "seconds" not in row and row not in rows]
         self.rows = rows + later
