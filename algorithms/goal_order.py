@@ -7,7 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rl_recsys.ranges import LARGEST
+
 SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
+
+
+def later_seed(seed: int, parts: int) -> int:
+    """The seed of what is played after so many parts of a run, however many: one that RLlib and numpy take."""
+    return (seed + SEED_STRIDE * parts) % (LARGEST + 1)
 
 
 class Shuffled:

@@ -23,7 +23,7 @@ from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.checkpoints import Checkpoints
 from algorithms.cluster import ClusterError, bundles_of, occupied, shortage
-from algorithms.goal_order import SEED_STRIDE
+from algorithms.goal_order import later_seed
 from algorithms.learner import ChoiceLearner
 from algorithms.ranges import Tracker
 from algorithms.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
@@ -180,7 +180,7 @@ class TrainingRun:
         if config.is_online:
             # RLlib seeds the environments at their first reset only: without another seed a run that goes on would meet
             # its first goals again.
-            config.debugging(seed=(config.seed or 0) + SEED_STRIDE * done)
+            config.debugging(seed=later_seed(config.seed or 0, done))
         algorithm = config.build_algo()
         with suppress(OSError):
             os.rmdir(algorithm.logdir)  # empty: a run has a folder of its own

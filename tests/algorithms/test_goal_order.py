@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.goal_order import ContestedGoals, GoalsInTurn, Shuffled
+from algorithms.goal_order import SEED_STRIDE, ContestedGoals, GoalsInTurn, Shuffled, later_seed
+from rl_recsys.ranges import SEED
 
 GOALS = st.lists(st.integers(0, 10_000), min_size=1, max_size=12, unique=True)
 
@@ -60,3 +61,9 @@ def test_a_contested_goal_comes_again_until_its_episodes_end_alike():
     order.played(first, unequal=True)
     order.played(first, unequal=False)
     assert (first, False) not in [next(order) for _ in range(40)]
+
+
+@given(seed=st.integers(0, 2**31 - 1), parts=st.integers(0, 10**6))
+def test_a_run_may_go_on_however_often(seed, parts):
+    assert later_seed(seed, parts) in SEED
+    assert later_seed(7, parts % 2000) == 7 + SEED_STRIDE * (parts % 2000)
