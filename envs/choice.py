@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -115,7 +116,10 @@ class WebShopChoiceEnv(gymnasium.Env):
         self._tokenizer, self._words = absolute(tokenizer), words
         self._encoder = _shared_encoder(tokenizer, encoding)
         every = self.shop.split(goals) if isinstance(goals, str) else list(goals)
-        every = fitting_goals(self.shop, every, self._encoder).goals
+        fitting = fitting_goals(self.shop, every, self._encoder)
+        if fitting.too_long:
+            warnings.warn(str(fitting), stacklevel=2)
+        every = fitting.goals
         self._goals = np.asarray(every)[shard::shards].copy()  # without the other shards behind it
         if not len(self._goals):
             raise ValueError(f"shard {shard} of {shards} has none of the {len(every)} goals; use fewer shards")

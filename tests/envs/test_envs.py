@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.options import OptionsError
-from rl_recsys.encoding import EncodingError
+from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.shop import Shop, shared_shop
 from tests.conftest import SMALL
@@ -317,3 +317,20 @@ def test_goals_that_do_not_fit_a_state_are_never_played(shop, shop_folder, polic
         env.reset()
     with pytest.raises(EncodingError, match="goals do not fit"):
         envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=replace(SMALL, state_tokens=4))
+
+
+def test_goals_too_long_for_the_state_are_left_out_with_a_warning(shop, policy_folder):
+    """A reset that dealt one ended the worker."""
+    encoder = DecisionEncoder(policy_folder, SMALL)
+    lengths = {goal: encoder.state_tokens(shop.goal(goal).instruction_text) for goal in range(20)}
+    limit = sorted(lengths.values())[10]
+    shape = EncodingShape(limit, SMALL.choices, SMALL.choice_tokens)
+    fitting = {goal for goal, tokens in lengths.items() if tokens <= limit}
+    assert 0 < len(fitting) < 20
+    with pytest.warns(UserWarning, match=f"left out: {20 - len(fitting)} of 20 goals"):
+        env = envs.WebShopChoiceEnv(shop, policy_folder, goals=list(range(20)), encoding=shape)
+    env.reset(seed=0)
+    assert {int(env.reset()[1]["session_id"]) for _ in range(len(fitting))} <= fitting
+    too_long = next(iter(lengths.keys() - fitting))
+    with pytest.raises(EncodingError, match="it is never cut"):
+        env.reset(options={"goal": too_long})
