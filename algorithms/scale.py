@@ -362,9 +362,9 @@ def drive(workers: Sequence, seconds: Mapping[int, float], size: int, state: Map
 def _publish(workers: Sequence, state: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """(seconds into the object store, until every actor has them), medians. A task of no goals only takes weights."""
     taken = []
-    for version in range(1, PUBLICATIONS + 1):  # not 0, the version that the actors have
+    for _ in range(PUBLICATIONS):
         start = time.perf_counter()
-        weights = Weights(ray.put(state), version)
+        weights = Weights(ray.put(state))
         put = time.perf_counter() - start
         ray.get([worker.trajectories.remote(POLICY, [], [], False, 0, weights) for worker in workers])
         taken.append((put, time.perf_counter() - start))

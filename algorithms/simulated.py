@@ -23,7 +23,7 @@ class SimulatedWorker:
     def __init__(self, groups: Mapping[int, list[Trajectory]]):
         self._groups = groups
         self._seconds: Mapping[int, float] = {}
-        self._version: int | None = None
+        self._version: str | None = None
 
     def pace(self, seconds: Mapping[int, float]) -> None:
         """How long each goal's group takes from now on; 0 by default."""

@@ -205,6 +205,7 @@ def test_a_familys_processes_are_looked_at_by_role(ray_session, recorded, shop):
 def test_nothing_of_a_training_run_is_left(policy_folder, shop_folder, tmp_path):
     command = [sys.executable, ROOT / "jobs" / "ppo.py", "--shop", shop_folder, "--policy", policy_folder]
     command += ["--num-workers", 1, "--rollout-steps", 32, "--evaluate-every", 0, "--iterations", 100_000]
+    command += ["--frozen-layers", 0]
     with tempfile.TemporaryDirectory() as work:  # Ray's sockets need a shorter path than tmp_path is
         figures = list(soak_figures(list(map(str, command)), Path(work), tmp_path, minutes=0.05, every_s=1.0))
     values = {figure.name: figure.value for figure in figures}

@@ -113,7 +113,18 @@ def test_training_outlives_its_nodes_and_its_learner(nodes, tmp_path, shop_folde
     t4 = {"num_cpus": 2, "num_gpus": 1, "resources": {"accelerator_type:T4": 1}}
     learning = nodes.add(**t4)
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--num-workers", 2, "--learner", "t4", "--num-gpus", 0]
-    flags += ["--iterations", 1000, "--rollout-steps", 32, "--environments", 2, "--evaluate-every", 0]
+    flags += [
+        "--iterations",
+        1000,
+        "--rollout-steps",
+        32,
+        "--environments",
+        2,
+        "--evaluate-every",
+        0,
+        "--frozen-layers",
+        0,
+    ]
     with running(tmp_path / "run", nodes.cluster.address, "ppo", *flags) as run:
         run.wait_for(lambda: len(run.iterations) >= 2, "iteration 2")
         (learner,) = nodes.processes("_WrappedExecutable") or nodes.processes("PPOLearner")
