@@ -311,10 +311,15 @@ def test_goals_that_do_not_fit_a_state_are_never_played(shop, shop_folder, polic
     lengths = sorted(envs.choice.DecisionEncoder(policy_folder).state_tokens(shop.goal(goal).instruction_text)
                      for goal in shop.split("train"))  # fmt: skip
     shape = replace(SMALL, state_tokens=lengths[len(lengths) // 4])
-    env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=shape, variations=0.5)
+    left_out = sum(length > shape.state_tokens for length in lengths)
+    with pytest.warns(UserWarning, match=f"left out: {left_out} of {len(lengths)} goals"):
+        env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=shape, variations=0.5)
     env.reset(seed=0)
     for _ in range(200):  # half of them would raise
         env.reset()
+    too_long = max(shop.split("train"), key=lambda goal: len(shop.goal(goal).instruction_text))
+    with pytest.raises(EncodingError, match="it is never cut"):
+        env.reset(options={"goal": too_long})
     with pytest.raises(EncodingError, match="goals do not fit"):
         envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=replace(SMALL, state_tokens=4))
 
