@@ -51,11 +51,10 @@ _QUIET = _Quiet()
 
 def quiet() -> None:
     """Leave out the log lines of ``_NOISE`` in this process; runs in the driver and in every worker."""
-    for name in ("ray", "ray.rllib", "ray.tune", "gymnasium"):
+    for name in (None, "ray", "ray.rllib", "ray.tune", "gymnasium"):
         logger = logging.getLogger(name)
-        logger.addFilter(_QUIET)  # once, however often it is added
-    for handler in logging.getLogger().handlers + logging.getLogger("ray").handlers:
-        handler.addFilter(_QUIET)
+        for one in (logger, *logger.handlers):  # a logger's filter is not asked about what its children log
+            one.addFilter(_QUIET)  # once, however often it is added
 
 
 def connect(*, num_cpus: int | None = None) -> None:

@@ -356,6 +356,7 @@ def test_a_submitted_job_trains_from_a_bucket_and_shows_in_the_dashboard(cluster
     life_signs = ("ppo: begun", "copying file://", "joining the Ray cluster", "PPO: begun", "starting 1 rollout worker")
     places = [run.stdout.find(sign) for sign in life_signs]
     assert -1 not in places and places == sorted(places), run.stdout
+    assert "new API stack" not in run.stdout
     with urllib.request.urlopen(f"{address}/api/jobs/") as answer:
         jobs = json.load(answer)
     assert any("jobs/ppo.py" in one["entrypoint"] and one["status"] == "SUCCEEDED" for one in jobs)
