@@ -163,10 +163,10 @@ class TrainingRun:
                 task.resume(self._reached(schedule))
                 try:
                     iteration = self._iterate(algorithm, done, schedule, task)
+                    summary = self._write_policy(algorithm, iteration, self.policy_folder)
                 except (Exception, KeyboardInterrupt, SystemExit):  # a kill is none of them
                     self._save_unsaved()
                     raise
-                summary = self._write_policy(algorithm, iteration, self.policy_folder)
         finally:
             with suppress(RayActorError):  # what is lost need not be ended
                 algorithm.stop()
@@ -201,7 +201,8 @@ class TrainingRun:
             self.rows.append(row)
             row["minutes"] = self.seconds / 60
             last = self._is_last(iteration, schedule)
-            write = not last and (iteration == 1 or iteration % schedule.checkpoint_every == 0)
+            # The first always, so that a run that has rows has a checkpoint; the last is soon a policy.
+            write = iteration == 1 or (not last and iteration % schedule.checkpoint_every == 0)
             self._keep(algorithm, iteration, write=write)
             self._append(row)
             self._logged += 1

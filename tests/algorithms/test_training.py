@@ -201,6 +201,34 @@ def test_a_run_ended_in_its_last_evaluation_is_not_trained_again(policy_folder, 
     assert run.finished and not (folder / "checkpoints").exists()
 
 
+def test_a_run_ended_while_its_policy_is_written_is_not_trained_again(
+    policy_folder, trajectories, tmp_path, capsys, monkeypatch
+):
+    def ended(*_):
+        raise SystemExit
+
+    folder, config = tmp_path / "run", imitation(policy_folder, trajectories)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(TrainingRun, "_write_policy", ended)
+        train(folder, config, 3, every=5)
+    assert train(folder, config, 3, every=5).finished
+    assert "goes on after iteration 3 " in capsys.readouterr().out
+
+
+def test_a_run_of_one_iteration_that_was_killed_before_its_policy_goes_on(
+    policy_folder, trajectories, tmp_path, capsys, monkeypatch
+):
+    def killed(*_):
+        raise Killed
+
+    folder, config = tmp_path / "run", imitation(policy_folder, trajectories)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(TrainingRun, "_write_policy", killed)
+        train(folder, config, 1)
+    assert train(folder, config, 1).finished
+    assert "goes on after iteration 1 " in capsys.readouterr().out
+
+
 def everything_in(folder) -> dict:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
