@@ -11,7 +11,7 @@ from typing import Any
 
 from algorithms.state_file import STATE_FILES, StateError, read_state, write_state
 from rl_recsys.errors import UserError
-from rl_recsys.files import checksum, full_disk_named, read_object, write_json
+from rl_recsys.files import checksum, file_entry, full_disk_named, read_object, write_json
 from rl_recsys.storage import place_of
 from rl_recsys.terminal import say
 
@@ -58,10 +58,7 @@ class Checkpoints:
             with full_disk_named(self._root, f"{intact}; the same command goes on from there"):
                 aside.mkdir(parents=True)
                 write_state(aside, state)
-                listed = {
-                    name: {"bytes": (aside / name).stat().st_size, "sha256": checksum(aside / name)}
-                    for name in STATE_FILES
-                }
+                listed = {name: file_entry(aside / name) for name in STATE_FILES}
                 write_json(aside / COMPLETE, {"iteration": iteration, "files": listed})
                 shutil.rmtree(target, ignore_errors=True)
                 os.rename(aside, target)

@@ -152,13 +152,14 @@ def _filled(shop: Shop, answer: Answer, purchases: Sequence[tuple[str, dict[str,
         # Of a product that was bought with several choices of options the most frequent.
         one = Recommendation.of(shop.product(asin), wish, dict(options), count / len(purchases))
         found.setdefault(asin, one)
+    bought = {asin for asin, _ in counts}
     left_out: Counter[str] = Counter()
     for asin in [asin for asin, one in found.items() if one.within_limit is False]:
         del found[asin]
         left_out[ABOVE_LIMIT] += 1
     for one in search_only(shop, wish):
         if one.within_limit is False:
-            left_out[ABOVE_LIMIT] += one.asin not in {asin for asin, _ in counts}
+            left_out[ABOVE_LIMIT] += one.asin not in bought
         elif one.asin not in found and not _shares_a_word(shop.product(one.asin), wish):
             left_out[NO_WORD] += 1
         else:

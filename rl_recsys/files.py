@@ -101,6 +101,18 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def file_entry(path: Path) -> dict[str, int | str]:
+    """What a listing says of a file: its length in bytes, and its sha256 in hex."""
+    return {"bytes": path.stat().st_size, "sha256": checksum(path)}
+
+
+def are_file_entries(files: object) -> bool:
+    """Whether something that was read is a mapping of names to what ``file_entry`` says."""
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() for entry in files.values()
+    )
+
+
 def checksum(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with open(path, "rb") as file:

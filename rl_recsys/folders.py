@@ -15,12 +15,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import checksum, read_json, read_object, write_json
+from rl_recsys.files import are_file_entries, checksum, file_entry, read_json, read_object, write_json
 
 CONTENTS = "contents.json"
 _MAKER = "maker.json"  # in a folder that is being made, beside what it becomes
@@ -66,7 +66,8 @@ def whole_folder(target: str | Path, *, kind: str, unlisted: Unlisted = lambda f
         new = aside / _NEW
         new.mkdir()
         yield new
-        write_json(new / CONTENTS, {"kind": kind, "files": _described(new)})
+        files = {name: file_entry(new / name) for name in sorted(_names(new))}
+        write_json(new / CONTENTS, {"kind": kind, "files": files})
         require_replaceable(target, kind=kind, unlisted=unlisted)  # meanwhile somebody may have put files there
         _swap(new, target, aside)
 
@@ -110,14 +111,18 @@ def verify_folder(folder: Path, remedy: str) -> bool:
     if not (folder / CONTENTS).is_file():
         return False
     for name, entry in read_contents(folder, remedy).items():
-        path = within(folder, name)
-        if not path.is_file():
-            raise DamageError(f"{path}: missing; {remedy}")
-        if path.stat().st_size != entry["bytes"]:
-            raise DamageError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {remedy}")
-        if checksum(path) != entry["sha256"]:
-            raise DamageError(f"{path}: damaged (its checksum differs); {remedy}")
+        verify_file(within(folder, name), entry, remedy)
     return True
+
+
+def verify_file(path: Path, entry: Mapping, remedy: str) -> None:
+    """Raise ``DamageError``, with the ``remedy``, for a file that is missing or not as its ``entry`` describes it."""
+    if not path.is_file():
+        raise DamageError(f"{path}: missing; {remedy}")
+    if path.stat().st_size != entry["bytes"]:
+        raise DamageError(f"{path}: {path.stat().st_size} bytes, expected {entry['bytes']}; {remedy}")
+    if checksum(path) != entry["sha256"]:
+        raise DamageError(f"{path}: damaged (its checksum differs); {remedy}")
 
 
 def read_contents(folder: Path, remedy: str) -> dict[str, dict]:
@@ -146,18 +151,8 @@ def digest_of(folder: Path) -> str | None:
 
 def _listing(folder: Path) -> dict | None:
     found = read_json(folder / CONTENTS)
-    files = found.get("files") if isinstance(found, dict) else None
-    right = isinstance(files, dict) and all(
-        isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() for entry in files.values()
-    )
-    return found if right and isinstance(found.get("kind"), str) else None
-
-
-def _described(folder: Path) -> dict[str, dict]:
-    return {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": checksum(folder / name)}
-        for name in sorted(_names(folder))
-    }
+    right = isinstance(found, dict) and are_file_entries(found.get("files")) and isinstance(found.get("kind"), str)
+    return found if right else None
 
 
 def _names(folder: Path) -> set[str]:

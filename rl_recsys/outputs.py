@@ -6,7 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -42,23 +42,16 @@ def writes_to_its_out(job: str, *, also: Collection[str] = ()) -> Callable[[Main
     meanwhile and which is new, empty, or made by the same job before (or by one of ``also``).
     """
 
-    def decorate(main: Main) -> Main:
-        @functools.wraps(main)
-        def run(arguments: Any, *rest: Any) -> Any:
-            arguments = with_homes(arguments)
-            if arguments.out is None:
-                return main(arguments, *rest)
-            _warn_of_a_copy(arguments.out)
-            with ending_in_order(), _own_folder(arguments.out, job, also) as folder:
-                return main(replace(arguments, out=folder), *rest)
-
-        return run
-
-    return decorate
+    return functools.partial(_given_a_folder, opened=functools.partial(_own_folder, job=job, also=also))
 
 
 def replaces_its_out(main: Main) -> Main:
     """A job that makes ``arguments.out``, if there is one, as a whole (``whole_folder``). It may be a URI."""
+    return _given_a_folder(main, opened=_place_to_replace)
+
+
+def _given_a_folder(main: Main, *, opened: Callable[[Place], AbstractContextManager[Path]]) -> Main:
+    """``main`` with what ``opened`` yields in the place of ``arguments.out``, if there is one."""
 
     @functools.wraps(main)
     def run(arguments: Any, *rest: Any) -> Any:
@@ -66,15 +59,7 @@ def replaces_its_out(main: Main) -> Main:
         if arguments.out is None:
             return main(arguments, *rest)
         _warn_of_a_copy(arguments.out)
-        if is_uri(arguments.out):
-            _require_ours_at(str(arguments.out), (CONTENTS, _MANIFEST))
-        with (
-            ending_in_order(),
-            _locked(arguments.out, lock_beside),
-            working_folder(arguments.out, meanwhile=False) as folder,
-            _said_as_given(arguments.out, folder),
-            full_disk_named(folder.parent, "what was there is as it was; name another --out or make room"),
-        ):
+        with ending_in_order(), opened(arguments.out) as folder:
             return main(replace(arguments, out=folder), *rest)
 
     return run
@@ -94,6 +79,19 @@ def with_homes(arguments: Any) -> Any:
 def _parts(hint: Any) -> set[Any]:
     """A type hint and all that it is made of."""
     return {hint}.union(*map(_parts, get_args(hint)))
+
+
+@contextmanager
+def _place_to_replace(place: Place) -> Iterator[Path]:
+    if is_uri(place):
+        _require_ours_at(str(place), (CONTENTS, _MANIFEST))
+    with (
+        _locked(place, lock_beside),
+        working_folder(place, meanwhile=False) as folder,
+        _said_as_given(place, folder),
+        full_disk_named(folder.parent, "what was there is as it was; name another --out or make room"),
+    ):
+        yield folder
 
 
 @contextmanager

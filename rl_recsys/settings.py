@@ -120,8 +120,8 @@ def claim(folder: Path, settings: Mapping, *, begun: bool) -> None:
 
 
 def _changed(before: Mapping, now: Mapping) -> list[str]:
-    held, holds = before.get(CONTENTS) or {}, now.get(CONTENTS) or {}
-    names = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)} - {CONTENTS}
-    same = {name for name in holds if held.get(name) == holds[name]}
-    other = {name for name in holds if name in held and held[name] != holds[name]}
-    return sorted((names - same) | other)
+    digests_before, digests_now = before.get(CONTENTS) or {}, now.get(CONTENTS) or {}
+    changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)} - {CONTENTS}
+    both = digests_before.keys() & digests_now.keys()
+    same = {name for name in both if digests_before[name] == digests_now[name]}
+    return sorted((changed | both) - same)

@@ -169,17 +169,26 @@ _LEAD = re.compile(
 
 def _without_limits(text: str) -> tuple[str, float | None]:
     """A text without the limits that it names, and the lowest of them."""
-    limits, kept, end = [], [], 0
+    limits, spans = [], []
     amounts = list(_AMOUNT.finditer(text))
     for place, amount in enumerate(amounts):
         start = _start_of_limit(text, amounts, place)
         if start is None:
             continue
         less = _OR_LESS.match(text, amount.end())
-        kept.append(_without_lead(text[end : max(start, end)]))
-        end = less.end() if less else amount.end()
+        spans.append((start, less.end() if less else amount.end()))
         limits.append(float(amount["number"].replace(",", "")))
-    return " ".join([*kept, text[end:]]), min(filter(None, limits), default=None)
+    *before, rest = _around(text, spans)
+    return " ".join([*map(_without_lead, before), rest]), min(filter(None, limits), default=None)
+
+
+def _around(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
+    """What stands before, between and after spans of a text, which are in order and may overlap."""
+    pieces, end = [], 0
+    for start, stop in spans:
+        pieces.append(text[end : max(start, end)])
+        end = stop
+    return [*pieces, text[end:]]
 
 
 def _start_of_limit(text: str, amounts: Sequence[re.Match], place: int) -> int | None:
@@ -266,22 +275,16 @@ def _without_named(text: str) -> tuple[str, list[Option]]:
     """A text without the options that it names, and these: "size: 9", "size 9", "color white"."""
     options: dict[str, str] = {}
     for pattern in (_OPTION, _SIZE, _COLOR):
-        kept, end = [], 0
+        spans = []
         for found in pattern.finditer(text):
             groups = found.groupdict()
-            name = (
-                (groups.get("name") or groups.get("last"))
-                .lower()
-                .replace("colour", "color")
-                .replace("flavour", "flavor")
-            )
+            name = (groups.get("name") or groups.get("last")).lower()
+            name = name.replace("colour", "color").replace("flavour", "flavor")
             value = typed(found["value"]).rstrip(".")
-            if not value or name in options:
-                continue
-            options[name] = value
-            kept.append(text[end : found.start()])
-            end = found.end()
-        text = " ".join([*kept, text[end:]])
+            if value and name not in options:
+                options[name] = value
+                spans.append(found.span())
+        text = " ".join(_around(text, spans))
     return text, list(options.items())
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from rl_recsys.files import checksum
+from rl_recsys.files import file_entry
 from rl_recsys.folders import whole_folder
 from rl_recsys.shop.catalog import (
     PRODUCT_SCHEMA,
@@ -105,9 +105,7 @@ def compile_shop(
             "rules": asdict(rules),
             IDENTIFIED_BY: [PRODUCTS, GOALS],
             **summary,
-            "files": {
-                str(path.relative_to(aside)): {"bytes": path.stat().st_size, "sha256": checksum(path)} for path in files
-            },
+            "files": {str(path.relative_to(aside)): file_entry(path) for path in files},
         }
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
     return manifest

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import checksum, read_json, read_object
-from rl_recsys.folders import CONTENTS, read_contents, verify_folder, within
+from rl_recsys.files import are_file_entries, read_json, read_object
+from rl_recsys.folders import CONTENTS, read_contents, verify_file, verify_folder, within
 from rl_recsys.progress import phase
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA
 from rl_recsys.shop.goals import GOAL_SCHEMA
@@ -38,10 +38,7 @@ def read_manifest(folder: Path) -> dict:
         version = manifest.get("format_version")
         raise ShopError(f"{folder}: format version {version}, this code reads {FORMAT_VERSION}; {REMEDY}")
     files = manifest.get("files")
-    whole = isinstance(files, dict) and all(
-        isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() for entry in files.values()
-    )
-    if not whole or not {PRODUCTS, GOALS} <= files.keys() or not files.keys() >= set(manifest.get(IDENTIFIED_BY, ())):
+    if not are_file_entries(files) or not {PRODUCTS, GOALS, *manifest.get(IDENTIFIED_BY, ())} <= files.keys():
         raise ShopError(f"{path}: damaged (it does not list a shop's files); {REMEDY}")
     return manifest
 
@@ -83,13 +80,10 @@ def _verify(folder: Path, manifest: Mapping) -> None:
     listed = read_contents(folder, REMEDY) if verify_folder(folder, REMEDY) else None
     for name, entry in manifest["files"].items():
         path = within(folder, name)
-        if listed is not None:
-            if listed.get(name) != entry:
-                raise ShopError(f"{path}: not the one that {MANIFEST} lists; {REMEDY}")
-        elif path.stat().st_size != entry["bytes"]:
-            raise ShopError(f"{path}: {path.stat().st_size} bytes, expected {entry.get('bytes')}; {REMEDY}")
-        elif checksum(path) != entry["sha256"]:
-            raise ShopError(f"{path}: damaged (its checksum differs); {REMEDY}")
+        if listed is None:
+            verify_file(path, entry, REMEDY)
+        elif listed.get(name) != entry:
+            raise ShopError(f"{path}: not the one that {MANIFEST} lists; {REMEDY}")
     for name, schema in ((PRODUCTS, PRODUCT_SCHEMA), (GOALS, GOAL_SCHEMA)):
         MappedTable(folder / name, schema).validate()
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rl_recsys.files import checksum, link_or_copy, read_json, write_json
+from rl_recsys.files import file_entry, link_or_copy, read_json, write_json
 from rl_recsys.folders import whole_folder, within
 from rl_recsys.shop.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.shop.filters import filtered
@@ -259,7 +259,7 @@ class Shop:
                 link_or_copy(within(self.folder, name), path)
             (aside / QUERIES).unlink(missing_ok=True)
             (aside / QUERIES).write_text(json.dumps(kept))
-            entry = {"bytes": (aside / QUERIES).stat().st_size, "sha256": checksum(aside / QUERIES)}
+            entry = file_entry(aside / QUERIES)
             self._require_the_same_folder()  # what was linked is what was opened
             manifest = self.manifest | {"files": self.manifest["files"] | {QUERIES: entry}, "queries": dict(made_by)}
             if IDENTIFIED_BY in manifest:
