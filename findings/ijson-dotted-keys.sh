@@ -18,7 +18,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet ijson==3.6.0
+"$folder/bin/python" -m pip install --quiet ijson==3.6.0
 "$folder/bin/python" - <<'PY'
 import ijson
 

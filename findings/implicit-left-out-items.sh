@@ -19,7 +19,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet implicit==0.7.3 numpy==2.4.6 scipy==1.17.1
+"$folder/bin/python" -m pip install --quiet implicit==0.7.3 numpy==2.4.6 scipy==1.17.1
 OPENBLAS_NUM_THREADS=1 "$folder/bin/python" -W ignore - <<'PY'
 import numpy as np
 from implicit.als import AlternatingLeastSquares

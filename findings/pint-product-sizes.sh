@@ -19,7 +19,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet pint==0.25.3
+"$folder/bin/python" -m pip install --quiet pint==0.25.3
 "$folder/bin/python" - <<'PY'
 import pint
 

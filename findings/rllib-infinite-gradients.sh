@@ -24,7 +24,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
 # The torch without CUDA, where that index can be reached: 0.2 instead of 3 GB.
-"$folder/bin/pip" install --quiet --retries 0 --extra-index-url https://download.pytorch.org/whl/cpu \
+"$folder/bin/python" -m pip install --quiet --retries 0 --extra-index-url https://download.pytorch.org/whl/cpu \
   torch==2.13.0 "ray[rllib]==2.60.0" gymnasium==1.2.2 numpy==2.4.6
 "$folder/bin/python" -W ignore - 2> /dev/null <<'PY'
 import logging

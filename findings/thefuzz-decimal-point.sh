@@ -20,7 +20,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet thefuzz==0.22.1 rapidfuzz==3.14.6
+"$folder/bin/python" -m pip install --quiet thefuzz==0.22.1 rapidfuzz==3.14.6
 "$folder/bin/python" - 2> /dev/null <<'PY'
 from rapidfuzz import fuzz as plain
 from thefuzz import fuzz
