@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rl_recsys.escaping import for_terminal
 
@@ -36,6 +38,8 @@ def plain_errors() -> Iterator[None]:
         sys.stderr.write(INTERRUPTED)
         raise SystemExit(128 + signal.SIGINT) from None
     except BrokenPipeError:
+        if _is_read(sys.stdout):  # another pipe broke, a connection say
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter says so when it ends
         raise SystemExit(1) from None
     except OSError as error:
@@ -43,6 +47,13 @@ def plain_errors() -> Iterator[None]:
             raise
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
         raise SystemExit(_line(f"{place}{error.strerror or error}")) from None
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Whether somebody still reads what a stream writes; the system knows of a pipe that it has no reader."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _line(error: object) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +31,18 @@ def test_ctrl_c_is_one_line_with_its_own_status(capsys):
     with pytest.raises(SystemExit) as ended, plain_errors():
         raise KeyboardInterrupt
     assert ended.value.code == 130 and capsys.readouterr().err == INTERRUPTED
+
+
+def test_output_that_nobody_reads_ends_in_silence_and_a_broken_connection_does_not():
+    program = "from rl_recsys.errors import plain_errors\nwith plain_errors():\n    while True:\n        print('row')\n"
+    job = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    job.stdout.readline()
+    job.stdout.close()
+    assert (job.stderr.read(), job.wait()) == (b"", 1)
+    near, far = socket.socketpair()
+    far.close()
+    with near, pytest.raises(BrokenPipeError), plain_errors():
+        near.send(b"metrics")
 
 
 def test_a_mistake_keeps_its_traceback():
