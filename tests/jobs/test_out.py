@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from algorithms.arguments import INCIDENTAL
 from rl_recsys import storage
 from rl_recsys.command import read_flags
 from rl_recsys.errors import UserError
@@ -24,6 +26,7 @@ from rl_recsys.trajectories.record import read_trajectories
 from tests.jobs.test_jobs import JOBS, ROOT, job, job_module, main_of
 from tests.rl_recsys.test_folders import tree
 
+WORKING = str(Path(tempfile.gettempdir(), "rl-recsys-"))  # what a local folder of a URI begins with
 NOWHERE = ("--shop", "nowhere")
 POLICY = ("--policy", "nowhere")
 #: Flags beside --out that a job cannot do without: what it does with --out comes before it looks at them.
@@ -119,7 +122,7 @@ def test_a_users_own_bucket_is_refused_and_left_as_it_was(name, thesis, tmp_path
     monkeypatch.setattr(storage, "_download", lambda *_: pytest.fail("it was fetched before it was refused"))
     with pytest.raises(UserError, match=re.escape(f"file://{thesis}")) as error:
         call(name, f"file://{thesis}")
-    assert str(error.value).count("/tmp/rl-recsys-") == 0 and tree(thesis) == before
+    assert str(error.value).count(WORKING) == 0 and tree(thesis) == before
 
 
 def test_another_jobs_folder_is_refused(tmp_path, shop_folder, policy_folder, capsys):
@@ -198,7 +201,7 @@ def test_at_a_uri_one_job_writes_and_speaks_of_the_uri(tmp_path, shop_folder, ca
     monkeypatch.setattr(module, "read_trajectories", second_job_meanwhile)
     module.main(read_flags(module.Arguments, "", [*map(str, flags), "--out", uri]))
     said = capsys.readouterr().out
-    assert refused and f"{uri}: 3 trajectories" in said and "/tmp/rl-recsys-" not in said
+    assert refused and f"{uri}: 3 trajectories" in said and WORKING not in said
     left = {path.name for path in (tmp_path / "bucket" / "out").iterdir()}
     assert left >= {".index.json", "part-00000.arrows", "settings.json"} and LOCK not in left
     with pytest.raises(UserError, match=f"{uri} was begun with other settings"):
@@ -214,6 +217,12 @@ def test_queries_are_not_added_to_the_shop_itself_however_it_is_called(tmp_path,
         with pytest.raises(UserError, match="is the shop itself"):
             main_of("add_queries", capsys)("--shop", shop, "--model", "nowhere", "--out", out)
     assert tree(shop) == before
+
+
+def test_the_docs_say_which_flags_make_another_run():
+    _, section = (ROOT / "docs" / "runs.md").read_text().split("## The same run")
+    said = re.findall("`--([a-z-]+)`", section.partition("All others")[0])
+    assert sorted(said) == sorted(name.replace("_", "-") for name in INCIDENTAL)
 
 
 def test_help_says_which_flags_make_another_run():
