@@ -15,8 +15,8 @@ _BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 # What a terminal obeys or cannot show: C0 and C1 controls, marks that turn the direction of writing, lone surrogates.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>&|~$]")
-# Of a heading, a list, or the line under a heading.
-_BLOCK_START = re.compile(r"^(?:(?=#)|(?=[+\-=](?:\s|[\-=\s]*$))|([0-9]{1,9})(?=[.)](?:\s|$)))")
+# What begins a heading, a list, or the line under a heading; what ends a heading.
+_BLOCK = re.compile(r"^(?:(?=#)|(?=[+\-=](?:\s|[\-=\s]*$))|([0-9]{1,9})(?=[.)](?:\s|$)))|(?<=\s)(?=#+$)")
 _LABEL_SAFE = " !#&'()*+,-./:;<=>?@[]^_`{|}"  # ASCII beside letters and digits; "~" ends what was cut
 
 
@@ -40,7 +40,7 @@ def for_markdown(text: str, *, cell: bool = False) -> str:
     '\\# 2 mugs \\| \\[new\\] \\*blue\\*'
     """
     escaped = _MARKDOWN.sub(r"\\\g<0>", for_terminal(text).strip())
-    return escaped if cell else _BLOCK_START.sub(r"\g<1>\\", escaped)
+    return escaped if cell else _BLOCK.sub(r"\g<1>\\", escaped)
 
 
 def for_picture(text: str) -> str:

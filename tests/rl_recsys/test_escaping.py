@@ -55,6 +55,8 @@ def _inline(tokens) -> list:
 
 @given(texts)
 @hostile
+@example("a #")
+@example("a ##")
 @example("1) a")
 @example("---")
 @example("\\|")
