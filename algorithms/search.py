@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -327,12 +328,10 @@ def _reported(folder: Path) -> list[dict]:
     """The results of a trial, each iteration once: a kill may have had some made twice, and one cut short."""
     path = folder / "result.json"
     rows = {}
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        with suppress(ValueError, KeyError, TypeError):
             row = json.loads(line)
-        except ValueError:
-            continue
-        rows[row["training_iteration"]] = row
+            rows[row["training_iteration"]] = row
     return [rows[iteration] for iteration in sorted(rows)]
 
 

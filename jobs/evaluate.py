@@ -20,7 +20,7 @@ from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
 from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
-from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS
+from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS, read_episodes
 from rl_recsys.files import write_json, write_text
 from rl_recsys.folders import digest_of
 from rl_recsys.outputs import writes_to_its_out
@@ -139,11 +139,11 @@ def _outcomes(
     key = json.loads(json.dumps(played | asked))
     if path.is_file():
         try:
-            header, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+            header, episodes = read_episodes(path, "these episodes are played again")
             if header == key:
-                return [Outcome(**line) for line in lines]
-        except (ValueError, TypeError) as error:
-            say(f"{path}: damaged ({error}); these episodes are played again")
+                return [Outcome(**episode) for episode in episodes]
+        except UserError as error:
+            say(error)
     with progress(f"{name} {number} {mode}", len(goals)) as task:
         outcomes = pool.play(folder, goals, greedy=mode == "greedy", seed=arguments.seed, progress=task.advance)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,9 +73,11 @@ def main(arguments: Arguments) -> None:
     claim(arguments.out, settings, begun=begun)
     before = [trajectory.success for trajectory in read_trajectories(arguments.out)] if begun else []
     successes, played, start = sum(before), len(before), time.monotonic()
-    report = read_object(arguments.out / REPORT, "use another --out") if (arguments.out / REPORT).is_file() else {}
-    spent = report.get("seconds", 0.0)
-    if played < report.get("episodes", 0):
+    report = {"episodes": 0, "seconds": 0.0}
+    if (arguments.out / REPORT).is_file():
+        report = read_object(arguments.out / REPORT, "use another --out", fields={"episodes": int, "seconds": float})
+    spent = report["seconds"]
+    if played < report["episodes"]:
         raise UserError(
             f"{arguments.out}: {report['episodes']} episodes were played, {played} are here: a part is missing; use "
             "another --out"

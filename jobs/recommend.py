@@ -107,7 +107,9 @@ def _requests(arguments: Arguments) -> list[str]:
             text = arguments.requests_file.read_text(encoding="utf-8").removesuffix("\n")
             lines = text.split("\n") if text else []  # splitlines breaks at signs that may be in a request
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{arguments.requests_file}: cannot be read ({error})") from None
+            raise UserError(
+                f"{arguments.requests_file}: cannot be read ({error}); name a text file with a request a line"
+            ) from None
     found = [*arguments.requests, *lines]
     if not any(map(str.strip, found)):
         raise UserError("nothing is asked for: give --requests, --requests-file or --goals")

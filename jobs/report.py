@@ -6,7 +6,6 @@ python jobs/report.py --study runs/laptop
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+from algorithms.run_folder import RESULTS as ITERATIONS
 from algorithms.run_folder import snapshot_folder
 from policies.baselines import MODES, RULE
 from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.command import Flags, run_job
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
 from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells, percent
@@ -28,6 +29,7 @@ from rl_recsys.evaluation.study import (
     FAILS,
     HOLDS,
     OPEN,
+    RESULTS,
     STUDY,
     TIMED,
     Played,
@@ -37,21 +39,30 @@ from rl_recsys.evaluation.study import (
     timed_arm,
 )
 from rl_recsys.evaluation.study_report import Picture, Report, Table, write_report
-from rl_recsys.files import read_object
+from rl_recsys.files import read_object, read_rows, require_fields
 from rl_recsys.machine import commit, machine, versions
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import format_seconds
 from rl_recsys.ranges import COUNT_OR_ZERO
 from rl_recsys.shop import Shop
 from rl_recsys.shop.reward import REWARD_PARTS
-from rl_recsys.stages import DONE
+from rl_recsys.stages import DONE, read_done
 from rl_recsys.storage import Place, place_of
 from rl_recsys.terminal import say
 from rl_recsys.trajectories.known_goals import known_goals
 from rl_recsys.trajectories.record import Trajectory, read_trajectories
 
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
-REMEDY = "jobs/reproduce.py writes it"
+REMEDY = "run jobs/reproduce.py again"
+#: Fields of the files that are read here.
+DESCRIBED = {"recorded": str, "thompson": str, "arms": dict, "settings": dict, "at_once": int}
+SETTINGS = {"shop": str, "seeds": list, "sizes": list, "minutes": list, "demonstrations": int, "generated": int,
+            "updates": int, "batch": int, "evaluation_goals": int}  # fmt: skip
+TRAINED = {"training_seconds": float, "total_training_seconds": float, "settings": dict, "shares_of_time": dict,
+           "precision": str}  # fmt: skip
+EXPERIMENT = {"title": str, "runs": list}
+EXPERIMENT_RUN = {"run": int, "regret": float, "arms": dict}
+EXPERIMENT_ARM = {"pulls": int, "best_probability": float}
 SOURCE_WORDS = {"human": "human", "scripted": "scripted", "policy": "generated"}
 
 
@@ -89,14 +100,16 @@ class Study:
 
     def __init__(self, folder: Path, figures: Path, sessions: int, *, quote: bool):
         self._folder, self._figures, self._shown_sessions, self._quote = folder, figures, sessions, quote
-        self._described = read_object(folder / STUDY, REMEDY)
+        self._described = read_object(folder / STUDY, REMEDY, fields=DESCRIBED)
         self._settings = self._described["settings"]
+        require_fields(self._settings, SETTINGS, folder / STUDY, REMEDY)
+        self._stages = read_done(folder / DONE)
 
     def report(self) -> Report:
         """Everything the page shows."""
         self._figures.mkdir(parents=True, exist_ok=True)
         shop = self._evaluation["title"]
-        rule = next(arm for arm in self._results if arm.arm == RULE)
+        rule = self._rule
         n = len(self._settings["seeds"])
         best, sessions = self._sessions()
         summary = [
@@ -136,11 +149,28 @@ class Study:
     @cached_property
     def _results(self) -> list[ArmResult]:
         """Of every arm, size and time; labelled "arm, mode"."""
-        return [ArmResult(**row) for row in self._evaluation["arms"]]
+        try:
+            return [ArmResult(**row) for row in self._evaluation["arms"]]
+        except TypeError as error:
+            raise self._not_evaluated(str(error)) from None
+
+    @cached_property
+    def _rule(self) -> ArmResult:
+        for result in self._results:
+            if result.arm == RULE:
+                return result
+        raise self._not_evaluated(f"no {RULE}")
 
     @cached_property
     def _played(self) -> dict[tuple[str, str], Played]:
-        return read_evaluation(self._folder / "evaluation")
+        found = read_evaluation(self._folder / "evaluation")
+        for arm in (RULE, *self._described["arms"]):
+            if (arm, MODES[0]) not in found:
+                raise self._not_evaluated(f"no episodes of {arm}")
+        return found
+
+    def _not_evaluated(self, reason: str) -> UserError:
+        return UserError(f"{self._folder / 'evaluation' / RESULTS}: not of this study ({reason}); {REMEDY}")
 
     @cached_property
     def _source(self) -> str:
@@ -173,7 +203,7 @@ class Study:
         """DPO's and PPO's training minutes, of every seed, when their policy of so many minutes was kept."""
         return {
             arm: [
-                read_policy_file(snapshot_folder(run, minutes), TRAINING_FILE)["training_seconds"] / 60
+                _training(snapshot_folder(run, minutes))["training_seconds"] / 60
                 for run in self._described["arms"][arm]
             ]
             for arm in TIMED
@@ -278,16 +308,25 @@ class Study:
         caption = "Means over the episodes with a purchase, of the parts that the goal has; each is 1 at best."
         yield Table("Reward parts", columns, rows, caption)
         yield self._thompson_table()
-        taken = read_object(self._folder / DONE, REMEDY)
-        rows = [[name, format_seconds(stage["seconds"])] for name, stage in taken.items()]
-        total = format_seconds(sum(stage["seconds"] for stage in taken.values()))
+        rows = [[name, format_seconds(stage["seconds"])] for name, stage in self._stages.items()]
+        total = format_seconds(sum(stage["seconds"] for stage in self._stages.values()))
         caption = (
             f"{total} added up; {self._described['at_once']} ran side by side. What a kill cut off is not counted."
         )
         yield Table("Where the time went", ["stage", "time"], rows, caption)
 
+    @cached_property
+    def _experiment(self) -> dict:
+        path = Path(self._described["thompson"]) / "thompson.json"
+        found = read_object(path, REMEDY, fields=EXPERIMENT)
+        for run in found["runs"]:
+            require_fields(run, EXPERIMENT_RUN, path, REMEDY)
+            for result in run["arms"].values():
+                require_fields(result, EXPERIMENT_ARM, path, REMEDY)
+        return found
+
     def _thompson_table(self) -> Table:
-        found = read_object(Path(self._described["thompson"]) / "thompson.json", REMEDY)
+        found = self._experiment
         rows = []
         for run in found["runs"]:
             for arm, result in run["arms"].items():
@@ -328,23 +367,29 @@ class Study:
             yield self._sizes()
 
     def _running(self, objective: str, arms: Sequence[str]) -> dict[tuple[str, int], list[tuple[int, float]]]:
+        path = Path(self._described["thompson"]) / f"running_{objective}.csv"
+        pulls = sum(result["pulls"] for run in self._experiment["runs"] for result in run["arms"].values())
         found: dict[tuple[str, int], list[tuple[int, float]]] = {}
-        with open(Path(self._described["thompson"]) / f"running_{objective}.csv", newline="", encoding="utf-8") as file:
-            _, *rows = csv.reader(file)
-        for arm in arms:
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                _, *rows = csv.reader(file)
+            if len(rows) != pulls:
+                raise ValueError(f"{len(rows)} pulls of {pulls}")
             for name, run, rollout, mean in rows:
-                if name == arm:
-                    found.setdefault((arm, int(run)), []).append((int(rollout), float(mean)))
-        return found
+                found.setdefault((name, int(run)), []).append((int(rollout), float(mean)))
+        except FileNotFoundError:
+            raise UserError(f"{path}: missing; {REMEDY}") from None
+        except (ValueError, csv.Error) as error:
+            raise UserError(f"{path}: damaged ({error}); {REMEDY}") from None
+        return {key: points for arm in arms for key, points in found.items() if key[0] == arm}
 
     def _curves(self) -> Picture:
         curves = {
             self._label(arm): [_curve(Path(run)) for run in runs] for arm, runs in self._described["arms"].items()
         }
-        rule = next(arm for arm in self._results if arm.arm == RULE)
         path = self._figures / "training-minutes.png"
         title = f"Greedy success on {self._settings['evaluation_goals']} training goals while training"
-        learning_curves(curves, {"rule (test goals)": rule.success}, path, title)
+        learning_curves(curves, {"rule (test goals)": self._rule.success}, path, title)
         return Picture(
             "Success against training minutes", path, "A line a seed; the goals are few, so the lines are rough."
         )
@@ -394,7 +439,7 @@ class Study:
         facts["demonstrations learnt from"] = f"{counts}, those with a reward of 1 in {self._described['recorded']}"
         facts["shop fingerprint"] = self._evaluation["shop"]
         for folder in folders:
-            training = read_policy_file(folder / "policy", TRAINING_FILE)
+            training = _training(folder / "policy")
             kept = {
                 k: v for k, v in training["settings"].items() if k not in ("shop", "out", "shop_fingerprint", "seed")
             }
@@ -414,16 +459,29 @@ class Study:
 
     @staticmethod
     def _last(run: str, name: str) -> float:
-        rows = map(json.loads, (Path(run) / "result.json").read_text().splitlines())
-        return next((row[name] for row in reversed(list(rows)) if name in row), 0.0)
+        return next((row[name] for row in reversed(_iterations(Path(run))) if name in row), 0.0)
 
 
 def _curve(run: Path) -> list[tuple[float, float]]:
     """(minutes from nothing, success) of a run's evaluations."""
-    training = read_policy_file(run / "policy", TRAINING_FILE)
+    training = _training(run / "policy")
     before = (training["total_training_seconds"] - training["training_seconds"]) / 60
-    rows = map(json.loads, (run / "result.json").read_text().splitlines())
-    return [(before + row["minutes"], row["evaluation/success"]) for row in rows if "evaluation/success" in row]
+    found = _iterations(run)
+    return [(before + row["minutes"], row["evaluation/success"]) for row in found if "evaluation/success" in row]
+
+
+def _training(policy: Path) -> dict:
+    """How a run's policy was trained."""
+    return read_policy_file(policy, TRAINING_FILE, fields=TRAINED)
+
+
+def _iterations(run: Path) -> list[dict]:
+    """The rows of a run, which is finished."""
+    path = run / ITERATIONS
+    rows = read_rows(path, REMEDY, fields={"iteration": int, "minutes": float})
+    if not rows:
+        raise UserError(f"{path}: damaged (it is empty); {REMEDY}")
+    return rows
 
 
 def _first_seed(played: Played) -> tuple[float, float, float]:

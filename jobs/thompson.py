@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_origin, get_type_hints
 
 from algorithms.arms import arms_of, playable_goals, training_of
 from policies.baselines import Mode
@@ -28,7 +28,7 @@ from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, ru
 from rl_recsys.evaluation.figures import running_means
 from rl_recsys.evaluation.report import markdown_rows, percent
 from rl_recsys.evaluation.statistics import wilson_interval
-from rl_recsys.files import write_json, write_text
+from rl_recsys.files import read_object, read_rows, require_fields, write_json, write_text
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.ranges import COUNT, SEED, WEIGHT
@@ -154,38 +154,26 @@ def _resume(bandit: ThompsonRun, log: Path) -> None:
     """Take up what was logged; a batch that a kill cut short goes from the log and is played again."""
     if not log.is_file():
         return
-    text = log.read_text()
-    lines = text.splitlines()
-    pulls = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except ValueError:  # the line that the kill cut
-            break
-        try:
-            pulls.append(Pull(**{name: value for name, value in row.items() if name != "success"}))
-        except (AttributeError, TypeError) as error:
-            raise UserError(f"{log}: line {number}: no pull of an arm ({error}); use another --out") from None
+    fields = {name: get_origin(hint) or hint for name, hint in get_type_hints(Pull).items()}
+    rows = read_rows(log, "use another --out", fields=fields, cut=True)
     try:
-        used = bandit.resume(pulls)
+        used = bandit.resume([Pull(**{name: row[name] for name in fields}) for row in rows])
     except ValueError as error:
         raise UserError(f"{log}: not the log of this run ({error}); use another --out") from None
-    if used < len(lines) or not text.endswith("\n"):  # else the next batch would go on within the last line
-        write_text(log, "".join(line + "\n" for line in lines[:used]))
+    if not bandit.finished:  # the next batch must not go on within a line that was cut
+        write_text(log, "".join(json.dumps(row) + "\n" for row in rows[:used]))
 
 
 def _truth(arguments: Arguments, arms: Mapping[str, Sequence[str]]) -> dict[str, list[float]] | None:
     """Each arm's success, or mean reward, by the evaluation named: of every seed's policy."""
     if arguments.truth is None:
         return None
-    try:
-        found = json.loads(arguments.truth.read_text())["arms"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{arguments.truth}: no results of jobs/evaluate.py ({error})") from None
-    by_label = {
-        row["arm"]: row["seeds"] if arguments.objective == "success" else [one / 100 for one in row["seed_scores"]]
-        for row in found
-    }
+    remedy = "--truth is results.json of jobs/evaluate.py"
+    found = read_object(arguments.truth, remedy, fields={"arms": list})["arms"]
+    measured, unit = ("seeds", 1) if arguments.objective == "success" else ("seed_scores", 100)
+    for row in found:
+        require_fields(row, {"arm": str, measured: list}, arguments.truth, remedy)
+    by_label = {row["arm"]: [one / unit for one in row[measured]] for row in found}
     labels = {arm: arm if arm in by_label else f"{arm}, {arguments.mode}" for arm in arms}
     missing = [label for arm, label in labels.items() if len(by_label.get(label, ())) != len(arms[arm])]
     if missing:

@@ -9,7 +9,6 @@ compares the model with the instruction itself on them. jobs/add_queries.py give
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from policies.encoder_folder import BUNDLED
 from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from rl_recsys.command import Flags, run_job
 from rl_recsys.errors import UserError
+from rl_recsys.files import read_object
 from rl_recsys.folders import require_replaceable
 from rl_recsys.outputs import replaces_its_out
 from rl_recsys.progress import format_seconds, phase, progress
@@ -63,7 +63,7 @@ def main(arguments: Arguments) -> None:
 
     settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
     if (arguments.out / CONFIG_FILE).is_file():
-        if read_policy_file(arguments.out, TRAINING_FILE)["settings"] != settings:
+        if read_policy_file(arguments.out, TRAINING_FILE, fields={"settings": dict})["settings"] != settings:
             raise UserError(f"{place_of(arguments.out)} was trained with other settings; use another --out")
         say(f"{place_of(arguments.out)}: trained already")
         return
@@ -105,16 +105,14 @@ def main(arguments: Arguments) -> None:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    try:
-        queries = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    right = isinstance(queries, dict) and all(
+    expected = "--pairs is an object, instruction -> list of queries, with two instructions or more"
+    queries = read_object(path, expected)
+    right = all(
         isinstance(found, list) and found and all(isinstance(query, str) and query.strip() for query in found)
         for found in queries.values()
     )
     if not right or len(queries) < 2:
-        raise UserError(f"{path}: expected an object, instruction -> list of queries, with two instructions or more")
+        raise UserError(f"{path}: not the pairs of a query model; {expected}")
     alike: dict[str, list[str]] = {}  # what differs in the price only must not be held out and learnt from
     for text, found in queries.items():
         alike.setdefault(without_price_clause(text), []).extend(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import safetensors
@@ -12,6 +11,9 @@ import torch
 from policies.bert import Bert, BertShape
 from policies.encoder_folder import EncoderError
 from rl_recsys.encoding import TOKENIZER_FILE
+from rl_recsys.files import read_object
+
+REMEDY = "copy the encoder whole, or use another"
 
 
 def load_encoder(folder: Path) -> Bert:
@@ -22,21 +24,23 @@ def load_encoder(folder: Path) -> Bert:
             raise EncoderError(f"{path}: missing; an encoder folder holds {', '.join(file.name for file in files)}")
     config, weights = files[:2]
     try:
-        model = Bert.blank(BertShape.of(json.loads(config.read_text())))
+        model = Bert.blank(BertShape.of(read_object(config, REMEDY, error=EncoderError)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EncoderError(f"{config}: no BERT that can be used here ({error})") from None
+        raise EncoderError(f"{config}: no BERT that can be used here ({error}); {REMEDY}") from None
     try:
         found = {_name(name): tensor.float() for name, tensor in safetensors.torch.load_file(weights).items()}
         model.load_state_dict({name: found[name] for name in model.state_dict()})
         infinite = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
     except KeyError as error:
-        raise EncoderError(f"{weights}: has no {error.args[0]}; is it a BERT's?") from None
+        raise EncoderError(
+            f"{weights}: has no {error.args[0]}; it may be no BERT's, or not of this config.json; {REMEDY}"
+        ) from None
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         raise EncoderError(
-            f"{weights}: damaged, or not of this config.json ({str(error).splitlines()[-1].strip()})"
+            f"{weights}: damaged, or not of this config.json ({str(error).splitlines()[-1].strip()}); {REMEDY}"
         ) from None
     if infinite:
-        raise EncoderError(f"{weights}: {infinite[0]} has values that are not finite; copy it again")
+        raise EncoderError(f"{weights}: {infinite[0]} has values that are not finite; {REMEDY}")
     return model
 
 

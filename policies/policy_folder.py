@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rl_recsys.decision import DECISION_FORMAT
 from rl_recsys.encoding import TOKENIZER_FILE, EncodingShape
 from rl_recsys.errors import UserError
-from rl_recsys.files import read_object
+from rl_recsys.files import NO_FIELDS, read_object
 from rl_recsys.folders import CONTENTS, read_contents, verify_folder, within
 from rl_recsys.storage import Place, inside, local_folder
 from rl_recsys.verified import verify_once
@@ -37,15 +38,18 @@ class ChoiceConfig:
     width: int = 128
 
 
-def read_policy_file(folder: Place, name: str) -> dict:
-    """A JSON file of a policy folder, all of whose files are as they were written. Raises ``PolicyError``."""
+def read_policy_file(folder: Place, name: str, *, fields: Mapping[str, type] = NO_FIELDS) -> dict:
+    """A JSON file of a policy folder, all of whose files are as they were written. Raises ``PolicyError``.
+
+    ``fields``: see ``require_fields``.
+    """
     path = local_folder(folder) / name
     verify_policy(path.parent)
     if not path.is_file():
         run = inside(folder, "policy")  # where a run has its policy
         remedy = f"{run} is one" if (path.parent / "policy" / name).is_file() else "jobs/imitate.py makes one"
         raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})")
-    return read_object(path, REMEDY, error=PolicyError)
+    return read_object(path, REMEDY, fields=fields, error=PolicyError)
 
 
 def verify_policy(folder: Path) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,7 +22,7 @@ from policies.encoder_folder import encoder_folder
 from policies.encoders import load_encoder
 from policies.policy_folder import CONFIG_FILE, REMEDY, TRAINING_FILE, PolicyError, read_policy_file
 from policies.weights_file import load_weights, write_weights
-from rl_recsys.encoding import TOKENIZER_FILE
+from rl_recsys.encoding import TOKENIZER_FILE, load_tokenizer
 from rl_recsys.folders import whole_folder
 from rl_recsys.shop.goals import without_price_clause
 
@@ -60,7 +59,7 @@ def load_query_model(folder: str | Path) -> QueryModel:
     if config.get("model_type") == "bart":
         return BartQueries.from_pretrained(folder)
     if "keyword_encoder" not in config:
-        raise PolicyError(f"{folder}: no query model; jobs/train_queries.py makes one")
+        raise PolicyError(f"{Path(folder) / CONFIG_FILE}: of no query model; jobs/train_queries.py makes one")
     return KeywordQueries.from_pretrained(folder)
 
 
@@ -73,7 +72,7 @@ class KeywordQueries(nn.Module, QueryModel):
         self.encoder = Bert.blank(BertShape.of(self.config)) if encoder is None else encoder
         self.keep = nn.Linear(self.encoder.shape.hidden_size, 1)
         self._tokenizer_file = Path(tokenizer)
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer = load_tokenizer(tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
 
@@ -91,10 +90,8 @@ class KeywordQueries(nn.Module, QueryModel):
         config = read_policy_file(folder, CONFIG_FILE)
         try:
             model = cls(config["keyword_encoder"], folder / TOKENIZER_FILE)
-        except Exception as error:  # tokenizers raise nothing more specific
-            raise PolicyError(
-                f"{folder}: its {CONFIG_FILE} or {TOKENIZER_FILE} is damaged ({error}); {REMEDY}"
-            ) from None
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+            raise PolicyError(f"{folder / CONFIG_FILE}: no model can be made of it ({error}); {REMEDY}") from None
         load_weights(folder, model)
         return model.eval()
 
@@ -197,7 +194,9 @@ class BartQueries(QueryModel):
             model = BartForConditionalGeneration.from_pretrained(name, use_safetensors=True)  # the others are pickles
             return cls(model.eval(), AutoTokenizer.from_pretrained(name))
         except (OSError, ValueError) as error:
-            raise PolicyError(f"{name}: no BART here ({str(error).splitlines()[0]})") from None
+            raise PolicyError(
+                f"{name}: no BART here ({str(error).splitlines()[0]}); name another, or {REMEDY}"
+            ) from None
 
     def save_pretrained(self, folder: Path, training: Mapping) -> None:
         """Write it as transformers does, with how it was trained."""

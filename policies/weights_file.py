@@ -32,4 +32,6 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise PolicyError(f"{path}: does not fit {CONFIG_FILE}: {str(error).splitlines()[-1].strip()}") from None
+        raise PolicyError(
+            f"{path}: does not fit {CONFIG_FILE} ({str(error).splitlines()[-1].strip()}); {REMEDY}"
+        ) from None

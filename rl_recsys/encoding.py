@@ -40,6 +40,16 @@ class EncodingShape:
         check_ranges(self, flag=False)
 
 
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a file of a policy or encoder folder. Raises ``EncodingError`` naming the file."""
+    if not path.is_file():
+        raise EncodingError(f"{path}: no tokenizer here; expected a policy or encoder folder with {TOKENIZER_FILE}")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # nothing more specific is raised
+        raise EncodingError(f"{path}: damaged ({error}); copy the folder whole, or make it again") from None
+
+
 class DecisionEncoder:
     """Turns a ``Decision`` into {"state": [S], "actions": [A, L], "kinds": [A], "mask": [A]} with padding 0.
 
@@ -50,13 +60,7 @@ class DecisionEncoder:
     def __init__(self, tokenizer_folder: Place, shape: EncodingShape = EncodingShape()):
         self.folder = tokenizer_folder
         path = local_folder(tokenizer_folder) / TOKENIZER_FILE
-        if not path.is_file():
-            raise EncodingError(f"{path}: no tokenizer here; expected a policy or encoder folder with {TOKENIZER_FILE}")
-        self.shape = shape
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # nothing more specific is raised
-            raise EncodingError(f"{path}: damaged ({error}); copy the folder whole, or make it again") from None
+        self.shape, self._tokenizer = shape, load_tokenizer(path)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # markers inside a text stay text

@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from rl_recsys.errors import UserError
 
+NO_FIELDS: Mapping[str, type] = MappingProxyType({})
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -51,18 +53,60 @@ def read_json(path: Path) -> object | None:
         return None
 
 
-def read_object(path: Path, remedy: str, *, error: type[UserError] = UserError) -> dict:
-    """The JSON object in a file that a job wrote. Raises ``error`` naming the file, the damage and the ``remedy``."""
+def read_object(
+    path: Path, remedy: str, *, fields: Mapping[str, type] = NO_FIELDS, error: type[UserError] = UserError
+) -> dict:
+    """The JSON object in a file that a job wrote. Raises ``error`` naming the file, the damage and the ``remedy``.
+
+    ``fields``: see ``require_fields``.
+    """
+    return _object(_bytes(path, remedy, error), str(path), remedy, fields, error)
+
+
+def read_rows(path: Path, remedy: str, *, fields: Mapping[str, type] = NO_FIELDS, cut: bool = False) -> list[dict]:
+    """The JSON objects of a file that has one a line. Raises ``UserError`` as ``read_object`` does, with the line.
+
+    ``cut``: leave out a last line that a kill cut short.
+    """
+    *lines, last = _bytes(path, remedy, UserError).split(b"\n")
+    rows = [_object(line, f"{path}, line {n}", remedy, fields, UserError) for n, line in enumerate(lines, 1)]
+    if last:
+        with suppress(UserError) if cut else nullcontext():
+            rows.append(_object(last, f"{path}, line {len(rows) + 1}", remedy, fields, UserError))
+    return rows
+
+
+def require_fields(
+    found: object, fields: Mapping[str, type], where: object, remedy: str, *, error: type[UserError] = UserError
+) -> None:
+    """Raise ``error``, naming ``where``, unless something that was read as JSON is an object with these fields.
+
+    ``fields``: name -> type of the value; a float may be written as an int.
+    """
+    if not isinstance(found, dict):
+        raise error(f"{where}: damaged (expected an object, found {type(found).__name__}); {remedy}")
+    for name, kind in fields.items():
+        if name not in found:
+            raise error(f"{where}: damaged (it has no {name!r}); {remedy}")
+        if not isinstance(found[name], (int, float) if kind is float else kind):
+            raise error(f"{where}: damaged (its {name!r} is of type {type(found[name]).__name__}); {remedy}")
+
+
+def _bytes(path: Path, remedy: str, error: type[UserError]) -> bytes:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise error(f"{path}: missing; {remedy}") from None
     except OSError as reason:
         raise error(f"{path}: cannot be read ({reason.strerror or reason}); {remedy}") from None
+
+
+def _object(data: bytes, where: str, remedy: str, fields: Mapping[str, type], error: type[UserError]) -> dict:
+    try:
+        found = json.loads(data.decode())
     except (ValueError, RecursionError) as reason:  # no UTF-8, no JSON, or nested without end
-        raise error(f"{path}: damaged ({reason}); {remedy}") from None
-    if not isinstance(found, dict):
-        raise error(f"{path}: damaged (expected an object, found {type(found).__name__}); {remedy}")
+        raise error(f"{where}: damaged ({reason}); {remedy}") from None
+    require_fields(found, fields, where, remedy, error=error)
     return found
 
 

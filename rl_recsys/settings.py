@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import read_json, read_object, write_json
+from rl_recsys.files import read_json, read_object, require_fields, write_json
 from rl_recsys.folders import digest_of, kind_of
 from rl_recsys.locks import LOCK
 from rl_recsys.storage import absolute, is_uri, local_folder
@@ -107,7 +107,10 @@ def claim(folder: Path, settings: Mapping, *, begun: bool) -> None:
     path = folder / SETTINGS
     if begun and not path.is_file():
         raise SettingsError(f"{folder} has no {SETTINGS}: it was not made by this job; use another --out")
-    before = read_object(path, "use another --out", error=SettingsError) if path.is_file() else {}
+    remedy = "use another --out"
+    before = read_object(path, remedy, error=SettingsError) if path.is_file() else {}
+    if CONTENTS in before:
+        require_fields(before, {CONTENTS: dict}, path, remedy, error=SettingsError)
     if JOB in before:
         settings = {JOB: before[JOB]} | settings
     if not begun:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import read_object, write_json
+from rl_recsys.files import read_object, require_fields, write_json
 from rl_recsys.locks import HELD_BY_PARENT
 from rl_recsys.processes import ending_with_parent
 from rl_recsys.progress import Task, format_seconds, progress
@@ -46,10 +46,10 @@ class Stage:
         if self.rows is None or not self.rows.is_file():
             return 0.0
         last = 0
-        for line in self.rows.read_text().splitlines()[-3:]:
-            with suppress(ValueError, KeyError):
+        for line in self.rows.read_bytes().splitlines()[-3:]:
+            with suppress(ValueError, KeyError, TypeError):
                 last = json.loads(line)["iteration"]
-        return min(1.0, last / self.iterations)
+        return min(1.0, last / self.iterations) if isinstance(last, int) else 0.0
 
 
 def run_stages(stages: Sequence[Stage], folder: Path, *, at_once: int, cores: int | None = None) -> dict[str, float]:
@@ -129,20 +129,21 @@ def _stop(running: Mapping[str, _Running]) -> None:
 def _done(folder: Path, stages: Sequence[Stage]) -> dict[str, float]:
     """Seconds of the stages that were run before, with the same command and on what the same commands made."""
     path = folder / DONE
-    found = _read(path) if path.is_file() else {}
+    found = read_done(path) if path.is_file() else {}
     same = {stage.name for stage in stages if stage.name in found and _same(found[stage.name], stage)}
     while stale := {stage.name for stage in stages if stage.name in same and not same.issuperset(stage.needs)}:
         same -= stale
     return {stage.name: found[stage.name]["seconds"] for stage in stages if stage.name in same}
 
 
-def _read(path: Path) -> dict[str, dict]:
+def read_done(path: Path) -> dict[str, dict]:
+    """Name -> command and seconds of each stage that was run. Raises ``UserError`` where the file is damaged."""
     remedy = "move it away to run all stages again: those that keep checkpoints or results go on from these"
     found = read_object(path, remedy)
     for name, row in found.items():
-        right = isinstance(row, dict) and isinstance(row.get("command"), list) and row["command"]
-        if not right or not isinstance(row.get("seconds"), (int, float)):
-            raise UserError(f"{path}: damaged (stage {name!r} has no command or no seconds); {remedy}")
+        require_fields(row, {"command": list, "seconds": float}, f"{path}, stage {name!r}", remedy)
+        if not row["command"] or not all(isinstance(word, str) for word in row["command"]):
+            raise UserError(f"{path}, stage {name!r}: damaged (its command is none); {remedy}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.statistics import difference_interval, mcnemar
+from rl_recsys.files import read_object, read_rows, require_fields
 from rl_recsys.shop.reward import REWARD_PARTS
 
 Measure = Literal["success", "score"]
@@ -19,6 +19,7 @@ ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluat
 RESULTS, EPISODES = "results.json", "episodes"  # of an evaluation, in its folder
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
 TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
+REMEDY = "run jobs/evaluate.py again"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
 
 
@@ -52,14 +53,19 @@ class Played:
 
 def read_results(folder: Path) -> dict:
     """What an evaluation wrote into its folder. Raises ``UserError`` where that is missing or damaged."""
-    path = folder / RESULTS
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); jobs/evaluate.py writes it when it ends") from None
-    if not isinstance(found, dict) or not {"arms", "episodes"} <= found.keys():
-        raise UserError(f"{path}: not this version's; run jobs/evaluate.py again")
-    return found
+    return read_object(folder / RESULTS, REMEDY, fields={"arms": list, "episodes": list, "title": str, "shop": str})
+
+
+def read_episodes(path: Path, remedy: str) -> tuple[dict, list[dict]]:
+    """What a file of episodes is of, and its episodes, one a goal. Raises ``UserError`` where it is damaged."""
+    asked, *played = read_rows(path, remedy) or [{}]
+    require_fields(asked, {"goals": list, "products": list}, path, remedy)
+    for number, row in enumerate(played, 2):
+        fields = {"goal": int, "reward": float, "steps": int, "bought": bool, "parts": dict}
+        require_fields(row, fields, f"{path}, line {number}", remedy)
+    if [row["goal"] for row in played] != asked["goals"] or len(asked["products"]) != len(played):
+        raise UserError(f"{path}: damaged (it has not an episode of each of its goals); {remedy}")
+    return asked, played
 
 
 def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
@@ -69,29 +75,28 @@ def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
     """
     files: dict[tuple[str, str], dict[int, Path]] = {}
     for name in read_results(folder)["episodes"]:
-        arm, number, mode = Path(name).stem.rsplit("-", 2)
-        files.setdefault((arm, mode), {})[int(number)] = folder / EPISODES / name
+        try:
+            arm, number, mode = Path(name).stem.rsplit("-", 2)
+            files.setdefault((arm, mode), {})[int(number)] = folder / EPISODES / name
+        except (TypeError, ValueError):
+            raise UserError(f"{folder / RESULTS}: damaged ({name!r} is no file of episodes); {REMEDY}") from None
     found: dict[tuple[str, str], Played] = {}
     asked: tuple[Path, dict] | None = None
     for key, numbered in files.items():
-        rows = []
+        episodes = []
         for number in sorted(numbered):
-            try:
-                header, *played = map(json.loads, numbered[number].read_text().splitlines())
-            except (OSError, ValueError) as error:
-                raise UserError(f"{numbered[number]}: cannot be read ({error}); run jobs/evaluate.py again") from None
+            header, played = read_episodes(numbered[number], REMEDY)
             this = numbered[number], {name: header.get(name) for name in ASKED}
             asked = asked or this
             if this[1] != asked[1]:
-                raise UserError(f"{this[0]}: other goals, shop or seed than {asked[0]}; run jobs/evaluate.py again")
-            rows.append([header, *played])
-        episodes = tuple(tuple(lines[1:]) for lines in rows)
+                raise UserError(f"{this[0]}: other goals, shop or seed than {asked[0]}; {REMEDY}")
+            episodes.append(tuple(played))
         found[key] = Played(
-            goals=tuple(rows[0][0]["goals"]),
-            products=tuple(rows[0][0]["products"]),
+            goals=tuple(header["goals"]),
+            products=tuple(header["products"]),
             rewards=np.array([[episode["reward"] for episode in one] for one in episodes]),
             steps=np.array([[episode["steps"] for episode in one] for one in episodes]),
-            episodes=episodes,
+            episodes=tuple(episodes),
         )
     return found
 

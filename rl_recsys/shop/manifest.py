@@ -36,7 +36,7 @@ def read_manifest(folder: Path) -> dict:
     manifest = read_object(path, REMEDY, error=ShopError)
     if manifest.get("format_version") != FORMAT_VERSION:
         version = manifest.get("format_version")
-        raise ShopError(f"{folder}: format version {version}, this code reads {FORMAT_VERSION}; {REMEDY}")
+        raise ShopError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; {REMEDY}")
     files = manifest.get("files")
     if not are_file_entries(files) or not {PRODUCTS, GOALS, *manifest.get(IDENTIFIED_BY, ())} <= files.keys():
         raise ShopError(f"{path}: damaged (it does not list a shop's files); {REMEDY}")

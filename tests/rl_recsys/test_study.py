@@ -95,22 +95,29 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
         (folder / f"dpo-on-top-{number}-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "dpo-on-top-2-greedy.jsonl").write_text("of an earlier evaluation, with more seeds")
     asked = [f"dpo-on-top-{number}-greedy.jsonl" for number in (0, 1, 10)]
-    (tmp_path / "results.json").write_text(json.dumps({"arms": [], "episodes": asked}))
+    results = {"arms": [], "title": "2 goals", "shop": "x"}
+    (tmp_path / "results.json").write_text(json.dumps(results | {"episodes": asked}))
     (key,) = (found := read_evaluation(tmp_path))
     assert key == ("dpo-on-top", "greedy")
     assert found[key].goals == (4, 5) and found[key].rewards.tolist() == [[0, 0], [0.1, 0.1], [1, 1]]
     parts = found[key].parts()
     assert parts["bought"] == 0.5 and parts["r_type"] == 0.5 and parts["r_price"] == 1 and np.isnan(parts["r_att"])
-    rows[0]["goals"] = [6, 7]
+    whole = folder / "dpo-on-top-1-greedy.jsonl"
+    held = whole.read_text()
+    whole.write_text(held.rpartition("\n")[0])
+    with pytest.raises(UserError, match=r"dpo-on-top-1-greedy\.jsonl: damaged \(it has not an episode of each"):
+        read_evaluation(tmp_path)
+    whole.write_text(held)
+    rows[0]["goals"], rows[1]["goal"], rows[2]["goal"] = [6, 7], 6, 7
     (folder / "rule-0-greedy.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "results.json").write_text(json.dumps({"arms": [], "episodes": [*asked, "rule-0-greedy.jsonl"]}))
+    (tmp_path / "results.json").write_text(json.dumps(results | {"episodes": [*asked, "rule-0-greedy.jsonl"]}))
     with pytest.raises(UserError, match="other goals, shop or seed than .*; run jobs/evaluate.py again"):
         read_evaluation(tmp_path)
-    with pytest.raises(UserError, match=r"results\.json: cannot be read .*; jobs/evaluate\.py writes it"):
+    with pytest.raises(UserError, match=r"results\.json: missing; run jobs/evaluate\.py again"):
         read_evaluation(tmp_path / "nothing")
     (folder / "rule-0-greedy.jsonl").unlink()
-    with pytest.raises(UserError, match=r"rule-0-greedy\.jsonl: cannot be read .*; run jobs/evaluate\.py again"):
+    with pytest.raises(UserError, match=r"rule-0-greedy\.jsonl: missing; run jobs/evaluate\.py again"):
         read_evaluation(tmp_path)
     (tmp_path / "results.json").write_text('{"arms": []}')
-    with pytest.raises(UserError, match=r"results\.json: not this version's; run jobs/evaluate\.py again"):
+    with pytest.raises(UserError, match=r"results\.json: damaged .*; run jobs/evaluate\.py again"):
         read_evaluation(tmp_path)
