@@ -36,6 +36,7 @@ INDEX = ".index.json"  # of a folder that a job writes: the files that were whol
 COPY_EVERY_S = 15.0
 LOOK_EVERY_S = 30.0  # a process asks the storage again only after so long
 _looked: dict[str, float] = {}
+_copies: dict[Path, str] = {}  # this process's copies of URIs that it reads
 _working: dict[Path, str] = {}  # this process's local folders of URIs that it writes to
 _unwritable: set[Path] = set()  # cache folders of which that was said
 
@@ -86,22 +87,34 @@ def inside(place: Place, name: str) -> Place:
 def local_folder(place: Place) -> Path:
     """The folder of a place: itself, or this node's copy of what is at the URI now.
 
-    Only files that changed are copied again; processes that have the old ones open keep them. Raises ``StorageError``.
+    Only files that changed, there or here, are copied again; processes that have the old ones open keep them. Raises
+    ``StorageError``.
     """
     if not is_uri(place):
         return Path(expanded(place))
     uri = str(place).rstrip("/")
-    root = cache_folder() / "copies"
-    folder = within(root / _digest(uri), PurePosixPath(uri).name)
-    if time.monotonic() - _looked.get(uri, -LOOK_EVERY_S) < LOOK_EVERY_S and folder.is_dir():
-        return folder
+    folder = within(cache_folder() / "copies" / _digest(uri), PurePosixPath(uri).name)
+    if time.monotonic() - _looked.get(uri, -LOOK_EVERY_S) >= LOOK_EVERY_S or not folder.is_dir():
+        _fetch(uri, folder)
+    return folder
+
+
+def fetch_again(folder: Path) -> str | None:
+    """Copy all files anew into a folder that ``local_folder`` returned; the URI of it, or None for one of no URI."""
+    uri = _copies.get(folder)
+    if uri is not None:
+        _fetch(uri, folder, anew=True)
+    return uri
+
+
+def _fetch(uri: str, folder: Path, *, anew: bool = False) -> None:
+    root = folder.parent.parent
     with full_disk_named(root, "XDG_CACHE_HOME names another place for copies"):
         root.mkdir(parents=True, exist_ok=True)
         with open(root / f"{folder.parent.name}.json", "a+b") as known:
             fcntl.flock(known, fcntl.LOCK_EX)  # processes of a node wait for one copy
-            _bring_up_to_date(uri, folder, Path(known.name))
-    _looked[uri] = time.monotonic()
-    return folder
+            _bring_up_to_date(uri, folder, Path(known.name), anew=anew)
+    _looked[uri], _copies[folder] = time.monotonic(), uri
 
 
 def cache_folder() -> Path:
@@ -141,16 +154,17 @@ def _digest(uri: str) -> str:
     return hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
-def _bring_up_to_date(uri: str, folder: Path, known: Path) -> None:
+def _bring_up_to_date(uri: str, folder: Path, known: Path, *, anew: bool) -> None:
     with _named(uri, "read"):
         storage, root = _open(uri)
         entries = _entries(storage, root)
     if not entries:
         raise StorageError(f"{uri}: nothing is there")
-    before = {name: tuple(entry) for name, entry in (read_json(known) or {}).items()} if folder.is_dir() else {}
+    before = {} if anew else _as_fetched(folder, read_json(known))
     if before == entries:
         return
-    with phase(f"copying {uri}"), _named(uri, "read"), whole_folder(folder.parent, kind="copy") as aside:
+    copying = whole_folder(folder.parent, kind="copy", unlisted=_names_in)  # its own list may be what was damaged
+    with phase(f"copying {uri}"), _named(uri, "read"), copying as aside:
         for name, entry in entries.items():
             path = within(aside / folder.name, name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +172,29 @@ def _bring_up_to_date(uri: str, folder: Path, known: Path) -> None:
                 link_or_copy(folder / name, path)
             else:
                 _download(storage, f"{root}/{name}", path)
-    known.write_text(json.dumps(entries))  # in place: another file would not be the locked one
+    fetched = {name: (*entry, *_change(within(folder, name))) for name, entry in entries.items()}
+    known.write_text(json.dumps(fetched))  # in place: another file would not be the locked one
+
+
+def _as_fetched(folder: Path, known: object) -> Entries:
+    """What a copy has of what was fetched into it, less what was removed or changed in it since, by hand or by a
+    cleaner of temporary files. ``known``: name -> length and time of change there, and then here."""
+    found: Entries = {}
+    for name, entry in known.items() if isinstance(known, dict) else ():
+        with suppress(OSError, TypeError, ValueError):
+            size, changed, *here = entry
+            if tuple(here) == _change(within(folder, name)):
+                found[name] = size, changed
+    return found
+
+
+def _change(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 @contextmanager
@@ -314,8 +350,7 @@ class _Mirror:
             with suppress(FileNotFoundError):
                 # What begins with a dot is being written and is renamed when it is whole.
                 if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
-                    status = path.stat()
-                    found[name] = (status.st_size, status.st_mtime_ns)
+                    found[name] = _change(path)
         return found
 
 

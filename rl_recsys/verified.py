@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from rl_recsys.errors import UserError
 from rl_recsys.files import write_text
-from rl_recsys.storage import cache_folder
+from rl_recsys.storage import cache_folder, fetch_again
+from rl_recsys.terminal import say
 
 
 def verify_once(
@@ -18,8 +20,25 @@ def verify_once(
 
     A file has changed when its length, time of change or inode has. What passed is remembered in the user's cache,
     one small file a folder; where that cannot be written the folder is verified by every process. ``again`` verifies
-    in any case. Raises what ``verify`` raises, and OSError for a file that is not there.
+    in any case. What does not pass in this node's copy of a URI is fetched again, once. Raises what ``verify`` raises,
+    and OSError for a file that is not there.
     """
+    try:
+        _verify_once(folder, files, verify, again=again)
+    except (UserError, OSError) as error:
+        uri = fetch_again(folder)
+        if uri is None:
+            raise
+        say(f"{error}: fetched again from {uri}")
+        try:
+            _verify_once(folder, files, verify, again=again)
+        except UserError as error:
+            raise type(error)(
+                f"{error}; {folder} is this node's copy of {uri}, and what is there is no better"
+            ) from None
+
+
+def _verify_once(folder: Path, files: Callable[[], list[Path]], verify: Callable[[], None], *, again: bool) -> None:
     stamp = cache_folder() / "verified" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
     state = _state(files())
     with suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 
 from rl_recsys import storage
 from rl_recsys.files import DiskError
-from rl_recsys.folders import FolderError
+from rl_recsys.folders import CONTENTS, FolderError
 from rl_recsys.shop import Shop, ShopError
 from rl_recsys.storage import StorageError, absolute, inside, local_folder, place_of, same_place, working_folder
 from rl_recsys.trajectories.record import TrajectoryError, read_trajectories
@@ -75,6 +76,47 @@ def test_a_node_keeps_one_copy_and_fetches_only_what_changed(bucket, monkeypatch
     monkeypatch.setattr(storage, "LOOK_EVERY_S", 1000.0)
     put(bucket, b="222")
     assert contents(local_folder(bucket))["b.txt"] == "22"  # a process does not ask all the time
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda copy: (copy / "a.txt").unlink(),
+        lambda copy: (copy / "a.txt").write_text("9"),
+        lambda copy: (copy.parent / CONTENTS).unlink(),
+        lambda copy: (copy.parent / CONTENTS).write_text("{"),
+        lambda copy: Path(f"{copy.parent}.json").write_text("[1]"),
+        lambda copy: Path(f"{copy.parent}.json").write_text('{"a.txt": [1, 2]}'),
+        lambda copy: shutil.rmtree(copy.parent),
+    ],
+    ids=["removed", "changed", "list removed", "list damaged", "no entries", "entries of before", "all removed"],
+)
+def test_a_copy_that_was_damaged_or_cleaned_away_is_fetched_again(bucket, damage):
+    put(bucket, a="1", b="2")
+    copy = local_folder(bucket)
+    damage(copy)
+    put(bucket, b="22")
+    assert local_folder(bucket) == copy and contents(copy) == {"a.txt": "1", "b.txt": "22"}
+
+
+def test_a_damaged_copy_of_a_shop_is_mended_and_a_damaged_shop_is_named_where_it_is(
+    shop_folder, bucket, monkeypatch, capsys
+):
+    """While a process does not ask, and where the copy is as it was fetched."""
+    monkeypatch.setattr(storage, "LOOK_EVERY_S", 1000.0)
+    with working_folder(bucket) as folder:
+        shutil.copytree(shop_folder, folder, dirs_exist_ok=True)
+    goals = local_folder(bucket) / "goals.arrow"
+    held = goals.read_bytes()
+    for damaged in (None, held[:-9], b"\0" * len(held)):
+        goals.unlink() if damaged is None else goals.write_bytes(damaged)
+        Shop.open(bucket).close()
+        assert goals.read_bytes() == held and f"fetched again from {bucket}" in capsys.readouterr().out
+    with fsspec.open(f"{bucket}/goals.arrow", "wb") as file:
+        file.write(held[:-9])
+    goals.unlink()
+    with pytest.raises(ShopError, match=rf"goals\.arrow: .*prepare\.py; .* is this node's copy of {bucket}, and"):
+        Shop.open(bucket)
 
 
 def test_what_is_not_there_is_named(bucket):
