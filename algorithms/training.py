@@ -33,7 +33,7 @@ from policies.choice_model import ChoiceModel
 from policies.module_state import load_module_state
 from policies.policy_folder import TRAINING_FILE, read_config, read_policy_file
 from rl_recsys.errors import UserError
-from rl_recsys.files import DiskFullError, full_disk_named, write_text
+from rl_recsys.files import DiskFullError, full_disk_named, naming, write_text
 from rl_recsys.progress import Task, format_seconds, progress
 from rl_recsys.settings import claim
 from rl_recsys.storage import place_of
@@ -268,7 +268,8 @@ class TrainingRun:
                 self._write_policy(algorithm, iteration, folder)
 
     def _append(self, row: dict) -> None:
-        with open(self.folder / RESULTS, "a", encoding="utf-8") as file:
+        path = self.folder / RESULTS
+        with naming(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self._watching.log(row)
 

@@ -28,7 +28,7 @@ from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, ru
 from rl_recsys.evaluation.figures import running_means
 from rl_recsys.evaluation.report import markdown_rows, percent
 from rl_recsys.evaluation.statistics import wilson_interval
-from rl_recsys.files import read_object, read_rows, require_fields, write_json, write_text
+from rl_recsys.files import naming, read_object, read_rows, require_fields, write_json, write_text
 from rl_recsys.outputs import writes_to_its_out
 from rl_recsys.progress import progress
 from rl_recsys.ranges import COUNT, SEED, WEIGHT
@@ -136,7 +136,7 @@ def _play(
             for (bandit, log), batch in zip(under_way, batches, strict=True):
                 played = [next(outcomes) for _ in batch]
                 pulls = bandit.observe(batch, [one.reward for one in played], [one.steps for one in played])
-                with open(log, "a", encoding="utf-8") as file:
+                with naming(log), open(log, "a", encoding="utf-8") as file:
                     file.write("".join(json.dumps(asdict(pull) | {"success": pull.success}) + "\n" for pull in pulls))
                     file.flush()
                     os.fsync(file.fileno())

@@ -35,7 +35,13 @@ def write_json(path: Path, value: object) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
+    try:
+        with naming(path):
+            aside.write_text(text, encoding="utf-8")
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
+        raise
     os.replace(aside, path)
 
 
@@ -111,30 +117,49 @@ def _object(data: bytes, where: str, remedy: str, fields: Mapping[str, type], er
 
 
 @contextmanager
-def full_disk_named(folder: Path, safe: str) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
+    """Have a block's ``OSError`` name a file where it names none: a write that fails does not say of what."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def full_disk_named(folder: Path, safe: str, *, around: Path | None = None) -> Iterator[None]:
     """Name what cannot be written in a block: raise ``DiskFullError`` for want of room, and ``DiskError`` where
-    ``folder``, or something in it, may not be written to. ``safe`` says what is not lost."""
+    ``folder``, or something in it (or in ``around``), may not be written to. ``safe`` says what is not lost."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        name = getattr(error, "filename", None)
+        name = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy: what is written
         where = Path(os.fsdecode(name)) if isinstance(name, (str, bytes, os.PathLike)) else None
+        shown = folder if where is None or _is_aside(where, folder) else where
+        reason = getattr(error, "strerror", None) or error
         if _is(error, _FULL):
-            raise DiskFullError(f"{where or folder}: no room to write it ({error}). Free some space; {safe}") from error
-        inside = where is not None and where.absolute().is_relative_to(folder.absolute())
+            raise DiskFullError(f"{shown}: no room to write it ({reason}). Free some space; {safe}") from error
+        inside = where is not None and where.absolute().is_relative_to((around or folder).absolute())
         if _is(error, _REFUSED) and (inside or not isinstance(error, OSError)):
-            reason = getattr(error, "strerror", None) or error
-            raise DiskError(f"{where or folder}: cannot be written ({reason}); {safe}") from error
+            raise DiskError(f"{shown}: cannot be written ({reason}); {safe}") from error
         raise
+
+
+def _is_aside(path: Path, folder: Path) -> bool:
+    """Whether a file was to become one of a folder, or of it all, and is gone when this is read: it has a dot before
+    its name, or before its folder's."""
+    path, beside = path.absolute(), folder.absolute().parent
+    return path.is_relative_to(beside) and any(part.startswith(".") for part in path.relative_to(beside).parts)
 
 
 def _is(error: Exception, kinds: Sequence[int]) -> bool:
     if isinstance(error, OSError):
         return error.errno in kinds
     # Libraries that write files of their own (safetensors, Arrow) have errors of their own.
-    return any(os.strerror(kind) in str(error) for kind in kinds if kind in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+    return any(os.strerror(kind) in str(error) for kind in kinds if kind in (*_FULL, errno.EROFS))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

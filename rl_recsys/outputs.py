@@ -89,7 +89,7 @@ def _place_to_replace(place: Place) -> Iterator[Path]:
         _locked(place, lock_beside),
         working_folder(place, meanwhile=False) as folder,
         _said_as_given(place, folder),
-        full_disk_named(folder.parent, "what was there is as it was; name another --out or make room"),
+        full_disk_named(folder, "what was there is as it was; name another --out or make room", around=folder.parent),
     ):
         yield folder
 
@@ -99,7 +99,7 @@ def _own_folder(place: Place, job: str, also: Collection[str]) -> Iterator[Path]
     if is_uri(place):
         _require_ours_at(str(place), (SETTINGS,))
     else:
-        with full_disk_named(Path("/"), "name another --out"):
+        with full_disk_named(Path(place), "name another --out", around=Path("/")):
             require_own(Path(place), job, also=also)
     with (
         _locked(place, lock_in),
@@ -136,7 +136,7 @@ def _locked(place: Place, lock_of: Callable[[Path], Path]) -> Iterator[None]:
     made = [parent for parent in lock.parents if not parent.exists()]
     try:
         with ExitStack() as stack:
-            with full_disk_named(Path("/"), "name another --out"):
+            with full_disk_named(Path(place), "name another --out", around=Path("/")):
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(held(lock, str(place)))
             yield

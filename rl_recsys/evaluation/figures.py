@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # it takes half a second, which no --help needs
     from matplotlib.figure import Figure
 
 from rl_recsys.escaping import for_picture
+from rl_recsys.files import naming
 
 #: Okabe and Ito's palette; every line also has a marker of its own, for print.
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
@@ -40,7 +41,7 @@ def learning_curves(
     axes.set_ylim(-3, 100)  # a baseline of 0 is seen beside the axis
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=150)
+    _save(figure, path)
     rows = [(arm, seed, *point) for arm, lines in curves.items() for seed, line in enumerate(lines) for point in line]
     rows += [(arm, "", "", success) for arm, success in baseline.items()]
     _write_data(path, ("arm", "seed", "minutes", "success"), rows)
@@ -75,7 +76,7 @@ def running_means(
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150)
+    _save(figure, path)
     rows = ((arm, run, x, round(y, 4)) for (arm, run), points in curves.items() for x, y in points)
     _write_data(path, ("arm", "run", "rollout", label), rows)
 
@@ -108,7 +109,7 @@ def by_size(
     axes.set(xlabel="generated trajectories", ylabel="success %", title=for_picture(title))
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150)
+    _save(figure, path)
     rows = [(mode, *point) for mode, line in points.items() for point in line]
     rows += [(label, "", *level) for label, level in levels.items()]
     _write_data(path, ("line", "trajectories", "success", "low", "high"), rows)
@@ -124,8 +125,14 @@ def _figure(width: float) -> Figure:
     return figure
 
 
+def _save(figure: Figure, path: Path) -> None:
+    with naming(path):
+        figure.savefig(path, dpi=150)
+
+
 def _write_data(picture: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with open(picture.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
+    path = picture.with_suffix(".csv")
+    with naming(path), open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(columns)
         table.writerows(rows)
@@ -202,4 +209,4 @@ def parallel_coordinates(
         [Line2D([], [], color="0.3", **look) for look in looks.values()], looks, ncols=len(looks), frameon=False,
         loc="upper left", bbox_to_anchor=(0, -0.08),
     )  # fmt: skip
-    figure.savefig(path, dpi=150)
+    _save(figure, path)

@@ -24,7 +24,7 @@ def build_index(folder: Path, documents: Iterable[tuple[str, str]]) -> int:
     of a document is its place in the order of ids: a search needs no look-up, and ties, which Pyserini breaks by id,
     are broken by the number. Raises ValueError where ids do not ascend.
     """
-    with java() as autoclass, _named(folder, "the search index cannot be written"):
+    with java() as autoclass, _named(folder, "the search index cannot be written", "make room, or name another folder"):
         return _build(autoclass, folder, documents)
 
 
@@ -56,13 +56,13 @@ def _path(autoclass: Callable, folder: Path):
 
 
 @contextmanager
-def _named(folder: Path, what: str) -> Iterator[None]:
+def _named(folder: Path, what: str, remedy: str) -> Iterator[None]:
     from jnius import JavaException
 
     try:
         yield
     except JavaException as error:
-        raise SearchError(f"{folder}: {what} ({reason_of(error)}); {REMEDY}") from None
+        raise SearchError(f"{folder}: {what} ({reason_of(error)}); {remedy}") from None
 
 
 class Searcher:
@@ -76,7 +76,7 @@ class Searcher:
         if not any(folder.glob("segments_*")):
             raise SearchError(f"{folder}: no Lucene index here; {REMEDY}")
         self._folder = folder
-        with java() as autoclass, _named(folder, "the search index is damaged"):
+        with java() as autoclass, _named(folder, "the search index is damaged", REMEDY):
             directory = autoclass("org.apache.lucene.store.FSDirectory").open(_path(autoclass, folder))
             self._reader = autoclass("org.apache.lucene.index.DirectoryReader").open(directory)
             # The objects are kept, not their methods: see ``java``.
@@ -92,7 +92,7 @@ class Searcher:
     def search(self, query: str) -> list[int]:
         """The numbers of the best documents for a query in words. Raises ``SearchError`` for a damaged index."""
         query = query.encode(errors="replace").decode()  # half of a character, which JSON can hold, is no word
-        with java(), _named(self._folder, "the search index is damaged"):
+        with java(), _named(self._folder, "the search index is damaged", REMEDY):
             hits = self._lucene.search(self._queries.buildQuery("contents", self._analyzer, query), TOP_K)
             return list(map(int, _DOCUMENT.findall(self._json.writeValueAsString(hits))))
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from rl_recsys.errors import UserError
+from rl_recsys.files import naming
 
 HEAD, EPISODE, END = "schema", "episode", "end"
 END_MARKER = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
@@ -91,8 +92,10 @@ class PartWriter:
         before = self._checksums.tell(), self._part.tell()
         line = f"{before[1] + len(block)} {zlib.crc32(block):08x} {what}\n"
         try:
-            _write_all(self._part, block)  # before its checksum: a kill between the two loses a block and no more
-            _write_all(self._checksums, line.encode())
+            # Before its checksum: a kill between the two loses a block and no more.
+            for file, data in ((self._part, block), (self._checksums, line.encode())):
+                with naming(Path(file.name)):
+                    _write_all(file, data)
         except BaseException:
             for file, end in zip((self._checksums, self._part), before, strict=True):
                 file.truncate(end)

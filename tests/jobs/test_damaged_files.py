@@ -17,6 +17,8 @@ from rl_recsys.errors import plain_errors
 from rl_recsys.files import write_json
 from rl_recsys.folders import CONTENTS
 from tests.jobs.test_jobs import FAST, job_module
+from tests.rl_recsys.test_files import full_disk
+from tests.rl_recsys.test_imports import site_log
 
 #: Kind of damage -> what the file holds then, given what it held; None: it is gone.
 DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
@@ -48,6 +50,8 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "report": ("--study", ".", "--sessions", 1, "--out", "page"),
     "recommend": ("--shop", "shop", "--policy", "run/policy", "--requests-file", "requests", "--episodes", 1),
     "trajectories": ("demonstrations", "--out", "kept"),
+    "prepare": ("--demo-products", 20, "--out", "demo"),
+    "import_trajectories": ("site.jsonl", "--shop", "shop", "--out", "imported"),
     "train_queries": ("--pairs", "pairs.json", "--start", "encoder", "--epochs", 1, "--out", "queries"),
     "add_queries": ("--shop", "shop", "--model", "queries", "--measured", 5, "--out", "shop-with-queries"),
     "reproduce": ("--preset", "smoke", "--shop", "shop", "--encoder", "encoder", "--out", "study"),
@@ -139,6 +143,9 @@ def workplace(tmp_path_factory, ray_session, shop, shop_folder, policy_folder, e
             with pytest.MonkeyPatch.context() as kept:
                 kept.setattr(Checkpoints, "remove", lambda self: None)
                 call(name)
+        hit = shop.search("red shirt")[0].lower()
+        site = [site_log(shop, goal, ["search[red shirt]", f"click[{hit}]", "click[buy now]"]) for goal in range(3)]
+        Path("site.jsonl").write_text("".join(json.dumps(page) + "\n" for session in site for page in session))
         shutil.copytree("run", "unfinished", ignore=shutil.ignore_patterns("policy"))
         shutil.rmtree("run/checkpoints")
         settings = {"shop": "shop", "seeds": [0], "sizes": [], "minutes": [], "demonstrations": 6, "updates": 2}
@@ -210,3 +217,29 @@ def test_episodes_that_are_damaged_are_played_again_and_only_these(whole, capsys
         assert re.search(rf"{path}.*: damaged \(.*\); these episodes are played again", said)
     call("evaluate")
     assert "played again" not in capsys.readouterr().out
+
+
+#: Sizes of files that there is room for. Where episodes are played, no more than it takes to see it.
+ROOM = {"evaluate": (0, 300), "generate": (0, 300, 5_000)}
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"reproduce"}))
+def test_a_full_disk_is_one_line_with_the_file_and_what_is_safe(name, whole, capsys):
+    """Whichever of a job's files it is that there is no room for."""
+    out = "thompson" if name == "thompson" else "new"  # its pulls are there, so that nothing is played
+    for room in ROOM.get(name, (0, 300, 5_000, 50_000)):
+        whole()
+        ended = None
+        with full_disk(room):
+            try:
+                call(name, "--out", out)
+            except SystemExit as error:
+                ended = str(error.code)
+        assert not list(Path().glob(".new*"))
+        if room and ended is None:  # there was room
+            continue
+        assert re.fullmatch(
+            rf"error: {out}[^ ]*: no room to write it .*\. Free some space; .*--out.*|"
+            rf"error: {out}[^ ]*: no room to write it .*; the same command goes on from there",
+            ended,
+        ), (room, ended)

@@ -270,29 +270,3 @@ def test_a_place_that_may_not_be_written_to_is_one_line(name):
     with pytest.raises(UserError, match="/sys/[a-z/]+: cannot be written .*; name another --out") as error:
         call(name, "/sys/rl/recsys")
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("name", ["prepare", "demonstrate"])
-def test_a_full_or_forbidden_disk_is_one_line(name, tmp_path, shop_folder):
-    """A15: prepare and the jobs that write files, by a mount that takes nothing more."""
-    code = f"""
-import errno, io, os, sys
-sys.argv = [{name!r}, *sys.argv[1:]]
-import builtins, runpy
-opened = builtins.open
-class Full(io.FileIO):
-    def write(self, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.name)
-def full(path, mode="r", *rest, **options):
-    if any(letter in mode for letter in "wxa") and "out" in str(path):
-        path = "/dev/full"
-    return opened(path, mode, *rest, **options)
-builtins.open = io.open = full
-runpy.run_path({str(ROOT / "jobs" / f"{name}.py")!r}, run_name="__main__")
-"""
-    flags = ("--demo-products", "20") if name == "prepare" else ("--shop", str(shop_folder), "--trajectories", "2")
-    command = [sys.executable, "-c", code, "--out", str(tmp_path / "out"), *flags]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert run.returncode == 1 and "no room to write it" in run.stderr and "Traceback" not in run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1 and tree(tmp_path) == {}

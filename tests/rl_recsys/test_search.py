@@ -14,6 +14,7 @@ from rl_recsys.shop import Shop
 from rl_recsys.shop.java import SearchError, java
 from rl_recsys.shop.page import PageKind
 from rl_recsys.shop.search import BM25_B, BM25_K1, TOP_K, Searcher, build_index
+from tests.rl_recsys.test_files import full_disk
 
 
 class Anserini:
@@ -89,6 +90,12 @@ def test_a_damaged_index_is_named(tmp_path):
     segments.write_bytes(segments.read_bytes()[:-4] + b"xxxx")
     with pytest.raises(SearchError, match=r"the search index is damaged \(org.apache.lucene.*\); make it again with"):
         Searcher(tmp_path)
+
+
+def test_an_index_that_there_is_no_room_for_is_named(tmp_path):
+    build_index(tmp_path / "small", [("a", "one")])
+    with full_disk(100), pytest.raises(SearchError, match=r"large: the search index cannot be written .*; make room"):
+        build_index(tmp_path / "large", [("a", "one"), ("b", "two")])
 
 
 def test_a_search_is_never_too_long_nor_of_half_characters(shop):
