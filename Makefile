@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: test demo agent agent-ppo clean
 
 test: $(READY)
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -q --durations=15 -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
