@@ -115,7 +115,7 @@ class ChoiceModel(nn.Module):
         config = read_config(folder)
         try:
             model = cls(config)
-        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
             raise PolicyError(f"{folder / CONFIG_FILE}: no model can be made of it ({error}); {REMEDY}") from None
         load_weights(folder, model)
         return model.eval()

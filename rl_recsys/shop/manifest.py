@@ -38,7 +38,9 @@ def read_manifest(folder: Path) -> dict:
         version = manifest.get("format_version")
         raise ShopError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; {REMEDY}")
     files = manifest.get("files")
-    if not are_file_entries(files) or not {PRODUCTS, GOALS, *manifest.get(IDENTIFIED_BY, ())} <= files.keys():
+    identifying = manifest.get(IDENTIFIED_BY, [])
+    right = are_file_entries(files) and isinstance(identifying, list)
+    if not right or not all(name in list(files) for name in (PRODUCTS, GOALS, *identifying)):
         raise ShopError(f"{path}: damaged (it does not list a shop's files); {REMEDY}")
     return manifest
 

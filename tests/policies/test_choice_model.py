@@ -170,6 +170,7 @@ def test_damaged_policy_folders_of_earlier_versions_name_the_file(policy_folder,
         ({"width": 32}, r"model\.safetensors: does not fit config\.json"),
         ({"width": "many"}, r"config\.json: no model can be made of it"),
         ({"encoder": {"hidden_size": "wide"}}, r"config\.json: no model can be made of it"),
+        ({"encoder": None}, r"config\.json: no model can be made of it"),
     ):
         (folder / "config.json").write_text(json.dumps(config | changed))
         with pytest.raises(PolicyError, match=message):

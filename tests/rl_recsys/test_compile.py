@@ -67,7 +67,11 @@ def test_a_damaged_folder_is_refused_with_the_remedy(tmp_path, source):
     (folder / MANIFEST).write_text(json.dumps(manifest | {"format_version": 99}))
     with pytest.raises(ShopError, match=r"format version 99.*prepare\.py"):
         Shop.open(folder)
-    for text in ("{", "[]", json.dumps({"format_version": 3, "files": {PRODUCTS: 1}})):
+    others = (
+        {"format_version": 3, "files": {PRODUCTS: 1}},
+        *(manifest | {"identified_by": x} for x in (None, -1, [[]])),
+    )
+    for text in ("{", "[]", *map(json.dumps, others)):
         (folder / MANIFEST).write_text(text)
         with pytest.raises(ShopError, match=r"manifest\.json: damaged"):
             Shop.open(folder)
