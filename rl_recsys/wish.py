@@ -30,14 +30,18 @@ class Wish:
     limit: float | None
     options: tuple[Option, ...]
     instruction: str
+    unused: tuple[str, ...] = ()  # amounts in other currencies than dollars, which no limit is made of
 
     def to_mapping(self) -> dict:
         """Plain values for JSON: how a request was understood."""
-        return {"words": self.words, "limit": self.limit, "options": dict(self.options)}
+        return {"words": self.words, "limit": self.limit, "options": dict(self.options), "unused": list(self.unused)}
 
     def __str__(self) -> str:
         limit = [] if self.limit is None else [f"at most ${self.limit:,.2f}"]
-        return "; ".join([self.words or "anything", *(f"{name}: {value}" for name, value in self.options), *limit])
+        unused = [f"{amount} is not in dollars and not used" for amount in self.unused]
+        return "; ".join(
+            [self.words or "anything", *(f"{name}: {value}" for name, value in self.options), *limit, *unused]
+        )
 
 
 def understand(request: str, search: Callable[[str], Iterable[Product]] | None = None) -> Wish:
@@ -58,9 +62,11 @@ def understand(request: str, search: Callable[[str], Iterable[Product]] | None =
     words, limit = _without_limits(_POLITE.sub("", " ".join(request.split())).rstrip(" .!?"))
     words, options = _without_named(words)
     wish = _wish(words, limit, options)
+    unused = tuple(found[0] for found in _FOREIGN.finditer(" ".join(request.split())))
     if search is not None and wish.words:
         wish = _with_catalogue(wish, search(wish.words))
-    return wish if wish.limit is not None or wish.options else replace(wish, instruction=request)
+    said = wish.instruction if wish.limit is not None or wish.options else request
+    return replace(wish, instruction=said, unused=unused)
 
 
 def choices(wish: Wish, product: Product) -> dict[str, str]:
@@ -129,9 +135,11 @@ def _wish(words: str, limit: float | None, options: Sequence[Option]) -> Wish:
 
 _PRICE = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,9})(?:\.\d+)?"
+_OTHER = r"(?:[€£¥₹]|(?:euros?|eur|gbp|quid|yen|jpy|cny|rupees?|inr|chf|francs?)\b)"
+_FOREIGN = re.compile(rf"(?<!\w){_OTHER}\s*{_NUMBER}(?![\w%]|[.,]\d)|(?<![\w.,$/]){_NUMBER}\s*{_OTHER}", re.IGNORECASE)
 _AMOUNT = re.compile(
     rf"(?:(?P<before>(?:\bus\s?)?\$\s*|\busd\s+)|(?<![\w.,$/])(?<![^\W\d]-))(?P<number>{_NUMBER})"
-    r"(?P<after>\s*(?:\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b))?(?![\w%'\"°/]|[.,]\d)",
+    rf"(?P<after>\s*(?:\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b))?(?!\s*{_OTHER})(?![\w%'\"°/]|[.,]\d)",
     re.IGNORECASE,
 )
 _CHEAPER = re.compile(

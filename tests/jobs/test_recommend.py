@@ -26,7 +26,7 @@ def test_requests_are_answered_and_written(tmp_path, shop, shop_folder, policy_f
             assert product["asin"] in said and 0 <= product["share"] <= 1
             assert product["options"].keys() <= shop.product(product["asin"]).options.keys()
             assert product["price"] == shop.product(product["asin"]).price_text
-    assert lists[4]["understood"] == {"words": "shirts", "limit": 90.0, "options": {"size": "large"}}
+    assert lists[4]["understood"] == {"words": "shirts", "limit": 90.0, "options": {"size": "large"}, "unused": []}
     assert "understood: shirts; size: large; at most $90.00" in " ".join(said.split())
     assert "too long (202 tokens, the policy reads 128)" in said and "'' names nothing to search for" in said
 

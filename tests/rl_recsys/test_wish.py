@@ -135,3 +135,12 @@ def test_a_price_is_that_of_the_page():
     assert prices("mugs under $60") == [True, True, None]
     assert prices("mugs under $30") == [None, True, None]
     assert prices("mugs under $9.98") == [False, False, None]
+
+
+@pytest.mark.parametrize("amount", ["40 euros", "£30", "30 EUR", "€ 40", "1,200.50 GBP"])
+@pytest.mark.parametrize("limit", ["under {}", "cheaper than {}", "price below {}", "my budget is {}", "{} or less"])
+def test_an_amount_in_another_currency_is_no_limit_and_is_said(limit, amount):
+    wish = understand(f"running shoes {limit.format(amount)}")
+    assert wish.limit is None
+    assert wish.unused == (amount,) and wish.to_mapping()["unused"] == [amount]
+    assert f"{amount} is not in dollars and not used" in str(wish)
