@@ -21,7 +21,7 @@ from rl_recsys.storage import absolute, is_uri
 
 DONE, LOGS = "stages.json", "logs"
 INCIDENTAL = ("--num-workers", "--num-gpus")  # where and how fast a finished stage was made
-POLL_S = 0.5
+POLL_S = 0.2
 STOP_PATIENCE_S = 20.0
 SHOWN_LINES = 15  # of the log of a stage that failed
 
