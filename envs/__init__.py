@@ -9,12 +9,12 @@ from typing import Any
 import gymnasium
 
 from envs.choice import WebShopChoiceEnv
-from envs.text import WebShopTextEnv
+from envs.webshop_text import WebShopTextEnv
 from rl_recsys.errors import UserError
 
 TEXT_ID, CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
 
-for _id, _entry in ((TEXT_ID, "envs.text:WebShopTextEnv"), (CHOICE_ID, "envs.choice:WebShopChoiceEnv")):
+for _id, _entry in ((TEXT_ID, "envs.webshop_text:WebShopTextEnv"), (CHOICE_ID, "envs.choice:WebShopChoiceEnv")):
     if _id not in gymnasium.registry:
         gymnasium.register(_id, entry_point=_entry)
 

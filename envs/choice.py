@@ -17,11 +17,11 @@ from gymnasium import spaces
 
 from envs.options import begin_session
 from envs.spaces import choice_space
-from rl_recsys.decision import MAX_STEPS, ChoiceSession
-from rl_recsys.encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape, fitting_goals
-from rl_recsys.shop import Goal, Shop, shared_shop
-from rl_recsys.shop.variations import GoalVariations
-from rl_recsys.storage import absolute, local_folder
+from rl_recsys.core.text_encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape, fitting_goals
+from rl_recsys.storage.locations import absolute, local_folder
+from rl_recsys.webshop import Goal, Shop, shared_shop
+from rl_recsys.webshop.goals.variations import GoalVariations
+from rl_recsys.webshop.observe.decisions import MAX_STEPS, ChoiceSession
 
 
 @lru_cache(maxsize=4)
@@ -55,7 +55,7 @@ class WebShopChoiceEnv(gymnasium.Env):
 
     ## Observation Space
     Dict of token ids, padded with 0: "state" [S] begins with the whole instruction, "actions" [A, L] are the choices,
-    "kinds" [A] what each is (``rl_recsys.decision.ChoiceKind``), "mask" [A] is 1 where there is a choice. After the end
+    "kinds" [A] what each is (``rl_recsys.webshop.observe.decisions.ChoiceKind``), "mask" [A] is 1 where there is a choice. After the end
     of an episode, by a purchase or by the last step, no choice is left.
 
     ## Rewards

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rl_recsys.errors import UserError
-from rl_recsys.shop import Goal, Session, Shop
+from rl_recsys.webshop import Goal, Session, Shop
 
 OPTIONS = ("goal", "session")
 

@@ -13,9 +13,9 @@ from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array, create_shared_memory, read_from_shared_memory
 from gymnasium.vector.utils.shared_memory import write_to_shared_memory
 
-from rl_recsys.decision import ChoiceKind
-from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.shop.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV
+from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.webshop.observe.decisions import ChoiceKind
+from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV
 
 MAX_TEXT = 1_000_000  # characters; longer than any page of the original data
 MAX_ACTION = 10_000  # characters

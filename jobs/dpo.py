@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from algorithms.arguments import GOES_ON, TrainingArguments
-from algorithms.ranges import (
+from algorithms.common.ranges import (
     BETA,
     GROUP_SIZE,
     HEAD_RATE,
@@ -28,12 +27,13 @@ from algorithms.ranges import (
     Preferences,
     Ties,
 )
-from rl_recsys.command import run_job
+from algorithms.runs.training_flags import GOES_ON, TrainingArguments
+from rl_recsys.console.command import run_job
+from rl_recsys.console.ranges import COUNT
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.ranges import COUNT
-from rl_recsys.storage import Place, absolute, place_of
-from rl_recsys.terminal import say
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.storage.locations import Place, absolute, place_of
 
 
 @dataclass(kw_only=True)
@@ -89,8 +89,8 @@ class Arguments(TrainingArguments):
 @writes_to_its_out("dpo")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
-    from algorithms.dpo import DPOConfig
-    from algorithms.training_job import configure, run
+    from algorithms.dpo.algorithm import DPOConfig
+    from algorithms.runs.training_job import configure, run
 
     config = configure(
         DPOConfig(), arguments, arguments.policy, ticks=arguments.iterations * arguments.updates

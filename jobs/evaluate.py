@@ -14,25 +14,25 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
-from algorithms.arms import arms_of, playable_goals, training_of
+from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
 from policies.baselines import BASELINES, MODES, RULE, Mode, Outcome
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.escaping import for_markdown
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.escaping import for_markdown
-from rl_recsys.evaluation.report import arm_result, markdown_table, print_table, report_json
-from rl_recsys.evaluation.study import ASKED, EPISODES, RESULTS, read_episodes
-from rl_recsys.files import write_json, write_text
-from rl_recsys.folders import digest_of
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import COUNT, SEED, WEIGHT
-from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, absolute, local_folder
-from rl_recsys.terminal import say
-from rl_recsys.trajectories.known_goals import goals_of
+from rl_recsys.evaluation.claims import ASKED, EPISODES, RESULTS, read_episodes
+from rl_recsys.evaluation.comparison import arm_result, markdown_table, print_table, report_json
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.storage.files import write_json, write_text
+from rl_recsys.storage.folders import digest_of
+from rl_recsys.storage.locations import Place, absolute, local_folder
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.imports.known_goals import goals_of
 
 if TYPE_CHECKING:
-    from algorithms.rollouts import RolloutPool
+    from algorithms.rollouts.pool import RolloutPool
 
 
 @dataclass(kw_only=True)
@@ -74,8 +74,8 @@ def main(arguments: Arguments) -> None:
     goals = list(found.goals)
     if found.too_long:
         say(found)
-    from algorithms.cluster import connect
-    from algorithms.rollouts import RolloutPool
+    from algorithms.cluster.connection import connect
+    from algorithms.rollouts.pool import RolloutPool
 
     connect(num_cpus=arguments.num_workers)
     products = [shop.goal(goal).asin for goal in goals]

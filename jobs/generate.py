@@ -14,24 +14,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
-from algorithms.arms import playable_goals
-from algorithms.goal_order import SEED_STRIDE
+from algorithms.experiments.policy_flags import playable_goals
+from algorithms.rollouts.goal_sampler import SEED_STRIDE
 from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import format_seconds, progress
+from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
+from rl_recsys.console.terminal import say
+from rl_recsys.core.preferences import without_loops
+from rl_recsys.core.trajectory import Trajectory, TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.files import read_object, write_json
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import format_seconds, progress
-from rl_recsys.ranges import COUNT, SEED, WEIGHT
-from rl_recsys.settings import claim
-from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import say
-from rl_recsys.trajectories.preferences import without_loops
-from rl_recsys.trajectories.record import Trajectory, TrajectoryWriter, read_trajectories
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import claim
+from rl_recsys.storage.files import read_object, write_json
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop import Shop
 
 if TYPE_CHECKING:
-    from algorithms.rollouts import RolloutPool
+    from algorithms.rollouts.pool import RolloutPool
 
 REPORT = "report.json"
 PASSES = 20  # times the training goals are gone through before the policy is given up
@@ -83,8 +83,8 @@ def main(arguments: Arguments) -> None:
             "another --out"
         )
     if successes < arguments.trajectories:
-        from algorithms.cluster import connect
-        from algorithms.rollouts import RolloutPool
+        from algorithms.cluster.connection import connect
+        from algorithms.rollouts.pool import RolloutPool
 
         connect(num_cpus=arguments.num_workers)
         with (

@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from algorithms.arguments import GOES_ON, TrainingArguments
-from algorithms.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
-from algorithms.run_folder import begun
-from policies.encoder_folder import BUNDLED, encoder_folder
-from rl_recsys.command import run_job
-from rl_recsys.encoding import TOKENS, EncodingShape
+from algorithms.common.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
+from algorithms.runs.run_folder import begun
+from algorithms.runs.training_flags import GOES_ON, TrainingArguments
+from policies.bert_choice.encoder_folder import BUNDLED, encoder_folder
+from rl_recsys.console.command import run_job
+from rl_recsys.console.progress import phase
+from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO
+from rl_recsys.console.terminal import say
+from rl_recsys.core.text_encoding import TOKENS, EncodingShape
 from rl_recsys.errors import UserError
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import phase
-from rl_recsys.ranges import COUNT, COUNT_OR_ZERO
-from rl_recsys.storage import Place, absolute, place_of
-from rl_recsys.terminal import say
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.storage.locations import Place, absolute, place_of
 
 
 @dataclass(kw_only=True)
@@ -68,9 +68,9 @@ def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     import torch
 
-    from algorithms.imitation import ImitationConfig
-    from algorithms.training_job import configure, run
-    from policies.choice_model import ChoiceModel
+    from algorithms.imitation.algorithm import ImitationConfig
+    from algorithms.runs.training_job import configure, run
+    from policies.bert_choice.model import ChoiceModel
 
     start = arguments.policy
     if start is None:

@@ -22,19 +22,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import SHARE
+from rl_recsys.console.terminal import say
+from rl_recsys.core.trajectory import ImportedSessionError, Trajectory, TrajectoryWriter
 from rl_recsys.errors import UserError
-from rl_recsys.files import require_new
-from rl_recsys.folders import whole_folder
-from rl_recsys.outputs import replaces_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import SHARE
-from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import say
-from rl_recsys.trajectories.imports import imitation_trajectory, logged_trajectory, recorded_trajectory
-from rl_recsys.trajectories.record import ImportedSessionError, Trajectory, TrajectoryWriter
-from rl_recsys.trajectories.site_logs import logged_sessions
+from rl_recsys.runs.outputs import replaces_its_out
+from rl_recsys.storage.files import require_new
+from rl_recsys.storage.folders import whole_folder
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.imports.episodes import imitation_trajectory, logged_trajectory, recorded_trajectory
+from rl_recsys.webshop.imports.site_logs import logged_sessions
 
 FILES_SHOWN = 20
 PLACES_SHOWN = 3  # of sessions that are left out for one reason

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from algorithms.arguments import GOES_ON, TrainingArguments
-from algorithms.ranges import (
+from algorithms.common.ranges import (
     BATCH,
     CLIP,
     DISCOUNT,
@@ -23,13 +22,14 @@ from algorithms.ranges import (
     ROLLOUT_STEPS,
     UPDATES,
 )
+from algorithms.runs.training_flags import GOES_ON, TrainingArguments
 from policies.policy_folder import read_config
-from rl_recsys.command import run_job
+from rl_recsys.console.command import run_job
+from rl_recsys.console.ranges import SHARE
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.ranges import SHARE
-from rl_recsys.storage import Place, absolute, place_of
-from rl_recsys.terminal import say
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.storage.locations import Place, absolute, place_of
 
 
 @dataclass(kw_only=True)
@@ -93,8 +93,8 @@ class Arguments(TrainingArguments):
 @writes_to_its_out("ppo")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
-    from algorithms.ppo import PPOConfig
-    from algorithms.training_job import configure, run
+    from algorithms.ppo.algorithm import PPOConfig
+    from algorithms.runs.training_job import configure, run
     from envs import register_with_ray
 
     register_with_ray()

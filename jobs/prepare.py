@@ -15,19 +15,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import COUNT, SEED
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.outputs import replaces_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import COUNT, SEED
-from rl_recsys.shop import Shop, ShopRules
-from rl_recsys.shop.compile import PriceClauses, Source, check_source, compile_shop
-from rl_recsys.shop.demo import write_demo_files
-from rl_recsys.shop.findings import described
-from rl_recsys.shop.java import SearchError
-from rl_recsys.shop.splits import RANGES, TEST_GOALS
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import say
+from rl_recsys.runs.outputs import replaces_its_out
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop import Shop, ShopRules
+from rl_recsys.webshop.data.compile import PriceClauses, Source, check_source, compile_shop
+from rl_recsys.webshop.data.demo import write_demo_files
+from rl_recsys.webshop.data.record_findings import described
+from rl_recsys.webshop.goals.splits import RANGES, TEST_GOALS
+from rl_recsys.webshop.search.java import SearchError
 
 
 @dataclass

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Annotated
 
 from policies.recommender import EPISODES, Answer, Recommendation, recommend, search_only
-from rl_recsys.command import Flags, run_job
-from rl_recsys.encoding import fitting_goals
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import phase, progress
+from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, SEED
+from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.core.text_encoding import fitting_goals
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.report import percent
-from rl_recsys.evaluation.statistics import mean_interval
-from rl_recsys.files import write_json
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import phase, progress
-from rl_recsys.ranges import COUNT, COUNT_OR_ZERO, SEED
-from rl_recsys.shop import Shop
-from rl_recsys.storage import Place
-from rl_recsys.terminal import print_rows, say
-from rl_recsys.wish import understand
+from rl_recsys.evaluation.comparison import percent
+from rl_recsys.evaluation.intervals import mean_interval
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.storage.files import write_json
+from rl_recsys.storage.locations import Place
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.goals.wish import understand
 
 PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
 
@@ -67,7 +67,7 @@ class Arguments(Flags):
 @writes_to_its_out("recommend")
 def main(arguments: Arguments) -> None:
     """Shop for every request and print the lists, or how good they are."""
-    from policies.choice_model import ChoiceModel, decision_encoder
+    from policies.bert_choice.model import ChoiceModel, decision_encoder
 
     shop = Shop.open(arguments.shop)
     with phase(f"loading {arguments.policy}"):

@@ -14,17 +14,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-from algorithms.run_folder import RESULTS as ITERATIONS
-from algorithms.run_folder import snapshot_folder
+from algorithms.runs.run_folder import RESULTS as ITERATIONS
+from algorithms.runs.run_folder import snapshot_folder
 from policies.baselines import MODES, RULE
 from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import format_seconds
+from rl_recsys.console.ranges import COUNT_OR_ZERO
+from rl_recsys.console.terminal import say
+from rl_recsys.core.trajectory import Trajectory, read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
-from rl_recsys.evaluation.figures import by_size, learning_curves, running_means
-from rl_recsys.evaluation.report import COLUMNS, ArmResult, cells, percent
-from rl_recsys.evaluation.statistics import mean_interval
-from rl_recsys.evaluation.study import (
+from rl_recsys.evaluation.claims import (
     EQUIVALENT,
     FAILS,
     HOLDS,
@@ -38,19 +38,19 @@ from rl_recsys.evaluation.study import (
     read_results,
     timed_arm,
 )
-from rl_recsys.evaluation.study_report import Picture, Report, Table, write_report
-from rl_recsys.files import read_object, read_rows, require_fields
-from rl_recsys.machine import commit, machine, versions
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import format_seconds
-from rl_recsys.ranges import COUNT_OR_ZERO
-from rl_recsys.shop import Shop
-from rl_recsys.shop.reward import REWARD_PARTS
-from rl_recsys.stages import DONE, read_done
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import say
-from rl_recsys.trajectories.known_goals import known_goals
-from rl_recsys.trajectories.record import Trajectory, read_trajectories
+from rl_recsys.evaluation.comparison import COLUMNS, ArmResult, cells, percent
+from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
+from rl_recsys.evaluation.intervals import mean_interval
+from rl_recsys.evaluation.plots import by_size, learning_curves, running_means
+from rl_recsys.evaluation.report_page import Picture, Report, Table, write_report
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.pipeline import DONE, read_done
+from rl_recsys.runs.provenance import commit, machine, versions
+from rl_recsys.storage.files import read_object, read_rows, require_fields
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.imports.known_goals import known_goals
+from rl_recsys.webshop.play.reward import REWARD_PARTS
 
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 REMEDY = "run jobs/reproduce.py again"
@@ -411,8 +411,8 @@ class Study:
 
     def _sessions(self) -> tuple[str, list[ExampleSession]]:
         """Wins and losses of the arm that succeeds most often greedily, from its first seed, and the arm."""
-        from policies.choice_model import ChoiceModel, decision_encoder
-        from policies.episodes import policy_trajectories
+        from policies.bert_choice.model import ChoiceModel, decision_encoder
+        from policies.play import policy_trajectories
 
         arms = self._described["arms"]
         best = max(arms, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))

@@ -17,17 +17,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from algorithms.run_folder import snapshot_folder
+from algorithms.runs.run_folder import snapshot_folder
 from policies.baselines import RULE
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.study import RESULTS, STUDY, TIMED, timed_arm
-from rl_recsys.files import write_json
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.ranges import COUNT, SEED, WEIGHT
-from rl_recsys.stages import Stage, run_stages
-from rl_recsys.storage import Place, expanded, is_uri
-from rl_recsys.terminal import say
+from rl_recsys.evaluation.claims import RESULTS, STUDY, TIMED, timed_arm
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.pipeline import Stage, run_stages
+from rl_recsys.storage.files import write_json
+from rl_recsys.storage.locations import Place, expanded, is_uri
 
 JOBS = Path(__file__).parent
 ITERATIONS = 30  # of a DPO run, at most: a point of its progress each

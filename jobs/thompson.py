@@ -19,26 +19,26 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_origin, get_type_hints
 
-from algorithms.arms import arms_of, playable_goals, training_of
+from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
 from policies.baselines import Mode
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.escaping import for_markdown
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
+from rl_recsys.console.terminal import print_rows, say
 from rl_recsys.errors import UserError
-from rl_recsys.escaping import for_markdown
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
-from rl_recsys.evaluation.figures import running_means
-from rl_recsys.evaluation.report import markdown_rows, percent
-from rl_recsys.evaluation.statistics import wilson_interval
-from rl_recsys.files import naming, read_object, read_rows, require_fields, write_json, write_text
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import COUNT, SEED, WEIGHT
-from rl_recsys.settings import claim, deciding
-from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import print_rows, say
+from rl_recsys.evaluation.comparison import markdown_rows, percent
+from rl_recsys.evaluation.intervals import wilson_interval
+from rl_recsys.evaluation.plots import running_means
+from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import claim, deciding
+from rl_recsys.storage.files import naming, read_object, read_rows, require_fields, write_json, write_text
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop import Shop
 
 if TYPE_CHECKING:
-    from algorithms.rollouts import RolloutPool
+    from algorithms.rollouts.pool import RolloutPool
 
 COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probability to be the best")
 
@@ -106,8 +106,8 @@ def main(arguments: Arguments) -> None:
     for bandit, log in zip(bandits, logs, strict=True):
         _resume(bandit, log)
     if not all(bandit.finished for bandit in bandits):
-        from algorithms.cluster import connect
-        from algorithms.rollouts import RolloutPool
+        from algorithms.cluster.connection import connect
+        from algorithms.rollouts.pool import RolloutPool
 
         connect(num_cpus=arguments.num_workers)
         with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:

@@ -15,19 +15,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from algorithms.ranges import LEARNING_RATE
-from policies.encoder_folder import BUNDLED
+from algorithms.common.ranges import LEARNING_RATE
+from policies.bert_choice.encoder_folder import BUNDLED
 from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import format_seconds, phase, progress
+from rl_recsys.console.ranges import COUNT, SEED
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
-from rl_recsys.files import read_object
-from rl_recsys.folders import require_replaceable
-from rl_recsys.outputs import replaces_its_out
-from rl_recsys.progress import format_seconds, phase, progress
-from rl_recsys.ranges import COUNT, SEED
-from rl_recsys.shop.goals import without_price_clause
-from rl_recsys.storage import Place, place_of
-from rl_recsys.terminal import say
+from rl_recsys.runs.outputs import replaces_its_out
+from rl_recsys.storage.files import read_object
+from rl_recsys.storage.folders import require_replaceable
+from rl_recsys.storage.locations import Place, place_of
+from rl_recsys.webshop.goals.goal import without_price_clause
 
 HELD_OUT = 0.1  # of the instructions
 

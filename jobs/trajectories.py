@@ -15,19 +15,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rl_recsys.command import Flags, run_job
+from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.progress import progress
+from rl_recsys.console.ranges import SHARE
+from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.core.trajectory import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
+from rl_recsys.core.trajectory_parts import TrajectoryError, parts_of, was_ended
 from rl_recsys.errors import UserError
-from rl_recsys.files import require_new
-from rl_recsys.folders import whole_folder
-from rl_recsys.outputs import replaces_its_out
-from rl_recsys.progress import progress
-from rl_recsys.ranges import SHARE
-from rl_recsys.shop import Shop
-from rl_recsys.storage import Place, local_folder, place_of
-from rl_recsys.terminal import print_rows, say
-from rl_recsys.trajectories.known_goals import goal_of
-from rl_recsys.trajectories.parts import TrajectoryError, parts_of, was_ended
-from rl_recsys.trajectories.record import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
+from rl_recsys.runs.outputs import replaces_its_out
+from rl_recsys.storage.files import require_new
+from rl_recsys.storage.folders import whole_folder
+from rl_recsys.storage.locations import Place, local_folder, place_of
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.imports.known_goals import goal_of
 
 
 @dataclass(kw_only=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algorithms.search_space import SearchArguments, space_rows
-from rl_recsys.command import run_job
-from rl_recsys.outputs import writes_to_its_out
-from rl_recsys.terminal import print_rows, say
+from algorithms.tuning.search_space import SearchArguments, space_rows
+from rl_recsys.console.command import run_job
+from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.runs.outputs import writes_to_its_out
 
 
 @dataclass(kw_only=True)
@@ -24,8 +24,8 @@ class Arguments(SearchArguments):
 @writes_to_its_out("tune")
 def main(arguments: Arguments) -> None:
     """Search, print the trials best first, and write them down with the command that trains as the best one did."""
-    from algorithms.search import search
-    from algorithms.search_results import training_command, trial_columns, trial_rows, write_results
+    from algorithms.tuning.search import search
+    from algorithms.tuning.search_results import training_command, trial_columns, trial_rows, write_results
 
     results, held_out = search(arguments, arguments.out)
     title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rl_recsys.shop import Shop
-from rl_recsys.trajectories.shoppers import (
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.shoppers import (
     Shopper,
     comparing_shopper,
     full_instruction,

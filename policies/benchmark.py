@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from policies.bert import Bert
-from policies.choice_model import ChoiceModel, decision_encoder
-from policies.encoding_cache import EncodingCache
-from policies.episodes import SESSIONS_AT_ONCE, policy_episodes
-from policies.text_encoder import Encoded, TextEncoder
-from rl_recsys.encoding import fitting_goals
-from rl_recsys.measure import Figure, in_child
-from rl_recsys.shop import Shop
+from policies.bert_choice.bert import Bert
+from policies.bert_choice.encoding_cache import EncodingCache
+from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.bert_choice.text_encoder import Encoded, TextEncoder
+from policies.play import SESSIONS_AT_ONCE, policy_episodes
+from rl_recsys.core.text_encoding import fitting_goals
+from rl_recsys.runs.measurement import Figure, in_child
+from rl_recsys.webshop import Shop
 
 PLAY_REPEATS = 3
 

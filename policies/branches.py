@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from policies.choice_model import ChoiceModel
-from policies.episodes import Episode, play_together, recorded
-from rl_recsys.decision import MAX_STEPS
-from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.shop import Shop
-from rl_recsys.trajectories.record import Trajectory
+from policies.bert_choice.model import ChoiceModel
+from policies.play import Episode, play_together, recorded
+from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.core.trajectory import Trajectory
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.observe.decisions import MAX_STEPS
 
 DOUBT = 0.01  # an action less likely than this is no alternative where what the policy does earns the whole reward
 

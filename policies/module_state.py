@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.choice_model import ChoiceModel
+from policies.bert_choice.model import ChoiceModel
 
 VALUE_HEAD = "value_head"  # the module has it beside the model, not in it
 

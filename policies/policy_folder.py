@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rl_recsys.decision import DECISION_FORMAT
-from rl_recsys.encoding import TOKENIZER_FILE, EncodingShape
+from rl_recsys.core.text_encoding import TOKENIZER_FILE, EncodingShape
 from rl_recsys.errors import UserError
-from rl_recsys.files import NO_FIELDS, read_object
-from rl_recsys.folders import CONTENTS, read_contents, verify_folder, within
-from rl_recsys.storage import Place, inside, local_folder
-from rl_recsys.verified import verify_once
+from rl_recsys.storage.checksums import verify_once
+from rl_recsys.storage.files import NO_FIELDS, read_object
+from rl_recsys.storage.folders import CONTENTS, read_contents, verify_folder, within
+from rl_recsys.storage.locations import Place, inside, local_folder
+from rl_recsys.webshop.observe.decisions import DECISION_FORMAT
 
 KIND = "policy"
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"

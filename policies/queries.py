@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.bert import Bert, BertShape
-from policies.encoder_folder import encoder_folder
-from policies.encoders import load_encoder
+from policies.bert_choice.bert import Bert, BertShape
+from policies.bert_choice.encoder_folder import encoder_folder
+from policies.bert_choice.pretrained import load_encoder
 from policies.policy_folder import CONFIG_FILE, REMEDY, TRAINING_FILE, PolicyError, read_policy_file
 from policies.weights_file import load_weights, write_weights
-from rl_recsys.encoding import TOKENIZER_FILE, load_tokenizer
-from rl_recsys.folders import whole_folder
-from rl_recsys.shop.goals import without_price_clause
+from rl_recsys.core.text_encoding import TOKENIZER_FILE, load_tokenizer
+from rl_recsys.storage.folders import whole_folder
+from rl_recsys.webshop.goals.goal import without_price_clause
 
 KIND = "query model"
 MAX_TOKENS = 128  # of an instruction; the longest of WebShop's 12,087 has fewer

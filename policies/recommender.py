@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rl_recsys.encoding import DecisionEncoder
-from rl_recsys.matching import stem, words
-from rl_recsys.shop import Goal, Shop, StepResult
-from rl_recsys.shop.catalog import Product
-from rl_recsys.shop.goals import typed
-from rl_recsys.wish import Wish, choices, lacking, understand, within_limit
+from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.webshop import Goal, Shop, StepResult
+from rl_recsys.webshop.data.catalog import Product
+from rl_recsys.webshop.goals.goal import typed
+from rl_recsys.webshop.goals.wish import Wish, choices, lacking, understand, within_limit
+from rl_recsys.webshop.observe.instruction_features import stem, words
 
 if TYPE_CHECKING:  # the sessions of a request, and what the search finds, need no torch
-    from policies.choice_model import ChoiceModel
-    from policies.episodes import Episode
+    from policies.bert_choice.model import ChoiceModel
+    from policies.play import Episode
 
 EPISODES = 16  # sessions a request
 
@@ -104,7 +104,7 @@ def recommend(
     most often stands first, of what was bought equally often the earlier; then comes what the search finds. What costs
     more than a request's limit is never among them, and of what is only found what shares no word with it.
     """
-    from policies.episodes import SESSIONS_AT_ONCE, play_together
+    from policies.play import SESSIONS_AT_ONCE, play_together
 
     for start in range(0, len(requests), SESSIONS_AT_ONCE):
         read = [_read(encoder, shop, request) for request in requests[start : start + SESSIONS_AT_ONCE]]

@@ -1,5 +1,5 @@
 """Shopping agents: the shop, trajectories and evaluation. Knows neither Ray nor torch."""
 
-from rl_recsys.shop import Goal, Product, Session, Shop, ShopError
+from rl_recsys.webshop import Goal, Product, Session, Shop, ShopError
 
 __all__ = ["Goal", "Product", "Session", "Shop", "ShopError"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rl_recsys.escaping import for_terminal
+from rl_recsys.console.escaping import for_terminal
 
 INTERRUPTED = "interrupted; what is written stays, and jobs that keep checkpoints go on with the same command\n"
 #: Of files, though Python does not always name which: no room, too large, no such device, too many open.

@@ -19,10 +19,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rl_recsys.console.progress import phase, progress
+from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError, plain_errors
-from rl_recsys.progress import phase, progress
-from rl_recsys.shop import Shop
-from rl_recsys.terminal import say
+from rl_recsys.webshop import Shop
 
 
 class RecordingError(UserError):

@@ -15,13 +15,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BertConfig, BertModel
 
-from policies.choice_model import ChoiceModel
-from rl_recsys.encoding import EncodingShape
-from rl_recsys.shop import Shop
-from rl_recsys.shop.compile import Source, compile_shop
-from rl_recsys.shop.demo import write_demo_files
-from rl_recsys.trajectories.record import TrajectoryWriter
-from rl_recsys.trajectories.shoppers import play, scripted_shopper
+from policies.bert_choice.model import ChoiceModel
+from rl_recsys.core.text_encoding import EncodingShape
+from rl_recsys.core.trajectory import TrajectoryWriter
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.data.compile import Source, compile_shop
+from rl_recsys.webshop.data.demo import write_demo_files
+from rl_recsys.webshop.shoppers import play, scripted_shopper
 
 hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
 hypothesis.settings.load_profile("loaded")
@@ -123,7 +123,7 @@ def ray_session():
     """One local Ray for all tests that need it."""
     import ray
 
-    from algorithms.cluster import connect
+    from algorithms.cluster.connection import connect
     from envs import register_with_ray
 
     connect(num_cpus=4)

@@ -52,12 +52,14 @@ def test_ray_meets_the_environments_and_policies_only_where_it_must():
         for path in (ROOT / room).rglob("*.py")
         if "ray" in imported(path)
     }
-    assert users == {"envs/__init__.py", "policies/choice_module.py"}
+    assert users == {"envs/__init__.py", "policies/rllib.py"}
 
 
 def test_what_every_ray_worker_imports_is_light():
     """Ray starts idle workers by the number of cores, and each runs the setup hook: RLlib and torch take seconds."""
-    code = "import sys, algorithms.cluster; print({'torch', 'transformers', 'ray.rllib'} & sys.modules.keys())"
+    code = (
+        "import sys, algorithms.cluster.connection; print({'torch', 'transformers', 'ray.rllib'} & sys.modules.keys())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
 
@@ -70,4 +72,7 @@ def test_only_the_terminals_place_prints():
             calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
             if {call.id for call in calls if isinstance(call, ast.Name)} & {"print", "Console"}:
                 printing.add(str(path.relative_to(ROOT)))
-    assert printing == {"rl_recsys/terminal.py", "rl_recsys/shop/benchmark.py"}  # the other tells a parent process
+    assert printing == {
+        "rl_recsys/console/terminal.py",
+        "rl_recsys/webshop/benchmark.py",
+    }  # the other tells a parent process

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 import scipy  # scipy.stats, which takes a second, is loaded when it is first used
 
-from rl_recsys.evaluation.statistics import CONFIDENCE
+from rl_recsys.evaluation.intervals import CONFIDENCE
 
 Objective = Literal["success", "score"]
 _GOALS, _ROLLOUT, _BEST = 1, 2, 3  # what a generator is for: each has a stream of its own

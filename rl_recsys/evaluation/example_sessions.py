@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rl_recsys.decision import ChoiceKind
-from rl_recsys.shop.reward import REWARD_PARTS
-from rl_recsys.trajectories.record import Step, Trajectory
+from rl_recsys.core.trajectory import Step, Trajectory
+from rl_recsys.webshop.observe.decisions import ChoiceKind
+from rl_recsys.webshop.play.reward import REWARD_PARTS
 
 PRODUCTS = (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN)
 PAGE_WIDTH = 200  # characters of a page's words

@@ -15,7 +15,7 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from rl_recsys.command import read_flags
+from rl_recsys.console.command import read_flags
 from tests.cluster.kuberay_schema import KUBERAY, SCHEMAS
 from tests.jobs.test_jobs import job_module
 

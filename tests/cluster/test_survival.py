@@ -131,7 +131,9 @@ def test_training_outlives_its_nodes_and_its_learner(nodes, tmp_path, shop_folde
         assert psutil.Process(learner).ppid() in [one.process.pid for one in learning.all_processes["raylet"]]
         assert len(nodes.processes("ShopEnvRunner")) == 2
 
-        nodes.remove(rollouts)  # with its worker; one that is lost alone is in tests/algorithms/test_lost_workers.py
+        nodes.remove(
+            rollouts
+        )  # with its worker; one that is lost alone is in tests/algorithms/rollouts/test_lost_workers.py
         run.go_on()
 
         os.kill(learner, signal.SIGKILL)

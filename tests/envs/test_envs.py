@@ -13,9 +13,9 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.options import OptionsError
-from rl_recsys.encoding import DecisionEncoder, EncodingError, EncodingShape
+from rl_recsys.core.text_encoding import DecisionEncoder, EncodingError, EncodingShape
 from rl_recsys.errors import UserError
-from rl_recsys.shop import Shop, shared_shop
+from rl_recsys.webshop import Shop, shared_shop
 from tests.conftest import SMALL
 
 

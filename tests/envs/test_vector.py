@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import envs
 from envs.spaces import ActionText, FreeText
-from rl_recsys.shop.java import SearchError
+from rl_recsys.webshop.search.java import SearchError
 from tests.conftest import SMALL
 
 SPAWN = {"context": "spawn"}  # this process has searched, or will

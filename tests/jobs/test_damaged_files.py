@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import pytest
 
-from algorithms.checkpoints import Checkpoints
-from rl_recsys.command import read_flags
+from algorithms.runs.checkpoints import Checkpoints
+from rl_recsys.console.command import read_flags
 from rl_recsys.errors import plain_errors
-from rl_recsys.files import write_json
-from rl_recsys.folders import CONTENTS
+from rl_recsys.storage.files import write_json
+from rl_recsys.storage.folders import CONTENTS
 from tests.jobs.test_jobs import FAST, job_module
 from tests.rl_recsys.test_files import full_disk
-from tests.rl_recsys.test_imports import site_log
+from tests.rl_recsys.webshop.test_imports import site_log
 
 #: Kind of damage -> what the file holds then, given what it held; None: it is gone.
 DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {

@@ -12,9 +12,9 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
 
-from rl_recsys.command import read_flags
+from rl_recsys.console.command import read_flags
+from rl_recsys.console.ranges import Range, RangeError
 from rl_recsys.errors import UserError
-from rl_recsys.ranges import Range, RangeError
 from tests.jobs.test_jobs import JOBS, ROOT, job_module
 
 HEAVY = {"torch", "ray", "jnius", "spacy", "transformers", "tensorboard", "tensorboardX", "matplotlib", "scipy.stats"}

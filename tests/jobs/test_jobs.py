@@ -19,14 +19,14 @@ from pathlib import Path
 
 import pytest
 
-from policies.choice_model import ChoiceModel
+from policies.bert_choice.model import ChoiceModel
 from policies.policy_folder import read_config
-from rl_recsys.command import read_flags
+from rl_recsys.console.command import read_flags
+from rl_recsys.core.trajectory import TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.shop import Shop
-from rl_recsys.storage import working_folder
-from rl_recsys.trajectories.record import TrajectoryWriter, read_trajectories
-from tests.rl_recsys.test_imports import site_log
+from rl_recsys.storage.locations import working_folder
+from rl_recsys.webshop import Shop
+from tests.rl_recsys.webshop.test_imports import site_log
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
@@ -223,7 +223,7 @@ def test_ppo_says_where_its_iterations_end_it_before_its_updates(
     row = json.loads((tmp_path / "run" / "result.json").read_text().splitlines()[-1])
     assert 0 < made == row["learners/updates"] < 1000
     module, configs = job_module("ppo"), []
-    monkeypatch.setattr("algorithms.training_job.run", lambda config, *_: configs.append(config))
+    monkeypatch.setattr("algorithms.runs.training_job.run", lambda config, *_: configs.append(config))
     module.main(read_flags(module.Arguments, "", list(map(str, flags))))
     assert configs[0].average_weights is False
 

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from rl_recsys.escaping import for_terminal
+from rl_recsys.console.escaping import for_terminal
+from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.evaluation.example_sessions import example_session
-from rl_recsys.evaluation.study_report import Report, Table, write_report
-from rl_recsys.shop import Shop
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.evaluation.report_page import Report, Table, write_report
+from rl_recsys.webshop import Shop
 from tests.jobs.test_jobs import main_of
 
 TITLES = {

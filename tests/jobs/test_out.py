@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from algorithms.arguments import INCIDENTAL
-from rl_recsys import storage
-from rl_recsys.command import read_flags
+from algorithms.runs.training_flags import INCIDENTAL
+from rl_recsys.console.command import read_flags
+from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.files import write_json
-from rl_recsys.folders import CONTENTS
-from rl_recsys.locks import LOCK, held, lock_beside, lock_in
-from rl_recsys.shop import Shop
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.storage import locations as storage
+from rl_recsys.storage.files import write_json
+from rl_recsys.storage.folders import CONTENTS
+from rl_recsys.storage.locks import LOCK, held, lock_beside, lock_in
+from rl_recsys.webshop import Shop
 from tests.jobs.test_jobs import JOBS, ROOT, job, job_module, main_of
-from tests.rl_recsys.test_folders import tree
+from tests.rl_recsys.storage.test_folders import tree
 
 WORKING = str(Path(tempfile.gettempdir(), "rl-recsys-"))  # what a local folder of a URI begins with
 NOWHERE = ("--shop", "nowhere")

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from rl_recsys.errors import UserError
-from rl_recsys.shop import Shop
-from rl_recsys.shop.demo import write_demo_files
-from rl_recsys.shop.goals import NO_PRICE_LIMIT
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.data.demo import write_demo_files
+from rl_recsys.webshop.goals.goal import NO_PRICE_LIMIT
 from tests.jobs.test_jobs import ROOT, main_of
 
 EXAMPLE = ROOT / "docs" / "example"

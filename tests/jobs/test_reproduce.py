@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from rl_recsys.command import read_flags
+from rl_recsys.console.command import read_flags
 from rl_recsys.errors import UserError
-from rl_recsys.files import write_json
-from rl_recsys.locks import HELD_BY_PARENT
-from rl_recsys.shop import Shop
-from rl_recsys.shop.goals import search_words
-from rl_recsys.stages import DONE
+from rl_recsys.runs.pipeline import DONE
+from rl_recsys.storage.files import write_json
+from rl_recsys.storage.locks import HELD_BY_PARENT
+from rl_recsys.webshop import Shop
+from rl_recsys.webshop.goals.goal import search_words
 from tests.jobs.test_jobs import job, job_module, main_of
 
 ARMS = ("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top", "dpo-again")

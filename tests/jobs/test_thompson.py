@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_recsys.command import read_flags
+from rl_recsys.console.command import read_flags
 from rl_recsys.errors import UserError
 from tests.jobs.test_jobs import job_module, main_of
 

@@ -17,18 +17,18 @@ import torch
 from ray import tune
 from ray.rllib.core.rl_module.rl_module import RLModule
 
-from algorithms import search as searching
-from algorithms.search import LastingASHA, held_out_goals, trial_config
-from algorithms.search_results import HeldOut, TrialResult, training_command
-from algorithms.search_space import BATCH, HEAD_RATE, SPACE_COLUMNS, SPACES, space_rows
-from policies.choice_model import ChoiceModel
+from algorithms.tuning import search as searching
+from algorithms.tuning.search import LastingASHA, held_out_goals, trial_config
+from algorithms.tuning.search_results import HeldOut, TrialResult, training_command
+from algorithms.tuning.search_space import BATCH, HEAD_RATE, SPACE_COLUMNS, SPACES, space_rows
+from policies.bert_choice.model import ChoiceModel
 from policies.module_state import module_state
-from rl_recsys.command import read_flags
+from rl_recsys.console.command import read_flags
+from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.figures import Axis
-from rl_recsys.evaluation.report import markdown_rows
-from rl_recsys.shop import shared_shop
-from rl_recsys.trajectories.record import read_trajectories
+from rl_recsys.evaluation.comparison import markdown_rows
+from rl_recsys.evaluation.plots import Axis
+from rl_recsys.webshop import shared_shop
 from tests.jobs.test_jobs import ROOT, job_module, kill_when, main_of
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -217,7 +217,7 @@ def test_a_trial_is_configured_as_its_job_would(
     trial = trial_config(arguments, HeldOut((1, 2)), settings).to_dict()
     result = TrialResult(1, "finished", 8, 0.0, 0.0, 0.0, settings, "")
     job, configs = job_module(algorithm), []
-    monkeypatch.setattr("algorithms.training_job.run", lambda config, *_: configs.append(config))
+    monkeypatch.setattr("algorithms.runs.training_job.run", lambda config, *_: configs.append(config))
     job.main(read_flags(job.Arguments, "", shlex.split(training_command(arguments, result))[2:]))
     expected = configs[0].to_dict()
     differ = {name for name in expected if repr(expected[name]) != repr(trial.get(name))}

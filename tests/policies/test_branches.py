@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from policies.bert_choice.model import ChoiceModel, decision_encoder
 from policies.branches import DOUBT, branched_episodes
-from policies.choice_model import ChoiceModel, decision_encoder
-from policies.episodes import play_together, policy_trajectories
-from rl_recsys.shop import StepResult
+from policies.play import play_together, policy_trajectories
+from rl_recsys.webshop import StepResult
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTok
 
 from policies.policy_folder import PolicyError
 from policies.queries import BartQueries, KeywordQueries, load_query_model, token_f1
-from rl_recsys.decision import ChoiceSession
-from rl_recsys.shop import Shop, ShopError
-from rl_recsys.shop.goals import search_words, without_price_clause
+from rl_recsys.webshop import Shop, ShopError
+from rl_recsys.webshop.goals.goal import search_words, without_price_clause
+from rl_recsys.webshop.observe.decisions import ChoiceSession
 
 FILLER = ("i", "want", "some", "please", "looking", "for", "a", "with")
 

@@ -9,12 +9,12 @@ from collections import Counter
 
 import pytest
 
-from policies.choice_model import ChoiceModel, decision_encoder
-from policies.episodes import play_together
+from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.play import play_together
 from policies.recommender import ABOVE_LIMIT, NO_WORD, recommend, search_only
-from rl_recsys.matching import stem, words
-from rl_recsys.shop import Goal
-from rl_recsys.wish import choices, understand
+from rl_recsys.webshop import Goal
+from rl_recsys.webshop.goals.wish import choices, understand
+from rl_recsys.webshop.observe.instruction_features import stem, words
 
 EPISODES = 12
 
@@ -128,7 +128,7 @@ def test_each_request_has_its_answer_at_its_place(policy, shop):
 def test_a_request_loads_no_tagger(shop_folder, policy_folder):
     """spaCy takes seconds and 377 MB, for the reward of a goal that has none."""
     code = (
-        "import sys; from policies.choice_model import ChoiceModel, decision_encoder; from rl_recsys.shop import Shop\n"
+        "import sys; from policies.bert_choice.model import ChoiceModel, decision_encoder; from rl_recsys.webshop import Shop\n"
         "from policies.recommender import recommend\n"
         f"policy, shop = {str(policy_folder)!r}, Shop.open({str(shop_folder)!r})\n"
         "model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)\n"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from rl_recsys.errors import UserError
-from rl_recsys.files import DiskFullError, full_disk_named, read_object, read_rows, write_json
+from rl_recsys.storage.files import DiskFullError, full_disk_named, read_object, read_rows, write_json
 
 
 @contextmanager

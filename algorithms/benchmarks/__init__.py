@@ -1,0 +1,1 @@
+"""Measurements of learners, clusters and long runs."""

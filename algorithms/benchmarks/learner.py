@@ -1,0 +1,111 @@
+"""How fast DPO updates, beside the naive form: every action encoded, by the policy and by the reference, each time."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+
+from algorithms.common.learner import freeze
+from algorithms.common.losses import dpo_loss
+from algorithms.common.offline import decisions_to_learn
+from algorithms.dpo.preferences import RecordedPreferences
+from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
+from policies.benchmark import one_by_one
+from policies.bert_choice.model import ChoiceModel, decision_encoder
+from rl_recsys.core.trajectory import read_trajectories
+from rl_recsys.runs.measurement import Figure, in_child
+
+UPDATE_PAIRS = 16
+UPDATES = 12
+WARM = 2  # updates before the clock starts
+
+
+def learner_figures(policy: Path, trajectories: Path) -> Iterator[Figure]:
+    """Pairs/s of both forms on the same pairs, on one core, an update of each in turn; all layers are trained."""
+    found = in_child(__name__, "measure_updates", str(policy), str(trajectories), one_core=True)
+    fast, slow = (statistics.median(found[name]) for name in ("fast", "slow"))
+    yield Figure("DPO, the two actions of a pair, margins of the reference known", fast, "pairs/s")
+    yield Figure("DPO, all actions, the reference run at every update", slow, "pairs/s")
+    yield Figure("  ratio", fast / slow, "times", 3, at_least=True, note=f"{UPDATES} updates of {UPDATE_PAIRS} pairs")
+    yield Figure("  largest difference between the gradients, of the largest", found["difference"], "", 1e-5)
+    yield Figure("a pair's reference margin, computed once", 1000 * found["margin"], "ms")
+    for name, what in (("mkl", "products by PyTorch's own choice, MKL"), ("bfloat16", "products in bfloat16")):
+        rate = statistics.median(found[name])
+        yield Figure(f"DPO, the two actions of a pair, {what}", rate, "pairs/s", note=f"{rate / fast:.2f} times")
+
+
+def measure_updates(policy: str, trajectories: str) -> dict:
+    """{"fast", "slow" [pairs/s], "difference" of gradients relative to the largest, "margin" s a pair}.
+
+    "mkl" and "bfloat16" are "fast" where PyTorch chooses who computes a product, and with the encoder's in bfloat16.
+    """
+    torch.set_num_threads(1)
+    found = itertools.islice(read_trajectories(trajectories, minimum_reward=1.0), 60)
+    episodes = decisions_to_learn(found)
+    reference = Reference(ChoiceModel.from_pretrained(policy), decision_encoder(policy))
+
+    def batches(whole_pages: bool) -> RecordedPreferences:
+        return RecordedPreferences(episodes, reference, pairs=UPDATE_PAIRS, whole_pages=whole_pages)
+
+    two, whole = batches(False), batches(True)
+    start = time.perf_counter()
+    pairs = [two.next_batch() for _ in range(UPDATES + WARM)]
+    margin = (time.perf_counter() - start) / sum(len(batch[PAIRS]) for batch in pairs)
+    pages = [whole.next_batch() for _ in range(UPDATES + WARM)]
+    model, naive = (ChoiceModel.from_pretrained(policy).train() for _ in range(2))
+    for one in (model, naive):
+        freeze(one.encoder.bert, 0)
+    frozen, naive = one_by_one(reference.model), one_by_one(naive)
+
+    def margins(of: ChoiceModel, batch: dict[str, Any]) -> torch.Tensor:
+        observation = {key: torch.as_tensor(value) for key, value in batch[Columns.OBS].items()}
+        logits = of(observation)[0].gather(1, torch.as_tensor(batch[PAIRS]))
+        return logits[:, 0] - logits[:, 1]
+
+    def fast(batch: dict[str, Any]) -> torch.Tensor:
+        return dpo_loss(margins(model, batch), torch.as_tensor(batch[REFERENCE_MARGIN]), 1.0)
+
+    def slow(batch: dict[str, Any]) -> torch.Tensor:
+        with torch.no_grad():
+            known = margins(frozen, batch)
+        return dpo_loss(margins(naive, batch), known, 1.0)
+
+    ways = (
+        ("fast", model, fast, nullcontext),
+        ("slow", naive, slow, nullcontext),
+        ("mkl", model, fast, lambda: torch.backends.mkldnn.flags(enabled=False)),
+        ("bfloat16", model, fast, lambda: torch.autocast("cpu", torch.bfloat16)),
+    )
+    rates: dict[str, list[float]] = {name: [] for name, *_ in ways}
+    difference = 0.0
+    for number, (few, all_of) in enumerate(zip(pairs, pages, strict=True)):
+        gradients = {}
+        for name, of, loss, products in ways:
+            batch = all_of if name == "slow" else few
+            seconds, gradients[name] = _update(of, loss, batch, products())
+            if number >= WARM:
+                rates[name].append(len(batch[PAIRS]) / seconds)
+        largest = gradients["slow"].abs().max()
+        difference = max(difference, float((gradients["fast"] - gradients["slow"]).abs().max() / largest))
+    return rates | {"difference": difference, "margin": margin}
+
+
+def _update(
+    model: ChoiceModel, loss: Callable[[Any], torch.Tensor], batch: Any, products: AbstractContextManager
+) -> tuple[float, torch.Tensor]:
+    """(seconds, gradient) of one backward pass, the forward pass within ``products``."""
+    start = time.perf_counter()
+    model.zero_grad()
+    with products:
+        found = loss(batch)
+    found.backward()
+    seconds = time.perf_counter() - start
+    return seconds, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

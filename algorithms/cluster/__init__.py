@@ -1,0 +1,1 @@
+"""Ray, and what it must have."""

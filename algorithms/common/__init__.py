@@ -1,0 +1,1 @@
+"""What all algorithms share: settings, the learner, learning from trajectories."""

@@ -1,0 +1,186 @@
+"""What the learners of all three algorithms share: optimizers, precision, and gradients gathered over batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+from algorithms.common.ranges import Precision
+from algorithms.rollouts.malloc import release_memory
+from policies.bert_choice.bert import Bert
+
+#: Keys of ``learner_config_dict``.
+HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
+PRECISION, GATHERED_BATCHES, LAST_UPDATE = "precision", "gathered_batches", "last_update"
+LEARNER_DEFAULTS = {HEAD_RATE: 30.0, FROZEN_LAYERS: 0, PRECISION: "float32", GATHERED_BATCHES: 1, LAST_UPDATE: None}
+
+
+def learner_settings(config: AlgorithmConfig) -> dict[str, Any]:
+    """``learner_config_dict`` with the defaults of what it does not name."""
+    return LEARNER_DEFAULTS | config.learner_config_dict
+
+
+class ChoiceLearner(TorchLearner):
+    """Adam with the config's learning rate for the encoder and a multiple of it for the head.
+
+    A fresh head at an encoder's learning rate hardly learns; an encoder at a head's forgets what it was trained for.
+    ``learner_config_dict``: ``head_learning_rate_factor``; ``frozen_layers``: how many of the encoder's layers,
+    from the embeddings up, stay as they are (0: all are trained); ``precision`` of the forward pass, weights and
+    gradients being float32; ``gathered_batches``: how many batches' gradients make one step; ``last_update``: after
+    how many steps nothing is learnt any more (None: no end).
+
+    Gradients are clipped as they are: float16's loss scale is taken out before. (RLlib clips what is still scaled, and
+    its scaler, stepped once for each of two optimizers, takes the scale out of the second one's gradients twice.) A
+    step whose gradients are not finite is skipped and counted.
+    """
+
+    def build(self) -> None:
+        """RLlib's learner with this precision."""
+        super().build()
+        settings = learner_settings(self.config)
+        precision = computing_precision(settings[PRECISION], self.device)
+        self.precision = str(precision).removeprefix("torch.")
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision is torch.float16)
+        self._gather, self._gathered = settings[GATHERED_BATCHES], 0
+        self._updates, self._last_update = 0, settings[LAST_UPDATE]
+        for module_id, _ in self.module.items():
+            self.module[module_id].unwrapped().precision = precision
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Register one optimizer for the encoder and one for the head."""
+        module = self._module[module_id].unwrapped()
+        model = module.model
+        freeze(model.encoder.bert, learner_settings(config)[FROZEN_LAYERS])
+        factor = learner_settings(config)[HEAD_RATE]
+        encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
+        module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all: DDP need not look for it
+        head = list(model.scorer.parameters())
+        for name, parameters, rate in (("encoder", encoder, 1.0), ("head", head, factor)):
+            if parameters:
+                self.register_optimizer(
+                    module_id=module_id,
+                    optimizer_name=name,
+                    # Neither fused=True, whose steps do not count as writes, by which encodings are kept, nor
+                    # foreach=True, which cannot go on from a checkpoint, where RLlib makes the rate a tensor.
+                    optimizer=torch.optim.Adam(parameters),
+                    params=parameters,
+                    lr_or_lr_schedule=_scaled(config.lr, rate),
+                )
+
+    def compute_losses(self, *, fwd_out: dict[str, Any], batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Each module's loss; the tokens of what it read are counted."""
+        for module_id in fwd_out:
+            observation = batch[module_id][Columns.OBS]
+            tokens = sum(float((observation[name] != 0).sum()) for name in ("state", "actions"))
+            self.metrics.log_value((module_id, "tokens"), tokens, reduce="sum")
+        return super().compute_losses(fwd_out=fwd_out, batch=batch)
+
+    def compute_gradients(self, loss_per_module: dict[str, torch.Tensor], **kwargs: Any) -> dict[Any, torch.Tensor]:
+        """Add the loss's gradient to what is gathered; returns the mean over batches once they are enough, else {}."""
+        if self._updates == self._last_update:
+            return {}
+        if not self._gathered:
+            for optimizer in self._optimizer_parameters:
+                optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(sum(loss_per_module.values())).backward()
+        self._gathered += 1
+        return self._take_gathered() if self._gathered == self._gather else {}
+
+    def postprocess_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> dict[Any, torch.Tensor]:
+        """Clip, as the config says, what is there."""
+        return super().postprocess_gradients(gradients_dict) if gradients_dict else {}
+
+    def apply_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> None:
+        """One step of both optimizers, or none where a gradient is not finite."""
+        if not gradients_dict:
+            return
+        for key, gradient in gradients_dict.items():
+            self._params[key].grad = gradient
+        found = [gradient for gradient in gradients_dict.values() if gradient is not None]
+        finite = bool(torch.nn.utils.get_total_norm(found).isfinite())
+        if finite:
+            for optimizer in self._optimizer_parameters:
+                self._scaler.step(optimizer)
+        self._scaler.update()
+        self._updates += 1
+        for module_id, _ in self.module.items():
+            once = 1 / max(1, self.config.num_learners)  # every learner counts, and the counts are added up
+            self.metrics.log_value((module_id, "updates"), once, reduce="lifetime_sum")
+            self.metrics.log_value((module_id, "skipped_updates"), once * (not finite), reduce="lifetime_sum")
+            if self._scaler.is_enabled():
+                self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), window=1)
+
+    def step_with_what_is_gathered(self) -> None:
+        """Make the step that fewer batches than usual have gathered for, if there are any."""
+        if self._gathered:
+            self.apply_gradients(self.postprocess_gradients(self._take_gathered()))
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """RLlib's, and free memory goes back to the system.
+
+        Schedules go by updates where these end the run: nobody knows before how many iterations they take.
+        """
+        if self._last_update is not None:
+            timesteps = timesteps | {NUM_ENV_STEPS_SAMPLED_LIFETIME: self._updates}
+        super().after_gradient_based_update(timesteps=timesteps)
+        release_memory()
+
+    def policy_state(self) -> dict[str, Any]:
+        """The weights of the policy that a run writes, as a ``ChoiceModule``'s state: those it has now."""
+        return self.module[DEFAULT_MODULE_ID].unwrapped().get_state()
+
+    def _take_gathered(self) -> dict[Any, torch.Tensor]:
+        for optimizer in self._optimizer_parameters:
+            if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+                self._scaler.unscale_(optimizer)
+        gradients = {key: parameter.grad for key, parameter in self._params.items()}
+        if self._gathered > 1:
+            for gradient in gradients.values():
+                if gradient is not None:
+                    gradient.div_(self._gathered)
+        self._gathered = 0
+        return gradients
+
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state, and, where more than the weights is asked for, the loss scale and the updates so far."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("updates", components, not_components):
+            state |= {"loss_scaler": self._scaler.state_dict(), "updates": self._updates}
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        super().set_state(state)
+        if state.get("loss_scaler"):
+            self._scaler.load_state_dict(state["loss_scaler"])
+        self._updates = state.get("updates", self._updates)
+
+
+def computing_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """What a forward pass computes in; "auto" is the fastest that the hardware has, which for a T4 is float16."""
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    # Elsewhere a CPU would emulate it.
+    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def freeze(bert: Bert, layers: int) -> None:
+    """Keep the embeddings and the first ``layers`` layers of a BERT as they are; with 0 nothing is frozen."""
+    if layers:
+        for part in (bert.embeddings, *bert.layers[:layers]):
+            part.requires_grad_(False)
+
+
+def _scaled(rate: float | list, factor: float) -> float | list:
+    if isinstance(rate, list):
+        return [[step, value * factor] for step, value in rate]
+    return rate * factor

@@ -1,0 +1,88 @@
+"""The frozen policy that preferences are measured against, and the train batches with what it makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+
+from algorithms.common.offline import encode_steps
+from policies.bert_choice.model import MASKED, ChoiceModel
+from rl_recsys.core.preferences import Preference
+from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.core.trajectory import Step
+
+# Columns of pairs of actions of one page, a row a pair.
+PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected action
+REFERENCE_MARGIN = "reference_margin"
+# Columns of pairs of episodes, a row a decision.
+PAIR = "pair"  # [N]: which pair of the batch the decision belongs to
+SIGN = "sign"  # [N]: 1 in the better episode, -1 in the worse
+REFERENCE_LOGP = "reference_logp"
+
+SCORED_AT_ONCE = 64  # steps
+
+
+class Reference:
+    """The frozen policy that preferences are measured against."""
+
+    def __init__(self, model: ChoiceModel, encoder: DecisionEncoder):
+        self.model, self.encoder = model.eval(), encoder
+
+    def logits(self, steps: Sequence[Step]) -> np.ndarray:
+        """Logits [N, A] of steps, A the encoder's choices; ``MASKED`` where there is none."""
+        found = np.full((len(steps), self.encoder.shape.choices), MASKED, np.float32)
+        for start in range(0, len(steps), SCORED_AT_ONCE):
+            logits = self.score(encode_steps(self.encoder, steps[start : start + SCORED_AT_ONCE]))
+            found[start : start + SCORED_AT_ONCE, : logits.shape[1]] = logits
+        return found
+
+    def score(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits [N, A] of an observation's arrays."""
+        with torch.no_grad():
+            return self.model({key: torch.as_tensor(value) for key, value in observation.items()})[0].numpy()
+
+
+def decision_columns(
+    reference: Reference, preferences: Sequence[Preference], *, whole_pages: bool, logits: np.ndarray | None = None
+) -> dict[str, Any]:
+    """The train batch of preferred actions: observations, where in them the two actions are, reference margins.
+
+    logits [B, A] are the reference's where they are known. The observations have the two actions only, unless
+    ``whole_pages``.
+    """
+    pairs = np.array([(preference.step.chosen, preference.rejected) for preference in preferences])
+    index = np.arange(len(pairs))[:, None]
+    whole = encode_steps(reference.encoder, [preference.step for preference in preferences])
+    candidates = {key: whole[key][index, pairs] for key in ("actions", "kinds", "mask")}
+    two = {"state": whole["state"], **candidates, "positions": pairs}
+    margins = reference.score(two) if logits is None else logits[index, pairs]
+    return {
+        Columns.OBS: whole if whole_pages else two,
+        PAIRS: pairs if whole_pages else np.tile([0, 1], (len(pairs), 1)),
+        REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
+    }
+
+
+def trajectory_columns(reference: Reference, pairs: Sequence[tuple[list[Step], list[Step]]]) -> dict[str, Any]:
+    """The train batch of better and worse episodes: every decision of both, whole pages."""
+    rows = [
+        (step, number, sign)
+        for number, both in enumerate(pairs)
+        for steps, sign in zip(both, (1, -1), strict=True)
+        for step in steps
+    ]
+    steps = [step for step, _, _ in rows]
+    chosen = np.array([step.chosen for step in steps])
+    logits = torch.as_tensor(reference.logits(steps))
+    logp = logits.log_softmax(-1).numpy()[np.arange(len(steps)), chosen]
+    return {
+        Columns.OBS: encode_steps(reference.encoder, steps),
+        Columns.ACTIONS: chosen,
+        PAIR: np.array([number for _, number, _ in rows]),
+        SIGN: np.array([sign for _, _, sign in rows], np.float32),
+        REFERENCE_LOGP: logp,
+    }

@@ -1,0 +1,239 @@
+"""What PPO's learner does with an iteration's steps: values, advantages, and the policy's loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import tree
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.connectors.learner import GeneralAdvantageEstimation
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.utils.numpy import convert_to_numpy
+from torch import Tensor
+
+from algorithms.common.learner import ChoiceLearner
+from algorithms.common.losses import imitation_loss, kl_divergence, ppo_loss
+from algorithms.common.offline import decisions_to_learn, fitting_trajectories
+from algorithms.imitation.algorithm import Demonstrations
+from algorithms.ppo.averaging import WeightAverage
+from algorithms.ppo.value_fit import ValueFit
+from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.rllib import ChoiceModule
+from rl_recsys.errors import UserError
+
+REFERENCE_LOGITS = "reference_logits"
+REFERENCE_ROWS = 64  # rows that the reference scores at once
+
+
+class StartValues(ConnectorV2):
+    """Before the first advantages are computed: every state is worth what the episodes returned on average."""
+
+    def __init__(self, values: ValueFit):
+        super().__init__()
+        self._values = values
+
+    def __call__(self, *, batch: dict, episodes: list, **kwargs: Any) -> dict:
+        """The batch as it is."""
+        # Ended, with or without a purchase, and not only cut where the sample ends: nothing is left to choose.
+        returns = [each.get_return() for each in episodes if not each.get_observations(-1)["mask"].any()]
+        self._values.start(returns)
+        return batch
+
+
+class FitValues(ConnectorV2):
+    """After the advantages are computed: fits the values to this iteration's targets."""
+
+    def __init__(self, values: ValueFit):
+        super().__init__()
+        self._values = values
+
+    def __call__(self, *, batch: dict, **kwargs: Any) -> dict:
+        """The batch as it is."""
+        for columns in batch.values():
+            pooled = columns[Columns.EMBEDDINGS]
+            known = (pooled != 0).any(-1)  # a page without a choice was not encoded
+            if Columns.LOSS_MASK in columns:
+                known &= columns[Columns.LOSS_MASK].bool()
+            self._values.learn(pooled[known], columns[Postprocessing.VALUE_TARGETS][known])
+        return batch
+
+
+class KeepDecisions(ConnectorV2):
+    """Drops the rows that are no decision, standardises the advantages of the rest, and drops those in no doubt.
+
+    RLlib adds one bootstrap row to each episode: masked in its loss, yet computed in every epoch and counted in the
+    advantages' mean. Rows with a single available action have nothing to learn for the policy either. Where the policy
+    gave its likeliest action the probability p, nothing that a row says moves the logits by more than some 1 - p on
+    average, so pages where all others had less than ``doubt`` are left out: they cost as much as any, and are four of
+    five in a policy that was imitated.
+
+    At least ``least`` rows stay, those most in doubt, and as many with each of several learners.
+    """
+
+    def __init__(self, doubt: float = 0.0, least: int = 1):
+        super().__init__()
+        self._doubt, self._least = doubt, least
+        self.kept_share = float("nan")  # of the last decisions
+
+    def __call__(self, *, rl_module: Any, batch: dict, episodes: list, **kwargs: Any) -> dict:
+        """The batch with only the rows of real choices."""
+        for module_id, columns in batch.items():
+            keep = columns[Columns.OBS]["mask"].sum(-1) > 1
+            if Columns.LOSS_MASK in columns:
+                keep &= columns.pop(Columns.LOSS_MASK).bool()
+            decisions = keep.nonzero().squeeze(-1)
+            likely = columns[Columns.ACTION_DIST_INPUTS][decisions].softmax(-1).amax(-1)
+            doubtful = self._in_doubt(likely)
+            advantages = columns[Postprocessing.ADVANTAGES]
+            of_decisions = advantages[decisions]
+            spread = of_decisions.std().clamp(min=1e-4) if len(decisions) > 1 else 1.0
+            columns[Postprocessing.ADVANTAGES] = (advantages - of_decisions.mean()) / spread
+            rows = decisions[doubtful]
+            self.kept_share = len(rows.unique()) / len(decisions)
+            batch[module_id] = tree.map_structure(
+                lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, columns
+            )
+        return batch
+
+    def _in_doubt(self, likely: Tensor) -> Tensor:
+        """The rows [K] to keep, ascending, of those whose likeliest action had these probabilities [N].
+
+        Raises ``UserError``, with all of several learners, where one of them has no decision.
+        """
+        count = (likely <= 1 - self._doubt).sum().clamp(min=min(self._least, len(likely)))
+        agreed = torch.stack([count, count.new_tensor(not len(likely))])
+        if torch.distributed.is_initialized():  # learners make equally many updates, or none of them makes any
+            torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MAX)
+        count, without = agreed.tolist()
+        if without:
+            raise UserError("no step of this iteration was a choice: sample more --rollout-steps")
+        places = torch.arange(count, device=likely.device) % len(likely)
+        return likely.argsort(stable=True)[places].sort().values
+
+
+class AddReference(ConnectorV2):
+    """Adds to each row the logits of the frozen policy that the run started from."""
+
+    def __init__(self, policy: str):
+        super().__init__()
+        self._model = ChoiceModel.from_pretrained(policy)
+
+    def __call__(self, *, rl_module: Any, batch: dict, **kwargs: Any) -> dict:
+        """The batch with the column."""
+        for columns in batch.values():
+            observation = columns[Columns.OBS]
+            self._model.to(observation["mask"].device)
+            places = torch.arange(len(observation["mask"]), device=observation["mask"].device).split(REFERENCE_ROWS)
+            with torch.no_grad():
+                scored = [self._model({key: value[rows] for key, value in observation.items()})[0] for rows in places]
+            columns[REFERENCE_LOGITS] = torch.cat(scored)
+        return batch
+
+
+class PPOLearner(ChoiceLearner, PPOTorchLearner):
+    """Minimises ``ppo_loss`` on the kept decisions, with the terms that hold the policy near what was demonstrated.
+
+    These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
+    times the imitation loss of as many demonstrated decisions as the minibatch has.
+
+    The policy that a run writes has the average of the weights (``WeightAverage``), unless the config's
+    ``average_weights`` is False; rollouts are played with the last ones.
+    """
+
+    def build(self) -> None:
+        """RLlib's learner with this project's connectors after its advantage computation."""
+        super().build()
+        module = self.module[DEFAULT_MODULE_ID].unwrapped()
+        self._average = WeightAverage(module) if self.config.average_weights else None
+        self._values = ValueFit(module.value_head, seed=self.config.seed or 0)
+        self._learner_connector.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
+        self._learner_connector.append(FitValues(self._values))
+        everywhere = self.config.kl_weight or self.config.entropy_coeff  # terms that are of every page
+        self._keep = KeepDecisions(0.0 if everywhere else self.config.doubt, self.config.minibatch_size)
+        self._learner_connector.append(self._keep)
+        if self.config.kl_weight:
+            self._learner_connector.append(AddReference(self.config.policy))
+        if self.config.imitation_weight:
+            encoder = decision_encoder(self.config.policy)
+            found = fitting_trajectories(self.config.trajectories, encoder, minimum_reward=self.config.minimum_reward)
+            self._demonstrations = Demonstrations(
+                decisions_to_learn(found),
+                encoder,
+                batch_size=self.config.minibatch_size,
+                seed=self.config.seed or 0,
+            )
+
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state, the average of the weights, that of the values, and the place in the demonstrations."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._average and self._check_component("average", components, not_components):
+            state["average"] = self._average.get_state()
+        if self._check_component("values", components, not_components):
+            state["values"] = self._values.get_state()
+        if self.config.imitation_weight and self._check_component("demonstrations", components, not_components):
+            state["demonstrations"] = self._demonstrations.get_state()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``get_state``."""
+        super().set_state(state)
+        if self._average and "average" in state:
+            self._average.set_state(state["average"])
+        if "values" in state:
+            self._values.set_state(state["values"])
+        if "demonstrations" in state:
+            self._demonstrations.set_state(state["demonstrations"])
+
+    def policy_state(self) -> dict[str, Any]:
+        """The average of the iterations' weights so far, or those it has now."""
+        return super().policy_state() | (convert_to_numpy(self._average.weights) if self._average else {})
+
+    def _create_iterator_if_necessary(self, **kwargs: Any) -> Any:
+        """RLlib's, over the rows that are left: each of several learners, which have equally many, would go over them
+        as often as all sampled steps ask for."""
+        return super()._create_iterator_if_necessary(**kwargs | {"num_total_minibatches": 0})
+
+    def _imitation_loss(self, module: ChoiceModule) -> Tensor:
+        columns = self._demonstrations.next_batch()
+        observation = {key: torch.as_tensor(value, device=self.device) for key, value in columns[Columns.OBS].items()}
+        taken = torch.as_tensor(columns[Columns.ACTIONS], device=self.device)
+        return imitation_loss(module.forward_train({Columns.OBS: observation})[Columns.ACTION_DIST_INPUTS], taken)
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """The last minibatches of an iteration are learnt from in it."""
+        self.step_with_what_is_gathered()
+        if self._average:
+            self._average.add()
+        values = self._values
+        figures = {
+            "vf_loss": values.loss,
+            "vf_explained_var": values.explained,
+            "kept_share": self._keep.kept_share,
+        }
+        self.metrics.log_dict(figures, key=DEFAULT_MODULE_ID, window=1)
+        super().after_gradient_based_update(timesteps=timesteps)
+
+    def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
+        """The minibatch's loss."""
+        terms = ppo_loss(
+            fwd_out[Columns.ACTION_DIST_INPUTS],
+            batch[Columns.ACTIONS],
+            batch[Columns.ACTION_LOGP],
+            batch[Postprocessing.ADVANTAGES],
+            clip=config.clip_param,
+            entropy_weight=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
+        )
+        logged = {"policy_loss": terms.policy, "entropy": terms.entropy, "clipped_share": terms.clipped}
+        total = terms.total
+        if config.kl_weight:
+            logged["kl"] = kl_divergence(fwd_out[Columns.ACTION_DIST_INPUTS], batch[REFERENCE_LOGITS])
+            total = total + config.kl_weight * logged["kl"]
+        if config.imitation_weight:
+            logged["imitation_loss"] = self._imitation_loss(self.module[module_id].unwrapped())
+            total = total + config.imitation_weight * logged["imitation_loss"]
+        self.metrics.log_dict({name: value.detach() for name, value in logged.items()}, key=module_id, window=20)
+        return total

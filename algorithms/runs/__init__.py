@@ -1,0 +1,1 @@
+"""Training runs: their folder, checkpoints, flags and telemetry."""

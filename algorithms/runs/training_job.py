@@ -1,0 +1,122 @@
+"""A training job: the RLlib config and the run that its flags describe."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+from algorithms.cluster.connection import accelerator_resource, connect, quiet, require
+from algorithms.common.learner import (
+    FROZEN_LAYERS,
+    GATHERED_BATCHES,
+    HEAD_RATE,
+    LAST_UPDATE,
+    PRECISION,
+    learner_settings,
+)
+from algorithms.runs.telemetry import tracker
+from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
+from algorithms.runs.training_run import Evaluation, Schedule, TrainingRun
+from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.play import policy_episodes
+from policies.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.console.terminal import say
+from rl_recsys.core.text_encoding import fitting_goals
+from rl_recsys.errors import UserError
+from rl_recsys.runs.settings import deciding
+from rl_recsys.storage.locations import Place, absolute, place_of
+from rl_recsys.webshop import shared_shop
+
+ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
+
+Config = TypeVar("Config", bound=AlgorithmConfig)
+
+
+def configure(
+    config: Config, arguments: TrainingArguments, policy: Place, *, ticks: int, updates: int | None = None
+) -> Config:
+    """The settings that all algorithms share.
+
+    ``updates``: the most that are made. ``ticks``: the run's length in what the algorithm's schedules count, which is
+    updates where these end it.
+    """
+    config.training(policy=absolute(policy), lr=learning_rates(arguments, ticks))
+    gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
+    apart = gpus or arguments.learner or arguments.num_learners > 1
+    place = {accelerator_resource(arguments.learner): ACCELERATOR_SHARE} if arguments.learner else {}
+    config.learners(
+        num_learners=arguments.num_learners if apart else 0,  # else it learns in the driver
+        num_gpus_per_learner=gpus,
+        custom_resources_per_learner=place,
+        learner_config_dict={
+            HEAD_RATE: arguments.head_rate,
+            FROZEN_LAYERS: arguments.frozen_layers,
+            PRECISION: arguments.precision,
+            GATHERED_BATCHES: arguments.gather,
+            LAST_UPDATE: updates,
+        },
+    )
+    return config.debugging(seed=arguments.seed, log_level="ERROR")
+
+
+def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]]:
+    """The encoder's learning rate as RLlib's schedule: [tick, rate] pairs, linear in between."""
+    peak, rise = arguments.learning_rate, round(arguments.warmup * ticks)
+    start = [[0, peak / 100], [rise, peak]] if rise else [[0, peak]]
+    return [*start, [ticks, peak * arguments.final_rate]]
+
+
+def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
+    """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
+    shop = shared_shop(arguments.shop)  # what is missing is said before Ray is started
+    goals = fitting_goals(shop, shop.split("train"), decision_encoder(config.policy))
+    if goals.too_long:
+        say(goals)
+    for name in arguments.log_to:
+        tracker(name)
+    quiet()
+    try:
+        config.validate()
+    except ValueError as error:
+        raise UserError(str(error).splitlines()[0]) from None
+    settings = deciding(arguments, INCIDENTAL) | {"shop_fingerprint": shop.fingerprint}
+    training = TrainingRun(arguments.out, settings)
+    training.open()
+    if training.finished:
+        say(f"{place_of(training.policy_folder)}: this run is finished")
+        return read_policy_file(training.policy_folder, TRAINING_FILE)
+    torch.manual_seed(arguments.seed)
+    connect(num_cpus=arguments.num_workers + 1)
+    require(config, wait_s=60 * arguments.wait_for_nodes)
+    evaluation = None
+    if arguments.evaluate_every:
+        evaluation = Evaluation(_evaluation(arguments, config.policy, goals.goals), arguments.evaluate_every)
+    schedule = Schedule(
+        arguments.iterations,
+        arguments.checkpoint_every,
+        headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
+        evaluation=evaluation,
+        snapshot_minutes=arguments.snapshot_minutes,
+        last_update=learner_settings(config)[LAST_UPDATE],
+        trackers=arguments.log_to,
+    )
+    return training.train(config, schedule)
+
+
+def _evaluation(arguments: TrainingArguments, policy: str, training: Sequence[int]):
+    shop, encoder = shared_shop(arguments.shop), decision_encoder(policy)
+    goals = random.Random(0).sample(training, min(arguments.evaluation_goals, len(training)))
+
+    def play(model: ChoiceModel) -> dict[str, float]:
+        outcomes = list(policy_episodes(model, encoder, shop, goals, greedy=True))
+        return {
+            "score": 100 * sum(outcome.reward for outcome in outcomes) / len(outcomes),
+            "success": sum(outcome.success for outcome in outcomes) / len(outcomes),
+            "steps": sum(outcome.steps for outcome in outcomes) / len(outcomes),
+        }
+
+    return play

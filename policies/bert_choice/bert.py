@@ -1,0 +1,242 @@
+"""BERT (Devlin et al. 2019) over texts that stand one after the other, without padding.
+
+Weights are named as in transformers' ``BertModel`` and give the same encodings. That is not used itself because to
+import it takes longer than all else that a rollout worker imports together (docs/design.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from policies.bert_choice.linear import Linear, with_round_rows
+from rl_recsys.console.ranges import RATE
+
+BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
+LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
+
+
+@dataclass(frozen=True)
+class BertShape:
+    """The architecture, by the keys of transformers' ``BertConfig``."""
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> BertShape:
+        """That of a config.json. Raises ValueError for an architecture that is not plain BERT's."""
+        expected = {
+            "model_type": "bert",
+            "hidden_act": "gelu",
+            "position_embedding_type": "absolute",
+            "is_decoder": False,
+        }
+        for key, value in expected.items():
+            if config.get(key, value) != value:
+                raise ValueError(f"{key} is {config[key]!r}, expected {value!r}")
+        shape = cls(**{key: config[key] for key in cls.__dataclass_fields__ if key in config})
+        for key, number in asdict(shape).items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or number not in RATE:
+                raise ValueError(f"{key} is {number!r}, expected a number above 0")
+        if shape.hidden_size % shape.num_attention_heads:
+            raise ValueError(
+                f"hidden_size is {shape.hidden_size}, expected a multiple of num_attention_heads, "
+                f"{shape.num_attention_heads}"
+            )
+        return shape
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The inverse of ``of``."""
+        return asdict(self)
+
+
+class Bert(nn.Module):
+    """The embeddings and layers; no pooler, and no dropout.
+
+    Dropout is off because rollouts and updates must see the same policy: with it, PPO's ratio is not 1 at the start.
+    """
+
+    def __init__(self, shape: BertShape):
+        super().__init__()
+        self.shape = shape
+        self.embeddings = _Embeddings(shape)
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(_Layer(shape) for _ in range(shape.num_hidden_layers))})
+
+    @classmethod
+    def blank(cls, shape: BertShape) -> Bert:
+        """One whose weights are to be loaded: all are 0, and none are drawn, so it is quick to make."""
+        with torch.device("meta"):
+            model = cls(shape)
+        model = model.to_empty(device="cpu")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        return model
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """From the one above the embeddings up."""
+        return self.encoder["layer"]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embeddings.word_embeddings.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' precision."""
+        return self.embeddings.word_embeddings.weight.dtype
+
+    def forward(self, texts: Sequence[Sequence[int]]) -> list[Tensor]:
+        """The encodings [length, H] of texts given as token ids."""
+        return through(
+            self.layers, [len(text) for text in texts], lambda rows: self.embed([texts[row] for row in rows])
+        )
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """The embeddings [T, H] of texts, one after the other; each begins at position 0."""
+        ids = np.concatenate([np.asarray(text, np.int64) for text in texts])
+        positions = np.concatenate([np.arange(len(text)) for text in texts])
+        return self.embeddings(*(torch.as_tensor(one, device=self.device) for one in (ids, positions)))
+
+
+def through(layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]) -> list[Tensor]:
+    """What layers make of texts of these lengths: [length, H] of each; ``tokens`` gives some texts' tokens [T, H].
+
+    Most of a layer works on tokens one by one, so they are given to it without padding, but for a few rows of zeros at
+    the end (``with_round_rows``).
+    """
+    found: list[Tensor] = [torch.empty(0)] * len(lengths)
+    for rows in _batches(lengths):
+        hidden = tokens(rows)
+        count = len(hidden)
+        groups = list(_groups([lengths[row] for row in rows], hidden.device))
+        hidden = with_round_rows(hidden)
+        for layer in layers:
+            hidden = layer(hidden, groups)
+        for row, one in zip(rows, hidden[:count].split([lengths[row] for row in rows]), strict=True):
+            found[row] = one
+    return found
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, shape: BertShape):
+        super().__init__()
+        self.word_embeddings = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        self.position_embeddings = nn.Embedding(shape.max_position_embeddings, shape.hidden_size)
+        self.token_type_embeddings = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
+        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+
+    def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
+        first_type = self.token_type_embeddings.weight[0]
+        return self.LayerNorm(self.word_embeddings(ids) + first_type + self.position_embeddings(positions))
+
+
+class _Layer(nn.Module):
+    def __init__(self, shape: BertShape):
+        super().__init__()
+        hidden, between = shape.hidden_size, shape.intermediate_size
+        self.heads = shape.num_attention_heads
+        projections = {name: Linear(hidden, hidden) for name in ("query", "key", "value")}
+        self.attention = nn.ModuleDict({"self": nn.ModuleDict(projections), "output": _Added(hidden, shape)})
+        self.intermediate = nn.ModuleDict({"dense": Linear(hidden, between)})
+        self.output = _Added(between, shape)
+
+    def forward(self, hidden: Tensor, groups: Sequence[_Group]) -> Tensor:
+        projected = (project(hidden).unflatten(-1, (self.heads, -1)) for project in self.attention["self"].values())
+        hidden = self.attention["output"](_attention(*projected, groups).flatten(1), hidden)
+        return self.output(F.gelu(self.intermediate["dense"](hidden)), hidden)
+
+
+class _Added(nn.Module):
+    """What a part of a layer found, added to what it was given."""
+
+    def __init__(self, inner: int, shape: BertShape):
+        super().__init__()
+        self.dense = Linear(inner, shape.hidden_size)
+        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+
+    def forward(self, found: Tensor, given: Tensor) -> Tensor:
+        return self.LayerNorm(self.dense(found) + given)
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Texts in the order of their lengths, so many at a time as ``BATCH_TOKENS`` allows."""
+    batch: list[int] = []
+    tokens = 0
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and tokens + lengths[row] > BATCH_TOKENS:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(row)
+        tokens += lengths[row]
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Texts of like length that stand one after the other: their tokens [start:end], each token's place among those
+    as a padded array [N, L], and where that array has tokens; None for both where the texts are equally long."""
+
+    start: int
+    end: int
+    count: int
+    places: Tensor | None
+    mask: Tensor | None
+
+
+def _groups(lengths: Sequence[int], device: torch.device) -> Iterator[_Group]:
+    """Groups of texts with these lengths, which ascend; little of a group is padding."""
+    first = start = 0
+    while first < len(lengths):
+        limit = max(LIKE_LENGTH * lengths[first], lengths[first] + 4)
+        last = first
+        while last < len(lengths) and lengths[last] <= limit:
+            last += 1
+        of = np.array(lengths[first:last])
+        end, mask = start + int(of.sum()), np.arange(of[-1]) < of[:, None]
+        if mask.all():
+            yield _Group(start, end, len(of), None, None)
+        else:
+            places = np.where(mask, np.arange(of[-1]) + (of.cumsum() - of)[:, None], 0)
+            yield _Group(start, end, len(of), *(torch.as_tensor(one, device=device) for one in (places, mask)))
+        first, start = last, end
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group]) -> Tensor:
+    """Attention within each of the texts that stand one after the other in query, key and value [T, heads, D].
+
+    Rows after the last text's find nothing: 0.
+    """
+    if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        # Its gradient takes a CPU five times as long in bfloat16 as in float32, and it is a small part of a layer.
+        with torch.autocast("cpu", enabled=False):
+            return _attention(query.float(), key.float(), value.float(), groups)
+    found = []
+    for group in groups:
+        parts = [one[group.start : group.end] for one in (query, key, value)]
+        if group.places is None:
+            shape = group.count, -1, *parts[0].shape[1:]
+            padded = [one.reshape(shape).transpose(1, 2) for one in parts]
+        else:
+            padded = [one[group.places].transpose(1, 2) for one in parts]
+        mask = None if group.mask is None else group.mask[:, None, None]
+        attended = F.scaled_dot_product_attention(*padded, attn_mask=mask).transpose(1, 2)  # [N, L, heads, D]
+        found.append(attended.flatten(0, 1) if group.mask is None else attended[group.mask])
+    beyond = len(query) - groups[-1].end
+    return torch.cat([*found, found[0].new_zeros(beyond, *query.shape[1:])])

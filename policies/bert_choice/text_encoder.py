@@ -1,0 +1,155 @@
+"""BERT over texts made of segments: the lower layers read each segment apart, the upper ones the whole text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from policies.bert_choice.bert import Bert, through
+from policies.bert_choice.encoder_folder import EncoderError
+from policies.bert_choice.encoding_cache import EncodingCache
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as their tokens' encodings, one after the other without padding.
+
+    tokens [T, H]; starts [N] and lengths [N] say where each text's tokens are (texts may share them); means [N, H] are
+    the averages over a text's tokens but the first and the last, which are markers; the last of a cut text is a word.
+    """
+
+    tokens: Tensor
+    starts: Tensor
+    lengths: Tensor
+    means: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tensor, starts: Tensor, lengths: Tensor) -> Encoded:
+        """Texts that share no tokens; computes the means."""
+        index, owner, inside = token_places(starts, lengths)
+        inner = (inside > 0) & (inside < lengths[owner] - 1)
+        sums = tokens.new_zeros(len(starts), tokens.shape[-1]).index_add(0, owner[inner], tokens[index[inner]])
+        return cls(tokens, starts, lengths, sums / (lengths - 2).clamp(min=1).unsqueeze(-1))
+
+
+def token_places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For every token of texts: its row in ``Encoded.tokens``, the text it belongs to, and its place in the text."""
+    owner = torch.repeat_interleave(torch.arange(len(starts), device=starts.device), lengths)
+    before = lengths.cumsum(0) - lengths
+    inside = torch.arange(len(owner), device=starts.device) - before[owner]
+    return starts[owner] + inside, owner, inside
+
+
+class TextEncoder(nn.Module):
+    """Encodes texts given as token ids: [CLS] segment [SEP] segment [SEP] ...
+
+    The first ``apart_layers`` layers read every segment by itself, as "[CLS] segment [SEP]" from position 0; the others
+    read all of a text's segments together (DeFormer, Cao et al. 2020). What a segment is made of in the lower layers
+    does not depend on the text that it stands in, so a product's title is read once for all goals and pages. It is
+    kept for as long as those layers stay the same, which is for ever where they are frozen.
+    """
+
+    def __init__(self, bert: Bert, *, apart_layers: int, begin: int, end: int):
+        """``begin`` and ``end`` are the ids of [CLS] and [SEP]. Raises ``EncoderError`` for too many layers."""
+        super().__init__()
+        layers = len(bert.layers)
+        if not 0 <= apart_layers <= layers:
+            raise EncoderError(f"apart_layers is {apart_layers}; the encoder has {layers} layers")
+        self.bert = bert
+        self.apart_layers, self.begin, self.end = apart_layers, begin, end
+        self._segments = EncodingCache(self._apart_parameters, "segments")
+        self._texts = EncodingCache(self.bert.parameters, f"texts with {apart_layers} layers apart")
+
+    @property
+    def hidden_size(self) -> int:
+        """Features of a token's encoding."""
+        return self.bert.shape.hidden_size
+
+    def forward(self, ids: Tensor) -> Encoded:
+        """The encodings, in the weights' precision, of texts given as padded token ids [N, L].
+
+        Actions recur, and so do the states of several episodes of one goal: equal texts are encoded once, and without
+        gradient their encodings are kept until the weights change.
+        """
+        padded = ids.cpu().numpy()
+        lengths = (padded != 0).sum(-1)
+        keys = [row[:length].tobytes() for row, length in zip(padded, lengths, strict=True)]
+        first = {key: position for position, key in reversed(list(enumerate(keys)))}
+        places = {key: place for place, key in enumerate(first)}
+        rows = list(first.values())
+
+        def read(missing: Sequence[int]) -> list[Tensor]:
+            chosen = [rows[place] for place in missing]
+            return self.read([padded[row, : lengths[row]] for row in chosen])
+
+        found = read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read)
+        unique = Encoded.of(torch.cat(found).to(self.bert.dtype), *_spans(lengths[rows], ids.device))
+        which = torch.tensor([places[key] for key in keys], device=ids.device)
+        return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
+
+    def share(self) -> None:
+        """Keep what other encoders of this process keep of equal lower layers, from now on."""
+        self._segments.join()
+
+    def forget(self) -> None:
+        """Keep nothing between calls, until the next one."""
+        self._segments.leave()
+        self._texts.leave()
+
+    def read(self, texts: Sequence[np.ndarray]) -> list[Tensor]:
+        """The encodings [length, H] of texts given as token ids: the segments are looked up, the texts are not."""
+        device = self.bert.device
+        segments: dict[bytes, int] = {}  # each one's number
+        parts: list[list[tuple[int, int]]] = []  # of each text: its segments' numbers, and how much of each is left out
+        for text in texts:
+            ends = (np.flatnonzero(text == self.end) + 1).tolist()
+            bounds = sorted({0, *ends, len(text)})
+            of_text = []
+            for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+                alone = text[start:end] if start == 0 else np.concatenate([[self.begin], text[start:end]])
+                number = segments.setdefault(alone.astype(np.int32).tobytes(), len(segments))
+                of_text.append((number, int(start != 0)))
+            parts.append(of_text)
+        read = self._apart(list(segments))
+        lengths = np.array([len(one) for one in read])
+        starts = np.cumsum(lengths) - lengths
+        tokens = torch.cat(read)
+        ends = starts + lengths
+        places = [
+            np.concatenate([np.arange(starts[number] + skip, ends[number]) for number, skip in part]) for part in parts
+        ]
+
+        def gathered(rows: list[int]) -> Tensor:
+            return tokens[torch.as_tensor(np.concatenate([places[row] for row in rows]), device=device)]
+
+        return through(self.bert.layers[self.apart_layers :], [len(text) for text in texts], gathered)
+
+    def _apart(self, keys: list[bytes]) -> list[Tensor]:
+        """The segments' encodings after the lower layers; computed with gradient where those layers are trained."""
+
+        def read(missing: Sequence[int]) -> list[Tensor]:
+            segments = [np.frombuffer(keys[place], np.int32) for place in missing]
+            lengths = [len(segment) for segment in segments]
+            lower = self.bert.layers[: self.apart_layers]
+            return through(lower, lengths, lambda rows: self.bert.embed([segments[row] for row in rows]))
+
+        if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self._apart_parameters()):
+            return read(range(len(keys)))
+        with torch.no_grad():
+            return self._segments.get(keys, read)
+
+    def _apart_parameters(self) -> Iterator[nn.Parameter]:
+        yield from self.bert.embeddings.parameters()
+        yield from self.bert.layers[: self.apart_layers].parameters()
+
+
+def _spans(lengths: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(starts, lengths) of texts that stand one after the other."""
+    return (
+        torch.as_tensor(np.cumsum(lengths) - lengths, device=device),
+        torch.as_tensor(lengths, device=device),
+    )

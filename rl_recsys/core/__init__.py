@@ -1,0 +1,1 @@
+"""What every world shares: tasks, decisions, trajectories, preferences, encodings."""

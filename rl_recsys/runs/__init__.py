@@ -1,0 +1,1 @@
+"""What every job's run has: settings, an output folder, stages, provenance, measurements."""

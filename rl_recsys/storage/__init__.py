@@ -1,0 +1,1 @@
+"""Files and folders on disks and in buckets: whole, owned, locked and verified."""

@@ -1,1 +1,0 @@
-"""Trajectories, preferences made of them, and the shoppers that need no model."""

@@ -1,0 +1,1 @@
+"""Raw files to a compiled shop folder, and its tables."""

@@ -1,0 +1,1 @@
+"""What is wanted: goals, their splits and variations, requests in words."""

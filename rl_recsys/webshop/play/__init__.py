@@ -1,0 +1,1 @@
+"""A session: its pages, actions and reward."""

@@ -1,0 +1,1 @@
+"""Lucene's BM25 over a shop's products."""
