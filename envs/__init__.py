@@ -1,22 +1,32 @@
-"""The shop as gymnasium environments; importing this package registers them with gymnasium."""
+"""Worlds as gymnasium environments; importing this package registers them with gymnasium."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from inspect import signature
 from typing import Any
 
 import gymnasium
 
-from envs.choice import WebShopChoiceEnv
+from envs.choice import ChoiceEnv
+from envs.webshop_choice import WebShopChoiceEnv
 from envs.webshop_text import WebShopTextEnv
 from rl_recsys.errors import UserError
 
-TEXT_ID, CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
+CHOICE_ID = "Choice-v0"  # any task
+WEBSHOP_TEXT_ID, WEBSHOP_CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
 
-for _id, _entry in ((TEXT_ID, "envs.webshop_text:WebShopTextEnv"), (CHOICE_ID, "envs.choice:WebShopChoiceEnv")):
+for _id, _entry in (
+    (CHOICE_ID, "envs.choice:ChoiceEnv"),
+    (WEBSHOP_TEXT_ID, "envs.webshop_text:WebShopTextEnv"),
+    (WEBSHOP_CHOICE_ID, "envs.webshop_choice:WebShopChoiceEnv"),
+):
     if _id not in gymnasium.registry:
         gymnasium.register(_id, entry_point=_entry)
+
+#: Of the environments that policies learn in: what an RLlib ``env_config`` must name.
+REQUIRED = {CHOICE_ID: ("task", "policy"), WEBSHOP_CHOICE_ID: ("shop", "tokenizer")}
 
 
 class ConfigError(UserError, TypeError):
@@ -24,22 +34,23 @@ class ConfigError(UserError, TypeError):
 
 
 def register_with_ray() -> None:
-    """Register both environments with Ray: ``config.environment("WebShopChoice-v0", env_config={...})`` then works."""
+    """Register the environments with Ray: ``config.environment("Choice-v0", env_config={...})`` then works."""
     from ray.tune.registry import register_env
 
-    register_env(TEXT_ID, _text_env)
-    register_env(CHOICE_ID, _choice_env)
+    register_env(WEBSHOP_TEXT_ID, _text_env)
+    register_env(CHOICE_ID, partial(_choice_env, CHOICE_ID, ChoiceEnv))
+    register_env(WEBSHOP_CHOICE_ID, partial(_choice_env, WEBSHOP_CHOICE_ID, WebShopChoiceEnv))
 
 
 def _text_env(config: Mapping[str, Any]) -> WebShopTextEnv:
-    return WebShopTextEnv(**_known(config, TEXT_ID, WebShopTextEnv))
+    return WebShopTextEnv(**_known(config, WEBSHOP_TEXT_ID, WebShopTextEnv))
 
 
-def _choice_env(config: Mapping[str, Any]) -> WebShopChoiceEnv:
+def _choice_env(name: str, environment: type[ChoiceEnv], config: Mapping[str, Any]) -> ChoiceEnv:
     """Each RLlib worker gets its shard of the goals by its index; the local one (index 0) has them all."""
     index, workers = getattr(config, "worker_index", 0), getattr(config, "num_workers", 0)
     shard = {"shard": index - 1, "shards": workers} if index > 0 and workers > 0 else {}
-    return WebShopChoiceEnv(**{"words": False, **shard, **_known(config, CHOICE_ID, WebShopChoiceEnv)})
+    return environment(**{"words": False, **shard, **_known(config, name, environment)})
 
 
 def _known(config: Mapping[str, Any], name: str, environment: type) -> Mapping[str, Any]:
@@ -52,4 +63,13 @@ def _known(config: Mapping[str, Any], name: str, environment: type) -> Mapping[s
     return config
 
 
-__all__ = ["CHOICE_ID", "TEXT_ID", "WebShopChoiceEnv", "WebShopTextEnv", "register_with_ray"]
+__all__ = [
+    "CHOICE_ID",
+    "REQUIRED",
+    "WEBSHOP_CHOICE_ID",
+    "WEBSHOP_TEXT_ID",
+    "ChoiceEnv",
+    "WebShopChoiceEnv",
+    "WebShopTextEnv",
+    "register_with_ray",
+]

@@ -1,59 +1,30 @@
-"""What ``reset(options=...)`` of both environments may name, and the session that begins with it."""
+"""What ``reset(options=...)`` may name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rl_recsys.errors import UserError
-from rl_recsys.webshop import Goal, Session, Shop
-
-OPTIONS = ("goal", "session")
 
 
 class OptionsError(UserError, ValueError):
     """The options of a reset cannot be followed; the message names the option and what it may be."""
 
 
-def begin_session(shop: Shop, options: Mapping[str, Any] | None, draw: Callable[[], int | Goal]) -> Session:
-    """The session that ``options`` ask for; ``draw`` gives the goal where they name none.
-
-    "goal": an index, a ``Goal``, or a mapping with the original's goal keys. "session", as in the original: a goal's
-    index, or a name for the session. Raises ``OptionsError``.
-    """
+def read_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:
+    """The options, all of which are ``known``. Raises ``OptionsError``."""
     if options is not None and not isinstance(options, Mapping):
         raise OptionsError(f"reset options are {options!r}, they must be a mapping such as {{'goal': 17}}")
     named = dict(options or {})
-    unknown = [name for name in named if name not in OPTIONS]
+    unknown = [name for name in named if name not in known]
     if unknown:
-        raise OptionsError(f"no reset option {', '.join(map(repr, unknown))}; there are: {', '.join(OPTIONS)}")
-    goal, session_id = named.get("goal"), named.get("session")
-    if _is_index(session_id):
-        if goal is not None:
-            raise OptionsError(f"reset option session {session_id} is a goal's index: give it without the option goal")
-        goal, session_id = session_id, None
-    elif session_id is not None and not isinstance(session_id, str):
-        raise OptionsError(f"reset option session is {session_id!r}, it must be a goal's index or a name")
-    if goal is None:
-        return shop.session(draw(), session_id=session_id)
-    if not _is_index(goal) and not isinstance(goal, (Goal, Mapping)):
-        raise OptionsError(
-            f"reset option goal is {goal!r}, it must be an index, a Goal, or a mapping with the original's goal keys"
-        )
-    try:
-        return shop.session(goal, session_id=session_id)
-    except (LookupError, TypeError, ValueError) as error:
-        raise OptionsError(f"reset option goal: {error}") from None
+        raise OptionsError(f"no reset option {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
+    return named
 
 
-def goal_of(shop: Shop, goal: int | Goal | Mapping) -> Goal:
-    """The ``Goal`` that an index of the shop's, a ``Goal`` or a mapping with the original's goal keys stands for."""
-    if isinstance(goal, Goal):
-        return goal
-    return shop.goal(int(goal)) if _is_index(goal) else Goal.from_mapping(goal)
-
-
-def _is_index(value: object) -> bool:
+def is_index(value: object) -> bool:
+    """Whether it is an integer, of Python's or of numpy's."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""The spaces of the shop environments."""
+"""The spaces of the environments."""
 
 from __future__ import annotations
 
@@ -13,15 +13,11 @@ from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array, create_shared_memory, read_from_shared_memory
 from gymnasium.vector.utils.shared_memory import write_to_shared_memory
 
-from rl_recsys.core.text_encoding import DecisionEncoder
-from rl_recsys.webshop.observe.decisions import ChoiceKind
-from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, DESCRIPTION, FEATURES, NEXT, PREV
+from rl_recsys.core.encoding import DecisionEncoder
 
 MAX_TEXT = 1_000_000  # characters; longer than any page of the original data
-MAX_ACTION = 10_000  # characters
 SAMPLE_LENGTH = 20  # characters of a drawn text, at most
 _LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz "))
-_BUTTONS = [label.lower() for label in (BACK_TO_SEARCH, NEXT, PREV, DESCRIPTION, FEATURES, BUY_NOW)]
 
 
 class _Unicode(Sequence[str], Set[str]):
@@ -95,18 +91,6 @@ class FreeText(spaces.Text):
         return f"{type(self).__name__}(min_length={self.min_length}, max_length={self.max_length})"
 
 
-class ActionText(FreeText):
-    """Any text, as the shop takes any; a sample is a search for a word or two, or a click on a button."""
-
-    def sample(self, mask: tuple[int | None, None] | None = None, probability: None = None) -> str:
-        """An action, or any text of the length ``mask[0]``."""
-        if mask is not None or probability is not None:
-            return super().sample(mask, probability)
-        if self.np_random.random() < 1 / len(_BUTTONS):
-            return f"search[{super().sample()}]"
-        return f"click[{self.np_random.choice(_BUTTONS)}]"
-
-
 # ``AsyncVectorEnv`` reads its shared memory once, and looks at what it got whenever something was written: that is an
 # array's view for arrays, but gymnasium's own for texts are strings, which stay empty for ever.
 
@@ -157,16 +141,7 @@ def _empty_texts(space: FreeText, n: int = 1, fn: Any = np.zeros) -> tuple[str, 
     return (" " * space.min_length,) * n
 
 
-def choice_space(encoder: DecisionEncoder) -> spaces.Dict:
-    """{"state": [S], "actions": [A, L], "kinds": [A], "mask": [A]}: token ids (int16 where they fit), kinds, 0 or 1."""
-    shape, top = encoder.shape, np.iinfo(encoder.dtype).max
-
-    def ids(*size: int) -> spaces.Box:
-        return spaces.Box(0, top, size, encoder.dtype)
-
-    return spaces.Dict(
-        state=ids(shape.state_tokens),
-        actions=ids(shape.choices, shape.choice_tokens),
-        kinds=spaces.Box(0, len(ChoiceKind) - 1, (shape.choices,), np.int8),
-        mask=spaces.Box(0, 1, (shape.choices,), np.int8),
-    )
+def encoding_space(encoder: DecisionEncoder) -> spaces.Dict:
+    """The space of an encoder's arrays: a box each."""
+    boxes = {name: spaces.Box(each.low, each.high, each.shape, each.dtype) for name, each in encoder.arrays.items()}
+    return spaces.Dict(boxes)

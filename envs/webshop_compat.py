@@ -18,7 +18,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from envs.options import goal_of
+from envs.webshop_options import goal_of
 from envs.webshop_text import WebShopTextEnv
 from rl_recsys.errors import UserError
 from rl_recsys.webshop import Goal, Session, Shop

@@ -9,10 +9,34 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.options import begin_session, goal_of
-from envs.spaces import MAX_ACTION, MAX_TEXT, ActionText, FreeText
+from envs.spaces import MAX_TEXT, FreeText
+from envs.webshop_options import begin_session, goal_of
 from rl_recsys.webshop import Goal, Session, Shop, shared_shop
-from rl_recsys.webshop.play.page import OBSERVATION_MODES, PageKind
+from rl_recsys.webshop.play.page import (
+    BACK_TO_SEARCH,
+    BUY_NOW,
+    DESCRIPTION,
+    FEATURES,
+    NEXT,
+    OBSERVATION_MODES,
+    PREV,
+    PageKind,
+)
+
+MAX_ACTION = 10_000  # characters
+_BUTTONS = [label.lower() for label in (BACK_TO_SEARCH, NEXT, PREV, DESCRIPTION, FEATURES, BUY_NOW)]
+
+
+class ActionText(FreeText):
+    """Any text, as the shop takes any; a sample is a search for a word or two, or a click on a button."""
+
+    def sample(self, mask: tuple[int | None, None] | None = None, probability: None = None) -> str:
+        """An action, or any text of the length ``mask[0]``."""
+        if mask is not None or probability is not None:
+            return super().sample(mask, probability)
+        if self.np_random.random() < 1 / len(_BUTTONS):
+            return f"search[{super().sample()}]"
+        return f"click[{self.np_random.choice(_BUTTONS)}]"
 
 
 class WebShopTextEnv(gymnasium.Env):

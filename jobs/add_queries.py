@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT
 from rl_recsys.console.terminal import say
+from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import replaces_its_out
 from rl_recsys.storage.folders import require_replaceable
 from rl_recsys.storage.locations import Place, place_of, same_place
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.data.manifest import KIND, files_of_manifest
-from rl_recsys.webshop.goals.goal import search_words, typed
+from rl_recsys.webshop.goals.goal import search_words, typed, without_price_clause
 
 AT_ONCE = 64
 RECALLS = (10, 50)
@@ -61,7 +61,9 @@ def main(arguments: Arguments) -> None:
     with progress("queries", len(texts)) as task:
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
-            queries |= dict(zip(some, model.candidates(some, arguments.count), strict=True))
+            queries |= dict(
+                zip(some, model.candidates([without_price_clause(text) for text in some], arguments.count), strict=True)
+            )
             task.update(start + len(some))
     test = shop.split("test")
     goals = random.Random(0).sample(list(test), min(arguments.measured, len(test)))

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Annotated
 
 from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
-from policies.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT, RATE
 from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
+from rl_recsys.core.task import task_of_shop
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.evaluation.comparison import markdown_rows
 from rl_recsys.runs.measurement import Figure
@@ -158,18 +159,19 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
         next(read_trajectories(arguments.trajectories))
         return learner_figures(arguments.policy, arguments.trajectories)
     shop = Shop.open(arguments.shop)
+    task = task_of_shop(arguments.shop)
     if isinstance(arguments, PolicyArguments):
-        from policies.benchmark import policy_figures
+        from policies.bert_choice.benchmark import policy_figures
 
         read_policy_file(arguments.policy, CONFIG_FILE)
-        return policy_figures(arguments.policy, arguments.shop, min(arguments.goals, len(shop.split("train"))))
+        return policy_figures(arguments.policy, task, min(arguments.goals, len(shop.split("train"))))
     if isinstance(arguments, ScaleArguments):
         from algorithms.benchmarks.scale import scale_figures
 
         read_policy_file(arguments.policy, CONFIG_FILE)
         return scale_figures(
             arguments.policy,
-            arguments.shop,
+            task,
             arguments.out,
             parts=arguments.parts,
             group_size=arguments.group_size,

@@ -99,7 +99,7 @@ def main(arguments: Arguments) -> None:
         preferences=arguments.preferences,
         pairing=arguments.pairing,
         ties=arguments.ties,
-        shop=absolute(arguments.shop),
+        task=arguments.open_task().spec,
         group_size=arguments.group_size,
         pair_uses=arguments.pair_uses,
         rollout_workers=arguments.num_workers,

@@ -15,12 +15,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
-from policies.baselines import BASELINES, MODES, RULE, Mode, Outcome
-from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.command import run_job
 from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.console.terminal import say
+from rl_recsys.core.outcome import MODES, Mode, Outcome
+from rl_recsys.core.play import goals_of
+from rl_recsys.core.task import Task
+from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import ASKED, EPISODES, RESULTS, read_episodes
 from rl_recsys.evaluation.comparison import arm_result, markdown_table, print_table, report_json
@@ -28,22 +31,18 @@ from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.storage.files import write_json, write_text
 from rl_recsys.storage.folders import digest_of
 from rl_recsys.storage.locations import Place, absolute, local_folder
-from rl_recsys.webshop import Shop
-from rl_recsys.webshop.imports.known_goals import goals_of
 
 if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
 
 
 @dataclass(kw_only=True)
-class Arguments(Flags):
+class Arguments(TaskFlags):
     """Evaluate arms on equal goals."""
 
-    shop: Place
-    """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...] = ()
-    """Arms as NAME=FOLDER, FOLDER being a policy folder. WebShop's rule baseline is always there; "heuristic" and
-    "comparing" are others without a model. Policies are compared with the first, pair by pair, where they have as many
+    """Arms as NAME=FOLDER, FOLDER being a policy folder. The task's first baseline, of WebShop the rule, is always
+    there; its others go by their names: "heuristic", "comparing". Policies are compared with the first, pair by pair, where they have as many
     seeds."""
     out: Place
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
@@ -67,10 +66,11 @@ class Arguments(Flags):
 @writes_to_its_out("evaluate")
 def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
-    shop = Shop.open(arguments.shop)
-    goals, split = _goals(arguments, shop)
-    arms = {RULE: [RULE]} | arms_of(arguments.policies)
-    found = playable_goals(shop, goals, chain(*arms.values()))
+    task = arguments.open_task()
+    goals, split = _goals(arguments, task)
+    first_baseline = next(iter(task.baselines))
+    arms = {first_baseline: [first_baseline]} | arms_of(arguments.policies, task)
+    found = playable_goals(task, goals, chain(*arms.values()))
     goals = list(found.goals)
     if found.too_long:
         say(found)
@@ -78,42 +78,42 @@ def main(arguments: Arguments) -> None:
     from algorithms.rollouts.pool import RolloutPool
 
     connect(num_cpus=arguments.num_workers)
-    products = [shop.goal(goal).asin for goal in goals]
-    asked = dict(zip(ASKED, (arguments.seed, goals, shop.fingerprint, products), strict=True))
+    products = [task.cluster(goal) for goal in goals]
+    asked = dict(zip(ASKED, (arguments.seed, goals, task.fingerprint, products), strict=True))
     results, files = [], []
     first: dict[str, list[list[float]]] = {}  # rewards of the first policy by mode
-    with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
+    with RolloutPool(task, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
         for name, folders in arms.items():
-            for mode in MODES[:1] if name in BASELINES else arguments.modes:
-                label = name if name in BASELINES else f"{name}, {mode}"
+            for mode in MODES[:1] if name in task.baselines else arguments.modes:
+                label = name if name in task.baselines else f"{name}, {mode}"
                 outcomes = [
-                    _outcomes(arguments, pool, asked, name, number, folder, mode)
+                    _outcomes(arguments, task, pool, asked, name, number, folder, mode)
                     for number, folder in enumerate(folders)
                 ]
                 files += [_file(name, number, mode) for number in range(len(folders))]
-                minutes = [] if name in BASELINES else [_minutes(folder) for folder in folders]
+                minutes = [] if name in task.baselines else [_minutes(folder, task) for folder in folders]
                 rewards = [[outcome.reward for outcome in one] for one in outcomes]
                 steps = [[outcome.steps for outcome in one] for one in outcomes]
                 against = None
-                if name not in BASELINES:
+                if name not in task.baselines:
                     other = first.setdefault(mode, rewards)
                     against = other if other is not rewards and len(other) == len(rewards) else None
                 results.append(arm_result(label, rewards, steps, minutes, against, products))
-    title = f"{len(goals)} {split} goals of {arguments.shop}"
+    title = f"{len(goals)} {split} goals of {arguments.shop or arguments.task}"
     print_table(results, title)
     write_text(arguments.out / "table.md", f"{for_markdown(title)}\n\n{markdown_table(results)}")
-    context = {"command": shlex.join(sys.argv), "title": title, "shop": shop.fingerprint, "episodes": files}
+    context = {"command": shlex.join(sys.argv), "title": title, "shop": task.fingerprint, "episodes": files}
     context |= {"too_long": found.too_long} if found.too_long else {}
     write_json(arguments.out / RESULTS, report_json(results, context))
 
 
-def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
+def _goals(arguments: Arguments, task: Task) -> tuple[list[int], str]:
     """The goals to play and what they are called."""
     split = arguments.split or ("test" if arguments.unseen_by is None else "train")
-    goals = shop.split(split)
+    goals = task.split(split)
     if arguments.unseen_by is None:
         return list(goals)[: arguments.goals], split
-    seen = goals_of(arguments.unseen_by, shop)
+    seen = goals_of(arguments.unseen_by, task)
     kept = [goal for goal in goals if goal not in seen][: arguments.goals]
     if not kept:
         raise UserError(f"--unseen-by: {arguments.unseen_by} has trajectories of all {split} goals")
@@ -122,6 +122,7 @@ def _goals(arguments: Arguments, shop: Shop) -> tuple[list[int], str]:
 
 def _outcomes(
     arguments: Arguments,
+    task: Task,
     pool: RolloutPool,
     asked: dict,
     name: str,
@@ -135,7 +136,7 @@ def _outcomes(
     """
     path = arguments.out / EPISODES / _file(name, number, mode)
     goals = asked["goals"]
-    played = {"policy": _identity(folder), "training": training_of(folder), "mode": mode}
+    played = {"policy": _identity(folder, task), "training": training_of(folder, task), "mode": mode}
     key = json.loads(json.dumps(played | asked))
     if path.is_file():
         try:
@@ -144,25 +145,25 @@ def _outcomes(
                 return [Outcome(**episode) for episode in episodes]
         except UserError as error:
             say(error)
-    with progress(f"{name} {number} {mode}", len(goals)) as task:
-        outcomes = pool.play(folder, goals, greedy=mode == "greedy", seed=arguments.seed, progress=task.advance)
+    with progress(f"{name} {number} {mode}", len(goals)) as bar:
+        outcomes = pool.play(folder, goals, greedy=mode == "greedy", seed=arguments.seed, progress=bar.advance)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(line) + "\n" for line in (key, *map(asdict, outcomes))))
     return outcomes
 
 
-def _identity(folder: str) -> str:
+def _identity(folder: str, task: Task) -> str:
     """What tells a policy from others: what it holds, where its folder says so, else where it lies."""
-    return folder if folder in BASELINES else digest_of(local_folder(folder)) or absolute(folder)
+    return folder if folder in task.baselines else digest_of(local_folder(folder)) or absolute(folder)
 
 
 def _file(name: str, number: int, mode: Mode) -> str:
     return f"{name}-{number}-{mode}.jsonl"
 
 
-def _minutes(folder: str) -> float:
+def _minutes(folder: str, task: Task) -> float:
     """Training minutes from nothing: the policy's own and those of the one it started from."""
-    return training_of(folder).get("total_training_seconds", 0.0) / 60  # a policy to start from has none
+    return training_of(folder, task).get("total_training_seconds", 0.0) / 60  # a policy to start from has none
 
 
 if __name__ == "__main__":

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from algorithms.experiments.policy_flags import playable_goals
 from algorithms.rollouts.goal_sampler import SEED_STRIDE
-from policies.policy_folder import TRAINING_FILE, read_policy_file
-from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import format_seconds, progress
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.console.terminal import say
+from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.core.preferences import without_loops
+from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.core.trajectory import Trajectory, TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.settings import claim
 from rl_recsys.storage.files import read_object, write_json
 from rl_recsys.storage.locations import Place, place_of
-from rl_recsys.webshop import Shop
 
 if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
@@ -38,11 +38,9 @@ PASSES = 20  # times the training goals are gone through before the policy is gi
 
 
 @dataclass(kw_only=True)
-class Arguments(Flags):
+class Arguments(TaskFlags):
     """Generate trajectories."""
 
-    shop: Place
-    """Shop folder made by jobs/prepare.py."""
     policy: Place
     """Policy folder that plays; its actions are sampled."""
     out: Place
@@ -62,14 +60,14 @@ class Arguments(Flags):
 @writes_to_its_out("generate")
 def main(arguments: Arguments) -> None:
     """Play until there are enough, and print how it went."""
-    shop = Shop.open(arguments.shop)
-    found = playable_goals(shop, shop.split("train"), [arguments.policy])
+    task = arguments.open_task()
+    found = playable_goals(task, task.split("train"), [arguments.policy])
     training = found.goals
     if found.too_long:
         say(found)
     trained = read_policy_file(arguments.policy, TRAINING_FILE)
     begun = bool(list(arguments.out.glob("part-*.arrows")))
-    settings = {"shop": shop.fingerprint, "policy": trained, "seed": arguments.seed, "group": arguments.group}
+    settings = {"shop": task.fingerprint, "policy": trained, "seed": arguments.seed, "group": arguments.group}
     claim(arguments.out, settings, begun=begun)
     before = [trajectory.success for trajectory in read_trajectories(arguments.out)] if begun else []
     successes, played, start = sum(before), len(before), time.monotonic()
@@ -88,17 +86,17 @@ def main(arguments: Arguments) -> None:
 
         connect(num_cpus=arguments.num_workers)
         with (
-            RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool,
-            TrajectoryWriter(arguments.out) as writer,
-            progress("generate", arguments.trajectories) as task,
+            RolloutPool(task, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool,
+            TrajectoryWriter(arguments.out, task.name) as writer,
+            progress("generate", arguments.trajectories) as bar,
         ):
-            task.resume(successes)
+            bar.resume(successes)
             for trajectory in _episodes(pool, arguments, training, played):
                 if trajectory.success:
                     trajectory = replace(trajectory, steps=tuple(without_loops(trajectory.steps)))
                 writer.append(trajectory)
                 successes, played = successes + trajectory.success, played + 1
-                task.update(successes, f"{successes / played:.0%} of {played} episodes succeed")
+                bar.update(successes, f"{successes / played:.0%} of {played} episodes succeed")
                 _report(arguments, played, successes, spent + time.monotonic() - start)
                 if successes == arguments.trajectories:
                     break

@@ -11,7 +11,8 @@ from typing import Annotated
 from algorithms.common.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
 from algorithms.runs.run_folder import begun
 from algorithms.runs.training_flags import GOES_ON, TrainingArguments
-from policies.bert_choice.encoder_folder import BUNDLED, encoder_folder
+from policies.bert.encoder_folder import BUNDLED
+from policies.bert_choice.model import BertChoice
 from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import phase
 from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO
@@ -70,7 +71,6 @@ def main(arguments: Arguments) -> None:
 
     from algorithms.imitation.algorithm import ImitationConfig
     from algorithms.runs.training_job import configure, run
-    from policies.bert_choice.model import ChoiceModel
 
     start = arguments.policy
     if start is None:
@@ -79,8 +79,10 @@ def main(arguments: Arguments) -> None:
             torch.manual_seed(arguments.seed)
             shape = EncodingShape(arguments.state_tokens, arguments.choices, arguments.choice_tokens)
             with phase(f"loading the encoder {arguments.encoder}"):
-                model = ChoiceModel.from_encoder(arguments.encoder, shape, apart_layers=arguments.apart_layers)
-            model.save_pretrained(start, tokenizer=encoder_folder(arguments.encoder))
+                policy = BertChoice.fresh(
+                    arguments.open_task(), encoder=arguments.encoder, shape=shape, apart_layers=arguments.apart_layers
+                )
+            policy.save_pretrained(start)
     config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
         trajectories=absolute(arguments.trajectories),
         minimum_reward=arguments.minimum_reward,

@@ -1,4 +1,4 @@
-"""Fine-tune a policy with PPO: rollout workers, each with a shop and a shard of the training goals, feed one learner.
+"""Fine-tune a policy with PPO: rollout workers, each with a world and a shard of the training goals, feed one learner.
 
 python jobs/ppo.py --shop shops/demo --policy runs/demo/seed-0/imitation/policy --out runs/demo/ppo
 """
@@ -23,7 +23,6 @@ from algorithms.common.ranges import (
     UPDATES,
 )
 from algorithms.runs.training_flags import GOES_ON, TrainingArguments
-from policies.policy_folder import read_config
 from rl_recsys.console.command import run_job
 from rl_recsys.console.ranges import SHARE
 from rl_recsys.console.terminal import say
@@ -48,7 +47,7 @@ class Arguments(TrainingArguments):
     """Gradient steps after which the run ends, in the middle of an iteration if need be; by default only --iterations
     ends it. --warmup and --final-rate are laid out over them."""
     environments: Annotated[int, ENVIRONMENTS] = 8
-    """Shop sessions a worker plays at once; their decisions are scored together."""
+    """Sessions a worker plays at once; their decisions are scored together."""
     epochs: Annotated[int, EPOCHS] = 2
     """Passes over the sampled decisions that are learnt from."""
     clip: Annotated[float, CLIP] = 0.2
@@ -62,8 +61,8 @@ class Arguments(TrainingArguments):
     trajectories: Place | None = None
     """Folder of demonstrations for the imitation term."""
     variations: Annotated[float, SHARE] = 0.0
-    """Share of the episodes whose goal is made up of a product's attributes and options; never of a product
-    that only held-out goals are about."""
+    """Share of the episodes whose goal the task makes up: of a shop, of a product's attributes and options, and never
+    of a product that only held-out goals are about."""
     discount: Annotated[float, DISCOUNT] = 0.98
     """Discount factor gamma. It pays for haste: at 0.9 success in 59 % of the episodes is worth as much as
     five steps later in all, at 0.98 success in 90 % (docs/learning.md compares the two)."""
@@ -106,10 +105,9 @@ def main(arguments: Arguments) -> None:
     )  # fmt: skip
     config.environment(
         env_config={
-            "shop": absolute(arguments.shop),
-            "tokenizer": policy,
+            "task": arguments.open_task().spec,
+            "policy": policy,
             "goals": "train",
-            "encoding": read_config(policy).shape,
         }
         | ({"variations": arguments.variations} if arguments.variations else {})
     )

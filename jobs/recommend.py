@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from policies.recommender import EPISODES, Answer, Recommendation, recommend, search_only
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.progress import phase, progress
 from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, SEED
 from rl_recsys.console.terminal import print_rows, say
-from rl_recsys.core.text_encoding import fitting_goals
+from rl_recsys.core.encoding import fitting_goals
+from rl_recsys.core.task import EPISODES_A_REQUEST
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.comparison import percent
 from rl_recsys.evaluation.intervals import mean_interval
@@ -29,6 +29,8 @@ from rl_recsys.storage.files import write_json
 from rl_recsys.storage.locations import Place
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.goals.wish import understand
+from rl_recsys.webshop.recommending import Answer, Recommendation, search_only
+from rl_recsys.webshop.task import WebShop
 
 PLACES = (1, 3, 5)  # of a list, within which something must be worth the whole reward
 
@@ -50,7 +52,7 @@ class Arguments(Flags):
     """Instead of requests: so many of the shop's test goals, to see how good the lists are."""
     top: Annotated[int, COUNT] = 5
     """Products a request."""
-    episodes: Annotated[int, COUNT] = EPISODES
+    episodes: Annotated[int, COUNT] = EPISODES_A_REQUEST
     """Shopping sessions a request: one of the policy's best actions, the others drawn."""
     seed: Annotated[int, SEED] = 0
     """Decides the draws."""
@@ -67,23 +69,27 @@ class Arguments(Flags):
 @writes_to_its_out("recommend")
 def main(arguments: Arguments) -> None:
     """Shop for every request and print the lists, or how good they are."""
-    from policies.bert_choice.model import ChoiceModel, decision_encoder
+    from policies.base import load_policy
+    from policies.recommender import recommend
 
-    shop = Shop.open(arguments.shop)
+    task = WebShop.open(arguments.shop)
+    shop = task.shop
     with phase(f"loading {arguments.policy}"):
-        model, encoder = ChoiceModel.from_pretrained(arguments.policy), decision_encoder(arguments.policy)
-    asked = fitting_goals(shop, list(shop.split("test"))[: arguments.goals] if arguments.goals else (), encoder)
+        policy = load_policy(arguments.policy)
+    asked = fitting_goals(
+        task, list(task.split("test"))[: arguments.goals] if arguments.goals else (), policy.decision_encoder
+    )
     goals = asked.goals
     if asked.too_long:
         say(asked)
     requests = [shop.goal(goal).instruction_text for goal in goals] or _requests(arguments)
     answers: list[Answer] = []
-    with progress("recommend", len(requests)) as task:
+    with progress("recommend", len(requests)) as bar:
         for answer in recommend(
-            model, encoder, shop, requests, top=arguments.top, episodes=arguments.episodes, seed=arguments.seed
+            policy, task, requests, top=arguments.top, episodes=arguments.episodes, seed=arguments.seed
         ):
             answers.append(answer)
-            task.advance()
+            bar.advance()
     written: dict[str, object] = {"requests": [answer.to_mapping() for answer in answers]}
     if goals:
         found = [answer.products for answer in answers]

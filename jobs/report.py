@@ -16,12 +16,14 @@ from typing import Annotated
 
 from algorithms.runs.run_folder import RESULTS as ITERATIONS
 from algorithms.runs.run_folder import snapshot_folder
-from policies.baselines import MODES, RULE
-from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.progress import format_seconds
 from rl_recsys.console.ranges import COUNT_OR_ZERO
 from rl_recsys.console.terminal import say
+from rl_recsys.core.example_sessions import ExampleSession
+from rl_recsys.core.outcome import MODES, is_success
+from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.core.task import open_task, task_of_shop
 from rl_recsys.core.trajectory import Trajectory, read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import (
@@ -39,7 +41,6 @@ from rl_recsys.evaluation.claims import (
     timed_arm,
 )
 from rl_recsys.evaluation.comparison import COLUMNS, ArmResult, cells, percent
-from rl_recsys.evaluation.example_sessions import ExampleSession, example_session
 from rl_recsys.evaluation.intervals import mean_interval
 from rl_recsys.evaluation.plots import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report_page import Picture, Report, Table, write_report
@@ -48,9 +49,6 @@ from rl_recsys.runs.pipeline import DONE, read_done
 from rl_recsys.runs.provenance import commit, machine, versions
 from rl_recsys.storage.files import read_object, read_rows, require_fields
 from rl_recsys.storage.locations import Place, place_of
-from rl_recsys.webshop import Shop
-from rl_recsys.webshop.imports.known_goals import known_goals
-from rl_recsys.webshop.play.reward import REWARD_PARTS
 
 PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 REMEDY = "run jobs/reproduce.py again"
@@ -104,6 +102,8 @@ class Study:
         self._settings = self._described["settings"]
         require_fields(self._settings, SETTINGS, folder / STUDY, REMEDY)
         self._stages = read_done(folder / DONE)
+        self._task = open_task(self._described.get("task") or task_of_shop(Path(self._settings["shop"])))
+        self._baseline = next(iter(self._task.baselines))
 
     def report(self) -> Report:
         """Everything the page shows."""
@@ -157,14 +157,14 @@ class Study:
     @cached_property
     def _rule(self) -> ArmResult:
         for result in self._results:
-            if result.arm == RULE:
+            if result.arm == self._baseline:
                 return result
-        raise self._not_evaluated(f"no {RULE}")
+        raise self._not_evaluated(f"no {self._baseline}")
 
     @cached_property
     def _played(self) -> dict[tuple[str, str], Played]:
         found = read_evaluation(self._folder / "evaluation")
-        for arm in (RULE, *self._described["arms"]):
+        for arm in (self._baseline, *self._described["arms"]):
             if (arm, MODES[0]) not in found:
                 raise self._not_evaluated(f"no episodes of {arm}")
         return found
@@ -191,9 +191,8 @@ class Study:
     @cached_property
     def _about_test_goals(self) -> int:
         """How many of the demonstrations are about goals that the arms were measured on."""
-        shop = Shop.open(Path(self._settings["shop"]))
-        measured, known = set(self._played[RULE, MODES[0]].goals), known_goals(shop)
-        return sum(not measured.isdisjoint(known.of(one)) for one in self._demonstrations())
+        measured = set(self._played[self._baseline, MODES[0]].goals)
+        return sum(not measured.isdisjoint(self._task.goals_of(one)) for one in self._demonstrations())
 
     @property
     def _minutes(self) -> list[float]:
@@ -242,7 +241,7 @@ class Study:
         for result in self._results:
             name, *others = cells(result)
             arm = name.rpartition(", ")[0]
-            if name != RULE and arm not in self._described["arms"]:
+            if name != self._baseline and arm not in self._described["arms"]:
                 continue  # sizes and times have a place of their own
             updates = [self._last(run, "learners/updates") for run in self._described["arms"].get(arm, ())]
             made = f"{sum(updates) / len(updates):,.0f}" if updates else "-"
@@ -298,13 +297,15 @@ class Study:
                 "where it was shorter: its own minutes say so."
             )
             yield Table("Equal training time", columns, rows, caption)
-        columns = ["arm", "episodes with a purchase", "type", "attributes", "options", "price"]
+        columns = ["arm", "episodes with a purchase", *self._task.reward_parts.values()]
         rows = []
-        shown = {key: played for key, played in self._played.items() if key[0] in (RULE, *self._described["arms"])}
+        shown = {
+            key: played for key, played in self._played.items() if key[0] in (self._baseline, *self._described["arms"])
+        }
         for (arm, mode), played in sorted(shown.items(), key=self._order):
-            parts = played.parts()
-            label = arm if arm == RULE else self._pretty(f"{arm}, {mode}")
-            rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in REWARD_PARTS)])
+            parts = played.parts(self._task.reward_parts)
+            label = arm if arm == self._baseline else self._pretty(f"{arm}, {mode}")
+            rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in self._task.reward_parts)])
         caption = "Means over the episodes with a purchase, of the parts that the goal has; each is 1 at best."
         yield Table("Reward parts", columns, rows, caption)
         yield self._thompson_table()
@@ -411,22 +412,20 @@ class Study:
 
     def _sessions(self) -> tuple[str, list[ExampleSession]]:
         """Wins and losses of the arm that succeeds most often greedily, from its first seed, and the arm."""
-        from policies.bert_choice.model import ChoiceModel, decision_encoder
+        from policies.base import load_policy
         from policies.play import policy_trajectories
 
         arms = self._described["arms"]
         best = max(arms, key=lambda arm: float(self._played[arm, "greedy"].values("success")[0].mean()))
         played = self._played[best, "greedy"]
-        won = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward == 1.0]
-        lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if reward < 1.0]
+        won = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if is_success(reward)]
+        lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if not is_success(reward)]
         half = self._shown_sessions
         some = half + max(0, half - len(lost)), half + max(0, half - len(won))  # of one more, where the other has few
         goals = [*_spread(won, some[0]), *_spread(lost, some[1])]
         policy = Path(self._described["arms"][best][0]) / "policy"
-        shop = Shop.open(Path(self._settings["shop"]))
-        model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)
-        episodes = policy_trajectories(model, encoder, shop, goals, author=best, greedy=True)
-        return best, [example_session(episode, quote=self._quote) for episode in episodes]
+        episodes = policy_trajectories(load_policy(policy), self._task, goals, author=best, greedy=True)
+        return best, [self._task.example(episode, quote=self._quote) for episode in episodes]
 
     # Settings
 
@@ -454,7 +453,7 @@ class Study:
 
     def _order(self, item: tuple[tuple[str, str], Played]) -> tuple[int, int]:
         (arm, mode), _ = item
-        arms = [RULE, *self._described["arms"]]
+        arms = [self._baseline, *self._described["arms"]]
         return arms.index(arm), MODES.index(mode)
 
     @staticmethod

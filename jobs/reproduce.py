@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from algorithms.runs.run_folder import snapshot_folder
-from policies.baselines import RULE
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.console.terminal import say
@@ -28,6 +27,7 @@ from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.pipeline import Stage, run_stages
 from rl_recsys.storage.files import write_json
 from rl_recsys.storage.locations import Place, expanded, is_uri
+from rl_recsys.webshop.task import WebShop
 
 JOBS = Path(__file__).parent
 ITERATIONS = 30  # of a DPO run, at most: a point of its progress each
@@ -190,7 +190,7 @@ class Plan:
             yield from self._of_seed(seed)
         yield self._evaluation()
         yield self._stage(
-            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", RULE,
+            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", next(iter(WebShop.baselines)),
             *self._policies(self._arms()), "--runs", preset.runs, "--rollouts", preset.rollouts,
             "--goals", preset.goals, "--truth", out / "evaluation" / RESULTS, *self._workers(),
             needs=("evaluation",), minutes=preset.runs * preset.rollouts * EPISODE_S / 60,

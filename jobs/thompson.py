@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_origin, get_type_hints
 
 from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
-from policies.baselines import Mode
-from rl_recsys.console.command import Flags, run_job
+from rl_recsys.console.command import run_job
 from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.core.outcome import Mode
+from rl_recsys.core.task_flags import FINGERPRINT, TaskFlags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
 from rl_recsys.evaluation.comparison import markdown_rows, percent
@@ -35,7 +36,6 @@ from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.settings import claim, deciding
 from rl_recsys.storage.files import naming, read_object, read_rows, require_fields, write_json, write_text
 from rl_recsys.storage.locations import Place, place_of
-from rl_recsys.webshop import Shop
 
 if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
@@ -44,14 +44,12 @@ COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probabi
 
 
 @dataclass(kw_only=True)
-class Arguments(Flags):
+class Arguments(TaskFlags):
     """Thompson sampling over arms."""
 
-    shop: Place
-    """Shop folder made by jobs/prepare.py."""
     policies: tuple[str, ...]
-    """Arms as NAME=FOLDER, FOLDER being a policy folder; "rule", "heuristic" and "comparing" are baselines
-    without a model."""
+    """Arms as NAME=FOLDER, FOLDER being a policy folder; the task's baselines go by their names, of WebShop "rule",
+    "heuristic" and "comparing"."""
     out: Place
     """Folder for the log of every pull, the table and the pictures."""
     runs: Annotated[int, COUNT] = 4
@@ -79,9 +77,9 @@ class Arguments(Flags):
 @writes_to_its_out("thompson")
 def main(arguments: Arguments) -> None:
     """Play all runs, and write what came of them."""
-    shop = Shop.open(arguments.shop)
-    arms = arms_of(arguments.policies)
-    found = playable_goals(shop, list(shop.split("test"))[: arguments.goals], chain(*arms.values()))
+    task = arguments.open_task()
+    arms = arms_of(arguments.policies, task)
+    found = playable_goals(task, list(task.split("test"))[: arguments.goals], chain(*arms.values()))
     goals = list(found.goals)
     if found.too_long:
         say(found)
@@ -96,12 +94,12 @@ def main(arguments: Arguments) -> None:
         for run in range(arguments.runs)
     ]  # fmt: skip
     logs = [arguments.out / f"pulls-{run}.jsonl" for run in range(arguments.runs)]
-    settings = deciding(arguments, ("out", "shop", "policies", "num_workers", "num_gpus", "truth"))
+    settings = deciding(arguments, ("out", "shop", "task", "policies", "num_workers", "num_gpus", "truth"))
     settings |= {
-        "shop_fingerprint": shop.fingerprint,
+        FINGERPRINT: task.fingerprint,
         "policies": [name for name, seeds in arms.items() for _ in seeds],
     }
-    settings |= {"training": [training_of(f) for a in arms.values() for f in a]}
+    settings |= {"training": [training_of(f, task) for a in arms.values() for f in a]}
     claim(arguments.out, settings, begun=any(path.is_file() for path in logs))
     for bandit, log in zip(bandits, logs, strict=True):
         _resume(bandit, log)
@@ -110,7 +108,7 @@ def main(arguments: Arguments) -> None:
         from algorithms.rollouts.pool import RolloutPool
 
         connect(num_cpus=arguments.num_workers)
-        with RolloutPool(arguments.shop, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
+        with RolloutPool(task, num_workers=arguments.num_workers, num_gpus=arguments.num_gpus) as pool:
             _play(arguments, pool, arms, bandits, logs)
     _report(arguments, bandits, means)
 
@@ -123,8 +121,8 @@ def _play(
     logs: Sequence[Path],
 ) -> None:
     """All runs in step: a batch of each is played together, and logged before the next is drawn."""
-    with progress("Thompson sampling", arguments.runs * arguments.rollouts) as task:
-        task.resume(sum(len(bandit.pulls) for bandit in bandits))
+    with progress("Thompson sampling", arguments.runs * arguments.rollouts) as bar:
+        bar.resume(sum(len(bandit.pulls) for bandit in bandits))
         while under_way := [both for both in zip(bandits, logs, strict=True) if not both[0].finished]:
             batches = [bandit.batch() for bandit, _ in under_way]
             plays = [
@@ -140,7 +138,7 @@ def _play(
                     file.write("".join(json.dumps(asdict(pull) | {"success": pull.success}) + "\n" for pull in pulls))
                     file.flush()
                     os.fsync(file.fileno())
-            task.update(sum(len(bandit.pulls) for bandit in bandits), _leader(bandits))
+            bar.update(sum(len(bandit.pulls) for bandit in bandits), _leader(bandits))
 
 
 def _leader(bandits: Sequence[ThompsonRun]) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from algorithms.common.ranges import LEARNING_RATE
-from policies.bert_choice.encoder_folder import BUNDLED
-from policies.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
+from policies.bert.encoder_folder import BUNDLED
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.progress import format_seconds, phase, progress
 from rl_recsys.console.ranges import COUNT, SEED
 from rl_recsys.console.terminal import say
+from rl_recsys.core.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import replaces_its_out
 from rl_recsys.storage.files import read_object

@@ -7,26 +7,23 @@ from functools import partial
 
 import numpy as np
 
-from policies.bert_choice.model import ChoiceModel
+from policies.base import Policy
 from policies.play import Episode, play_together, recorded
-from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.core.task import Task
 from rl_recsys.core.trajectory import Trajectory
-from rl_recsys.webshop import Shop
-from rl_recsys.webshop.observe.decisions import MAX_STEPS
 
 DOUBT = 0.01  # an action less likely than this is no alternative where what the policy does earns the whole reward
 
 
 def branched_episodes(
-    model: ChoiceModel,
-    encoder: DecisionEncoder,
-    shop: Shop,
+    policy: Policy,
+    task: Task,
     goal: int,
     *,
     size: int,
     author: str,
     seed: int = 0,
-    max_steps: int = MAX_STEPS,
+    max_steps: int | None = None,
 ) -> Iterator[Trajectory]:
     """The policy's greedy episode of a goal, and then up to ``size`` - 1 branches of it.
 
@@ -36,7 +33,7 @@ def branched_episodes(
     episode earned the whole reward, only actions that are at least ``DOUBT`` likely are tried: of others there is
     nothing to learn but what the policy knows.
     """
-    play = partial(play_together, model, encoder, shop, greedy=True, seed=seed, max_steps=max_steps, recording=True)
+    play = partial(play_together, policy, task, greedy=True, seed=seed, max_steps=max_steps, recording=True)
     ((trunk, result),) = play([goal], [0])
     first = recorded(trunk, result, author=author, seed=seed)
     yield first

@@ -1,4 +1,4 @@
-"""A choice model's weights under the names that its RLlib module gives them; needs no RLlib, which takes seconds."""
+"""A policy's weights under the names that its RLlib module gives them; needs no RLlib, which takes seconds."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.bert_choice.model import ChoiceModel
+from policies.base import Policy
 
 VALUE_HEAD = "value_head"  # the module has it beside the model, not in it
 
 
-def module_state(model: ChoiceModel) -> dict[str, np.ndarray]:
-    """A ``ChoiceModule``'s state with this model's weights."""
+def module_state(model: Policy) -> dict[str, np.ndarray]:
+    """A ``PolicyModule``'s state with this model's weights."""
     return {_module_name(name): tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
 
 
-def load_module_state(model: ChoiceModel, state: dict[str, np.ndarray | Tensor]) -> None:
-    """The inverse of ``module_state``: copy a ``ChoiceModule``'s state into ``model``."""
+def load_module_state(model: Policy, state: dict[str, np.ndarray | Tensor]) -> None:
+    """The inverse of ``module_state``: copy a ``PolicyModule``'s state into ``model``."""
     model.load_state_dict({name: torch.tensor(np.asarray(state[_module_name(name)])) for name in model.state_dict()})
 
 

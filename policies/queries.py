@@ -17,14 +17,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.bert_choice.bert import Bert, BertShape
-from policies.bert_choice.encoder_folder import encoder_folder
-from policies.bert_choice.pretrained import load_encoder
-from policies.policy_folder import CONFIG_FILE, REMEDY, TRAINING_FILE, PolicyError, read_policy_file
+from policies.bert.bert import Bert, BertShape
+from policies.bert.encoder_folder import encoder_folder
+from policies.bert.pretrained import load_encoder
 from policies.weights_file import load_weights, write_weights
-from rl_recsys.core.text_encoding import TOKENIZER_FILE, load_tokenizer
+from rl_recsys.core.policy_folder import (
+    CONFIG_FILE,
+    REMEDY,
+    TOKENIZER_FILE,
+    TRAINING_FILE,
+    PolicyError,
+    read_policy_file,
+)
+from rl_recsys.core.text_encoding import load_tokenizer
 from rl_recsys.storage.folders import whole_folder
-from rl_recsys.webshop.goals.goal import without_price_clause
 
 KIND = "query model"
 MAX_TOKENS = 128  # of an instruction; the longest of WebShop's 12,087 has fewer
@@ -142,7 +148,7 @@ class KeywordQueries(nn.Module, QueryModel):
         """The words that are kept at several thresholds, in the order of the instruction."""
         found = []
         for start in range(0, len(instructions), 32):
-            words = [_WORD.findall(without_price_clause(text)) or ["?"] for text in instructions[start : start + 32]]
+            words = [_WORD.findall(text) or ["?"] for text in instructions[start : start + 32]]
             with torch.no_grad():
                 logits = self(words)
             for text, row in zip(words, logits, strict=True):
@@ -159,7 +165,7 @@ def _tagged(pairs: Sequence[Pair]) -> list[tuple[list[str], list[float]]]:
     """(words, share of the queries that have each word) of every instruction."""
     queries: dict[str, list[set[str]]] = {}
     for instruction, query in pairs:
-        queries.setdefault(without_price_clause(instruction), []).append(set(_bare(query)))
+        queries.setdefault(instruction, []).append(set(_bare(query)))
     examples = []
     for instruction, asked in queries.items():
         words = _WORD.findall(instruction)
@@ -214,7 +220,7 @@ class BartQueries(QueryModel):
         optimizer = torch.optim.AdamW(self._model.parameters(), lr=rate, weight_decay=0.01)
         self._model.train()
         for chunk in _batches(list(pairs), epochs, batch, seed):
-            read = self._encode([without_price_clause(instruction) for instruction, _ in chunk])
+            read = self._encode([instruction for instruction, _ in chunk])
             labels = self._encode([query.lower() for _, query in chunk])["input_ids"]
             labels = labels.masked_fill(labels == self._tokenizer.pad_token_id, -100)
             loss = self._model(input_ids=read["input_ids"], attention_mask=read["attention_mask"], labels=labels).loss
@@ -229,7 +235,7 @@ class BartQueries(QueryModel):
         found = []
         for start in range(0, len(instructions), 16):
             some = instructions[start : start + 16]
-            read = self._encode([without_price_clause(text) for text in some])
+            read = self._encode(list(some))
             with torch.no_grad():
                 beams = self._model.generate(
                     input_ids=read["input_ids"], attention_mask=read["attention_mask"], num_beams=count,
@@ -238,7 +244,7 @@ class BartQueries(QueryModel):
             texts = [text.strip().lower() for text in self._tokenizer.batch_decode(beams, skip_special_tokens=True)]
             for row, text in enumerate(some):
                 written = list(dict.fromkeys(filter(None, texts[row * count : (row + 1) * count])))
-                found.append(written or [without_price_clause(text)])
+                found.append(written or [text])
         return found
 
 

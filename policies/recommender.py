@@ -1,188 +1,44 @@
-"""The policy as a recommender: what it buys for a request, over several shopping sessions, is what it recommends."""
+"""The policy as a recommender: what it ends its sessions with, over several for a request, is what it recommends."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
-from rl_recsys.core.text_encoding import DecisionEncoder
-from rl_recsys.webshop import Goal, Shop, StepResult
-from rl_recsys.webshop.data.catalog import Product
-from rl_recsys.webshop.goals.goal import typed
-from rl_recsys.webshop.goals.wish import Wish, choices, lacking, understand, within_limit
-from rl_recsys.webshop.observe.instruction_features import stem, words
-
-if TYPE_CHECKING:  # the sessions of a request, and what the search finds, need no torch
-    from policies.bert_choice.model import ChoiceModel
-    from policies.play import Episode
-
-EPISODES = 16  # sessions a request
-
-Status = Literal["ok", "empty", "too long", "nothing found"]
-ABOVE_LIMIT, NO_WORD = "cost more than the limit", "share no word with the request"
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """A product with the options to choose.
-
-    ``price`` is what its page shows, ``within_limit`` whether that is within the request's limit, None where it cannot
-    be said. ``share`` of the sessions, in [0, 1], ``source`` "bought" it so; one that only the search found has 0.
-    ``meets`` and ``lacks`` are the options and the words of the request that the product has, and has not.
-    """
-
-    asin: str
-    title: str
-    price: str
-    options: dict[str, str]
-    share: float
-    within_limit: bool | None
-    source: Literal["bought", "search"]
-    meets: tuple[str, ...]
-    lacks: tuple[str, ...]
-
-    @classmethod
-    def of(cls, product: Product, wish: Wish, options: dict[str, str], share: float) -> Recommendation:
-        """A product for a wish; ``share`` of the sessions bought it."""
-        missing = lacking(wish, product)
-        known = {stem(word) for text in _texts(product) for word in words(text)}
-        said = list(dict.fromkeys(words(wish.words)))
-        named = [f"{name}: {value}" for name, value in wish.options]
-        return cls(
-            asin=product.asin,
-            title=product.title,
-            price=product.price_text,
-            options=options,
-            share=share,
-            within_limit=within_limit(wish, product),
-            source="bought" if share else "search",
-            meets=(*(one for one in named if one not in missing), *(word for word in said if stem(word) in known)),
-            lacks=(*missing, *(word for word in said if stem(word) not in known)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request came to. ``wish`` is how it was understood, None where it was not read.
-
-    Status "empty": it names nothing to search for. "too long": its ``tokens``, two markers among them, are more than
-    the ``most`` that the policy reads. "nothing found": no product is left. ``left_out``: why how many were not taken.
-    """
-
-    request: str
-    status: Status
-    wish: Wish | None = None
-    products: tuple[Recommendation, ...] = ()
-    left_out: dict[str, int] = field(default_factory=dict)
-    tokens: int | None = None
-    most: int | None = None
-
-    def to_mapping(self) -> dict:
-        """Plain values for JSON."""
-        understood = None if self.wish is None else self.wish.to_mapping()
-        products = [asdict(one) for one in self.products]
-        found = {"request": self.request, "status": self.status, "understood": understood, "products": products}
-        length = {} if self.tokens is None else {"tokens": self.tokens, "most_tokens": self.most}
-        return found | {"left_out": self.left_out} | length
+from policies.base import Policy
+from policies.play import SESSIONS_AT_ONCE, play_together
+from rl_recsys.core.task import EPISODES_A_REQUEST, Task
 
 
 def recommend(
-    model: ChoiceModel,
-    encoder: DecisionEncoder,
-    shop: Shop,
+    policy: Policy,
+    task: Task,
     requests: Sequence[str],
     *,
     top: int = 5,
-    episodes: int = EPISODES,
+    episodes: int = EPISODES_A_REQUEST,
     seed: int = 0,
-) -> Iterator[Answer]:
-    """For each request, in words and in order, an answer with at most ``top`` different products, the best first.
+) -> Iterator[Any]:
+    """For each request, in words and in order, an answer with at most ``top`` different items, the best first.
 
-    Of ``episodes`` sessions the first takes the policy's best actions, in the others they are drawn. What was bought
-    most often stands first, of what was bought equally often the earlier; then comes what the search finds. What costs
-    more than a request's limit is never among them, and of what is only found what shares no word with it.
+    Of ``episodes`` sessions the first takes the policy's best actions, in the others they are drawn. What was taken
+    most often stands first, of what was taken equally often the earlier. The answer is the task's; of a shop see
+    ``rl_recsys.webshop.recommending.Answer``. Raises ``TaskError`` for a task that answers no requests.
     """
-    from policies.play import SESSIONS_AT_ONCE, play_together
-
+    desk = task.request_desk()
     for start in range(0, len(requests), SESSIONS_AT_ONCE):
-        read = [_read(encoder, shop, request) for request in requests[start : start + SESSIONS_AT_ONCE]]
-        wishes = [Goal.from_words(answer.wish.instruction) for answer in read if answer.status == "ok"]
-        best = play_together(model, encoder, shop, wishes, [0] * len(wishes), greedy=True)
-        bought = [[_bought(*played)] for played in best]
+        chunk = requests[start : start + SESSIONS_AT_ONCE]
+        read = [desk.read(request, policy.decision_encoder) for request in chunk]
+        goals = [understood.goal for understood in read if understood.goal is not None]
+        best = play_together(policy, task, goals, [0] * len(goals), greedy=True)
+        choices = [[desk.choice(episode.session, result)] for episode, result in best]
         draws = range(1, episodes)
-        repeated = [wish for wish in wishes for _ in draws]
-        sampled = play_together(model, encoder, shop, repeated, [*draws] * len(wishes), greedy=False, seed=seed)
-        for purchases in bought:
-            purchases += [_bought(*next(sampled)) for _ in draws]
-        each = iter(bought)
-        for answer in read:
-            yield _filled(shop, answer, next(each), top) if answer.status == "ok" else answer
-
-
-def search_only(shop: Shop, wish: Wish) -> list[Recommendation]:
-    """What the search finds, in its order, each with the options that the wish names: what to compare with."""
-    found = dict.fromkeys(asin for query in shop.search_candidates(wish.instruction)[:1] for asin in shop.search(query))
-    products = map(shop.product, found)
-    return [Recommendation.of(product, wish, choices(wish, product), 0.0) for product in products]
-
-
-def _read(encoder: DecisionEncoder, shop: Shop, request: str) -> Answer:
-    """A request as it is understood, with the status "ok" where it can be shopped for."""
-    most = encoder.shape.state_tokens
-    if (tokens := encoder.state_tokens(request)) > most:
-        return Answer(request, "too long", tokens=tokens, most=most)
-    wish = understand(request, lambda said: map(shop.product, shop.search(typed(said))))
-    if not wish.words:
-        return Answer(request, "empty", wish)
-    if (tokens := encoder.state_tokens(wish.instruction)) > most:  # in WebShop's words it may be longer
-        return Answer(request, "too long", wish, tokens=tokens, most=most)
-    return Answer(request, "ok", wish)
-
-
-def _filled(shop: Shop, answer: Answer, purchases: Sequence[tuple[str, dict[str, str]] | None], top: int) -> Answer:
-    wish = answer.wish
-    counts: Counter[tuple[str, tuple]] = Counter()
-    for asin, options in filter(None, purchases):
-        # Options that the request names are chosen, whatever the policy left open or took instead.
-        counts[asin, tuple(sorted((options | choices(wish, shop.product(asin))).items()))] += 1
-    found: dict[str, Recommendation] = {}
-    for (asin, options), count in counts.most_common():  # equal ones in the order in which they were met
-        # Of a product that was bought with several choices of options the most frequent.
-        one = Recommendation.of(shop.product(asin), wish, dict(options), count / len(purchases))
-        found.setdefault(asin, one)
-    bought = {asin for asin, _ in counts}
-    left_out: Counter[str] = Counter()
-    for asin in [asin for asin, one in found.items() if one.within_limit is False]:
-        del found[asin]
-        left_out[ABOVE_LIMIT] += 1
-    for one in search_only(shop, wish):
-        if one.within_limit is False:
-            left_out[ABOVE_LIMIT] += one.asin not in bought
-        elif one.asin not in found and not _shares_a_word(shop.product(one.asin), wish):
-            left_out[NO_WORD] += 1
-        else:
-            found.setdefault(one.asin, one)
-    products = tuple(found.values())[:top]
-    return Answer(answer.request, "ok" if products else "nothing found", wish, products, dict(left_out))
-
-
-def _shares_a_word(product: Product, wish: Wish) -> bool:
-    """Whether a product's name or kind has one of the wish's words that carry meaning."""
-    said = {stem(word) for word in words(wish.words)}
-    named = (product.title, product.query, product.product_category)
-    return not said or not said.isdisjoint(stem(word) for text in named for word in words(text))
-
-
-def _texts(product: Product) -> Iterator[str]:
-    """All that a product's pages say of it."""
-    yield from (product.title, product.query, product.product_category, product.description, *product.bullets)
-    for group, values in product.options.items():
-        yield from (group, *values)
-
-
-def _bought(episode: Episode, result: StepResult) -> tuple[str, dict[str, str]] | None:
-    """What an episode ended with: product and options, or nothing."""
-    session = episode.choices.session
-    return (session.product.asin, dict(session.options)) if result.done else None
+        repeated = [goal for goal in goals for _ in draws]
+        sampled = play_together(policy, task, repeated, [*draws] * len(goals), greedy=False, seed=seed)
+        for taken in choices:
+            for _ in draws:
+                episode, result = next(sampled)
+                taken.append(desk.choice(episode.session, result))
+        each = iter(choices)
+        for understood in read:
+            yield understood if understood.goal is None else desk.answer(understood, next(each), top)

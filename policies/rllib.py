@@ -1,8 +1,8 @@
-"""The choice model as RLlib sees it."""
+"""A policy as RLlib sees it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,16 +12,15 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from policies.bert_choice.model import MASKED, ChoiceModel
+from policies.base import MASKED, blank_policy
 from policies.module_state import VALUE_HEAD
-from policies.policy_folder import ChoiceConfig
 
 ARCHITECTURE = "architecture"
 VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a whole train batch
 
 
-class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
-    """Wraps a ``ChoiceModel``; ``model_config["architecture"]`` is its ``ChoiceConfig`` as a mapping.
+class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
+    """Wraps a ``Policy``; ``model_config["architecture"]`` is its ``architecture()``.
 
     ``precision`` is what the encoder computes in when the learner asks it; logits and values are float32 in any case.
 
@@ -33,7 +32,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
 
     def setup(self) -> None:
         """Build the model (RLlib calls this; the constructor stays its own)."""
-        self.model = ChoiceModel(ChoiceConfig(**self.model_config[ARCHITECTURE]))
+        self.model = blank_policy(self.model_config[ARCHITECTURE])
         # On the module itself: RLlib (2.60) fails to take away an attribute of an attribute.
         self.value_head = self.model.value_head
         del self.model.value_head
@@ -50,7 +49,7 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         observation = batch[Columns.OBS]
         mask = observation["mask"]
         logits = torch.where(mask.bool(), 0.0, MASKED)
-        pooled = logits.new_zeros(len(mask), self.model.encoder.hidden_size)
+        pooled = logits.new_zeros(len(mask), self.model.state_size)
         open_rows = (mask.sum(-1) > 1).nonzero().squeeze(-1)
         if len(open_rows):
             rows = {key: value[open_rows] for key, value in observation.items()}
@@ -83,12 +82,12 @@ class ChoiceModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         rows = (missing & ~over).nonzero().squeeze(-1)
         with torch.no_grad():
             for chunk in rows.split(VALUE_ROWS) if len(rows) else ():
-                pooled[chunk] = self.model.encoder(observation["state"][chunk]).means
+                pooled[chunk] = self.model.encode({name: array[chunk] for name, array in observation.items()})
             batch[Columns.EMBEDDINGS] = pooled
             return self.value_head(pooled).squeeze(-1).float().masked_fill(over, 0.0)
 
 
-def module_spec(config: ChoiceConfig) -> RLModuleSpec:
-    """The RLModuleSpec of a choice model's architecture."""
+def module_spec(architecture: Mapping[str, Any]) -> RLModuleSpec:
+    """The RLModuleSpec of a policy's architecture."""
     # A key of its own: RLlib mixes defaults of its own models into the mapping.
-    return RLModuleSpec(module_class=ChoiceModule, model_config={ARCHITECTURE: asdict(config)})
+    return RLModuleSpec(module_class=PolicyModule, model_config={ARCHITECTURE: dict(architecture)})

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from policies.policy_folder import CONFIG_FILE, REMEDY, WEIGHTS_FILE, PolicyError
+from rl_recsys.core.policy_folder import CONFIG_FILE, REMEDY, WEIGHTS_FILE, PolicyError
 
 
 def write_weights(folder: Path, model: nn.Module) -> None:

@@ -15,13 +15,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BertConfig, BertModel
 
-from policies.bert_choice.model import ChoiceModel
+from policies.bert_choice.model import BertChoice
+from rl_recsys.core.play import demonstration
 from rl_recsys.core.text_encoding import EncodingShape
 from rl_recsys.core.trajectory import TrajectoryWriter
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.data.demo import write_demo_files
-from rl_recsys.webshop.shoppers import play, scripted_shopper
+from rl_recsys.webshop.task import WebShop
 
 hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
 hypothesis.settings.load_profile("loaded")
@@ -51,6 +52,12 @@ def shop_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def shop(shop_folder) -> Shop:
     return Shop.open(shop_folder)
+
+
+@pytest.fixture(scope="session")
+def task(shop) -> WebShop:
+    """The demo shop as a task."""
+    return WebShop(shop)
 
 
 @pytest.fixture(scope="session")
@@ -94,25 +101,24 @@ def encoder_folder(tmp_path_factory, shop) -> Path:
 
 
 @pytest.fixture(scope="session")
-def policy_folder(tmp_path_factory, encoder_folder) -> Path:
+def policy_folder(tmp_path_factory, encoder_folder, task) -> Path:
     """A policy on the tiny encoder with a fresh head."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("policy") / "policy"
-    model = ChoiceModel.from_encoder(str(encoder_folder), SMALL, width=16)
-    model.save_pretrained(folder, tokenizer=encoder_folder, training={"fresh": True})
+    policy = BertChoice.fresh(task, encoder=str(encoder_folder), shape=SMALL, width=16)
+    policy.save_pretrained(folder, training={"fresh": True})
     return folder
 
 
 @pytest.fixture(scope="session")
-def scripted(tmp_path_factory, shop) -> Callable[[int], Path]:
+def scripted(tmp_path_factory, task) -> Callable[[int], Path]:
     """Makes a folder of scripted episodes of the first so many training goals, in the tiny policy's shape."""
 
     def record(count: int) -> Path:
         folder = tmp_path_factory.mktemp("scripted")
         with TrajectoryWriter(folder) as writer:
-            for goal in shop.split("train")[:count]:
-                options = {"source": "scripted", "author": "s", "seed": 0, "max_choices": SMALL.choices}
-                writer.append(play(shop, goal, scripted_shopper, **options))
+            for goal in task.split("train")[:count]:
+                writer.append(demonstration(task, goal, max_choices=SMALL.choices))
         return folder
 
     return record

@@ -13,13 +13,11 @@ from typing import Any
 import torch
 from ray.rllib.core.columns import Columns
 
-from algorithms.common.learner import freeze
 from algorithms.common.losses import dpo_loss
 from algorithms.common.offline import decisions_to_learn
 from algorithms.dpo.preferences import RecordedPreferences
 from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
-from policies.benchmark import one_by_one
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import Policy, load_policy
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.runs.measurement import Figure, in_child
 
@@ -50,7 +48,7 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     torch.set_num_threads(1)
     found = itertools.islice(read_trajectories(trajectories, minimum_reward=1.0), 60)
     episodes = decisions_to_learn(found)
-    reference = Reference(ChoiceModel.from_pretrained(policy), decision_encoder(policy))
+    reference = Reference(load_policy(policy))
 
     def batches(whole_pages: bool) -> RecordedPreferences:
         return RecordedPreferences(episodes, reference, pairs=UPDATE_PAIRS, whole_pages=whole_pages)
@@ -60,12 +58,12 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     pairs = [two.next_batch() for _ in range(UPDATES + WARM)]
     margin = (time.perf_counter() - start) / sum(len(batch[PAIRS]) for batch in pairs)
     pages = [whole.next_batch() for _ in range(UPDATES + WARM)]
-    model, naive = (ChoiceModel.from_pretrained(policy).train() for _ in range(2))
+    model, naive = (load_policy(policy).train() for _ in range(2))
     for one in (model, naive):
-        freeze(one.encoder.bert, 0)
-    frozen, naive = one_by_one(reference.model), one_by_one(naive)
+        one.freeze(0)
+    frozen, naive = reference.policy.without_reuse(), naive.without_reuse()
 
-    def margins(of: ChoiceModel, batch: dict[str, Any]) -> torch.Tensor:
+    def margins(of: Policy, batch: dict[str, Any]) -> torch.Tensor:
         observation = {key: torch.as_tensor(value) for key, value in batch[Columns.OBS].items()}
         logits = of(observation)[0].gather(1, torch.as_tensor(batch[PAIRS]))
         return logits[:, 0] - logits[:, 1]
@@ -99,7 +97,7 @@ def measure_updates(policy: str, trajectories: str) -> dict:
 
 
 def _update(
-    model: ChoiceModel, loss: Callable[[Any], torch.Tensor], batch: Any, products: AbstractContextManager
+    model: Policy, loss: Callable[[Any], torch.Tensor], batch: Any, products: AbstractContextManager
 ) -> tuple[float, torch.Tensor]:
     """(seconds, gradient) of one backward pass, the forward pass within ``products``."""
     start = time.perf_counter()

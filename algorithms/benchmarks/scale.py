@@ -32,14 +32,12 @@ from algorithms.rollouts.groups import TASKS_AHEAD, RolloutGroups
 from algorithms.rollouts.pool import RolloutPool
 from algorithms.rollouts.published_weights import Weights
 from envs import CHOICE_ID, register_with_ray
-from policies.bert_choice.model import ChoiceModel
+from policies.base import load_policy
 from policies.module_state import module_state
-from policies.policy_folder import read_config
+from rl_recsys.core.task import open_task
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.evaluation.plots import STYLES
-from rl_recsys.runs.measurement import Figure
-from rl_recsys.webshop import shared_shop
-from rl_recsys.webshop.benchmark import MEGABYTE
+from rl_recsys.runs.measurement import MEGABYTE, Figure
 
 WORKERS = (1, 2)  # real ones
 WARM_GROUPS = 4  # taken before the clock starts: Java, the policy, and what its encoder keeps
@@ -140,7 +138,7 @@ class Load:
 
 def scale_figures(
     policy: Path,
-    shop: Path,
+    task: str,
     out: Path | None,
     *,
     parts: Sequence[ScalePart],
@@ -158,11 +156,11 @@ def scale_figures(
     took a real worker, or of ``group_seconds`` on average.
     """
     connect(num_cpus=max(WORKERS) + 1)
-    groups = min(groups, len(shared_shop(shop).split("train")) - WARM_GROUPS)  # each of another goal
+    groups = min(groups, len(open_task(task).split("train")) - WARM_GROUPS)  # each of another goal
     recorded, real = None, {}
     in_turn = list(itertools.product(range(rounds), WORKERS))
     if "groups" in parts:
-        played = [play_groups(policy, shop, workers=one, size=group_size, groups=groups) for _, one in in_turn]
+        played = [play_groups(policy, task, workers=one, size=group_size, groups=groups) for _, one in in_turn]
         recorded = played[0][1]
         done = [found for found, _ in played]
         for workers in WORKERS:
@@ -171,24 +169,24 @@ def scale_figures(
         note = f"{min(recorded.seconds.values()):.2f} to {max(recorded.seconds.values()):.2f} of the clock, first round"
         yield Figure("  a group, on average", recorded.mean_s, "s", note=note)
     if "ppo" in parts:
-        done = [sample_ppo(policy, shop, workers=one, steps=rollout_steps) for _, one in in_turn]
+        done = [sample_ppo(policy, task, workers=one, steps=rollout_steps) for _, one in in_turn]
         yield from _real_figures("PPO sampling", done, f"{ENVIRONMENTS} sessions a worker, {rollout_steps} steps")
     if "simulated" in parts:
         if recorded is None:
-            recorded = play_groups(policy, shop, workers=1, size=group_size, groups=groups)[1]
+            recorded = play_groups(policy, task, workers=1, size=group_size, groups=groups)[1]
         swept: list[Counted] = []
         yield from _simulated_figures(policy, recorded, sorted(actors), group_seconds or recorded.mean_s, swept)
         if out is not None:
             _draw(swept, group_seconds or recorded.mean_s, real, out / "scale.png")
 
 
-def play_groups(policy: Path, shop: Path, *, workers: int, size: int, groups: int) -> tuple[Real, Recorded]:
+def play_groups(policy: Path, task: str, *, workers: int, size: int, groups: int) -> tuple[Real, Recorded]:
     """So many groups from a fresh pool of real workers: the same ones, whatever their number.
 
     One worker never waits, so a group took it the time since the last came; with more the seconds say less.
     """
-    with RolloutPool(shop, num_workers=workers) as pool:
-        source = pool.groups(policy, GoalsInTurn(shared_shop(shop).split("train"), 0), size=size)
+    with RolloutPool(task, num_workers=workers) as pool:
+        source = pool.groups(policy, GoalsInTurn(open_task(task).split("train"), 0), size=size)
         source.publish(policy_state(policy))
         for _ in range(WARM_GROUPS):
             next(source)
@@ -210,7 +208,7 @@ def play_groups(policy: Path, shop: Path, *, workers: int, size: int, groups: in
 
 def policy_state(policy: Path) -> dict[str, np.ndarray]:
     """What a learner publishes of this policy."""
-    return module_state(ChoiceModel.from_pretrained(policy))
+    return module_state(load_policy(policy))
 
 
 def _real_figures(name: str, done: Sequence[Real], what: str) -> Iterator[Figure]:
@@ -233,14 +231,12 @@ def _real_figures(name: str, done: Sequence[Real], what: str) -> Iterator[Figure
         yield Figure("  2 workers to 1, by CPU time", statistics.median(by_cpu), "times", note=note)
 
 
-def sample_ppo(policy: Path, shop: Path, *, workers: int, steps: int) -> Real:
+def sample_ppo(policy: Path, task: str, *, workers: int, steps: int) -> Real:
     """At least so many steps from fresh RLlib workers; the slowest is waited for, as PPO waits."""
     register_with_ray()
     config = PPOConfig().environment(
         CHOICE_ID,
-        env_config={
-            "shop": str(shop.resolve()), "tokenizer": str(policy.resolve()), "encoding": read_config(policy).shape
-        },
+        env_config={"task": open_task(task).spec, "policy": str(policy.resolve())},
     )  # fmt: skip
     config.env_runners(num_env_runners=workers, num_envs_per_env_runner=ENVIRONMENTS)
     config.training(policy=str(policy.resolve()), train_batch_size_per_learner=steps)

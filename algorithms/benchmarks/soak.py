@@ -30,14 +30,13 @@ from ray._private.internal_api import get_memory_info_reply, get_state_from_addr
 from algorithms.runs.run_folder import RESULTS
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.plots import STYLES
-from rl_recsys.runs.measurement import Figure
+from rl_recsys.runs.measurement import MEGABYTE, Figure, own_memory
 from rl_recsys.runs.processes import ending_with_parent
-from rl_recsys.webshop.benchmark import MEGABYTE, _own_memory
 
 NAME = "training-soak"
 RUN, TEMPORARY = "run", "tmp"  # folders of a soak's work
 DRIVER, LEARNER, WORKER, RAY, ALL = "driver", "learner", "rollout worker", "rest of Ray", "all"
-LEARNERS, PLAYERS = ("PPOLearner", "_WrappedExecutable"), ("ShopEnvRunner", "_RolloutWorker", "SimulatedWorker")
+LEARNERS, PLAYERS = ("PPOLearner", "_WrappedExecutable"), ("WatchedEnvRunner", "_RolloutWorker", "SimulatedWorker")
 START_PATIENCE_S, END_PATIENCE_S = 600.0, 60.0
 LEAST_LOOKS = 3  # that a line is drawn through
 HELD = (
@@ -128,7 +127,7 @@ def look(family: Family, minutes: float) -> list[Sample]:
         uss = own = 0.0
         for process in processes:
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it ended meanwhile
-                held = process.memory_full_info().uss, _own_memory(process), process.num_fds(), hosts_java(process)
+                held = process.memory_full_info().uss, own_memory(process), process.num_fds(), hosts_java(process)
                 count, uss, own = count + 1, uss + held[0] / MEGABYTE, own + held[1] / MEGABYTE
                 files, java = files + held[2], java + held[3]
         found.append(Sample(minutes, role, count, uss, own, files, java))

@@ -8,7 +8,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 
 from algorithms.common.learner import FROZEN_LAYERS, learner_settings
 from algorithms.common.ranges import CONFIG, LEARNER_CONFIG
-from policies.policy_folder import read_config
+from policies.base import freezable_layers
 from rl_recsys.console.ranges import Range, require_in_range
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
@@ -43,10 +43,10 @@ def set_given(config: Config, **settings: Any) -> Config:
 
 
 def check_learner_settings(config: AlgorithmConfig) -> None:
-    """Raise ValueError for a number outside its range, or more frozen layers than the policy's encoder has."""
+    """Raise ValueError for a number outside its range, or more frozen layers than the policy has."""
     settings = learner_settings(config)
     for name, allowed in LEARNER_CONFIG.items():
         require_in_range(name, settings[name], allowed)
-    frozen, layers = settings[FROZEN_LAYERS], read_config(config.policy).encoder["num_hidden_layers"]
+    frozen, layers = settings[FROZEN_LAYERS], freezable_layers(config.policy)
     if frozen > layers:
-        config._value_error(f"{FROZEN_LAYERS} is {frozen}, the policy's encoder has {layers} layers")
+        config._value_error(f"{FROZEN_LAYERS} is {frozen}, the policy has {layers} layers")

@@ -13,7 +13,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algorithms.common.ranges import Precision
 from algorithms.rollouts.malloc import release_memory
-from policies.bert_choice.bert import Bert
+from policies.base import ENCODER, HEAD
 
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
@@ -26,7 +26,7 @@ def learner_settings(config: AlgorithmConfig) -> dict[str, Any]:
     return LEARNER_DEFAULTS | config.learner_config_dict
 
 
-class ChoiceLearner(TorchLearner):
+class PolicyLearner(TorchLearner):
     """Adam with the config's learning rate for the encoder and a multiple of it for the head.
 
     A fresh head at an encoder's learning rate hardly learns; an encoder at a head's forgets what it was trained for.
@@ -55,14 +55,12 @@ class ChoiceLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Register one optimizer for the encoder and one for the head."""
         module = self._module[module_id].unwrapped()
-        model = module.model
-        freeze(model.encoder.bert, learner_settings(config)[FROZEN_LAYERS])
-        factor = learner_settings(config)[HEAD_RATE]
-        encoder = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
+        settings = learner_settings(config)
+        module.model.freeze(settings[FROZEN_LAYERS])
+        rates = {ENCODER: 1.0, HEAD: settings[HEAD_RATE]}
         module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all: DDP need not look for it
-        head = list(model.scorer.parameters())
-        for name, parameters, rate in (("encoder", encoder, 1.0), ("head", head, factor)):
-            if parameters:
+        for name, group in module.model.parameter_groups().items():
+            if parameters := list(group):
                 self.register_optimizer(
                     module_id=module_id,
                     optimizer_name=name,
@@ -70,15 +68,14 @@ class ChoiceLearner(TorchLearner):
                     # foreach=True, which cannot go on from a checkpoint, where RLlib makes the rate a tensor.
                     optimizer=torch.optim.Adam(parameters),
                     params=parameters,
-                    lr_or_lr_schedule=_scaled(config.lr, rate),
+                    lr_or_lr_schedule=_scaled(config.lr, rates[name]),
                 )
 
     def compute_losses(self, *, fwd_out: dict[str, Any], batch: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Each module's loss; the tokens of what it read are counted."""
         for module_id in fwd_out:
-            observation = batch[module_id][Columns.OBS]
-            tokens = sum(float((observation[name] != 0).sum()) for name in ("state", "actions"))
-            self.metrics.log_value((module_id, "tokens"), tokens, reduce="sum")
+            tokens = self.module[module_id].unwrapped().model.tokens_read(batch[module_id][Columns.OBS])
+            self.metrics.log_value((module_id, "tokens"), float(tokens), reduce="sum")
         return super().compute_losses(fwd_out=fwd_out, batch=batch)
 
     def compute_gradients(self, loss_per_module: dict[str, torch.Tensor], **kwargs: Any) -> dict[Any, torch.Tensor]:
@@ -132,7 +129,7 @@ class ChoiceLearner(TorchLearner):
         release_memory()
 
     def policy_state(self) -> dict[str, Any]:
-        """The weights of the policy that a run writes, as a ``ChoiceModule``'s state: those it has now."""
+        """The weights of the policy that a run writes, as a ``PolicyModule``'s state: those it has now."""
         return self.module[DEFAULT_MODULE_ID].unwrapped().get_state()
 
     def _take_gathered(self) -> dict[Any, torch.Tensor]:
@@ -171,13 +168,6 @@ def computing_precision(name: Precision, device: torch.device) -> torch.dtype:
     # Elsewhere a CPU would emulate it.
     has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if has_bfloat16 else torch.float32
-
-
-def freeze(bert: Bert, layers: int) -> None:
-    """Keep the embeddings and the first ``layers`` layers of a BERT as they are; with 0 nothing is frozen."""
-    if layers:
-        for part in (bert.embeddings, *bert.layers[:layers]):
-            part.requires_grad_(False)
 
 
 def _scaled(rate: float | list, factor: float) -> float | list:

@@ -28,12 +28,11 @@ from algorithms.common.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learne
 from algorithms.common.log_folder import LogsAside
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from algorithms.runs.iteration_timing import count_seconds
-from policies.bert_choice.model import ChoiceModel, decision_encoder
-from policies.policy_folder import read_config
+from policies.base import Policy, read_architecture
 from policies.rllib import module_spec
 from rl_recsys.console.terminal import say
+from rl_recsys.core.encoding import MASK, DecisionEncoder, load_decision_encoder
 from rl_recsys.core.preferences import lasting_steps
-from rl_recsys.core.text_encoding import DecisionEncoder
 from rl_recsys.core.trajectory import Step, Trajectory, TrajectoryError, read_trajectories
 
 
@@ -53,16 +52,17 @@ def fitting_trajectories(
     too_long: list[int] = []
 
     def fits(trajectory: Trajectory) -> bool:
-        tokens = encoder.state_tokens(trajectory.goal["instruction_text"])
-        if tokens > encoder.shape.state_tokens:
-            too_long.append(tokens)
-        return tokens <= encoder.shape.state_tokens
+        instruction = trajectory.goal["instruction_text"]
+        if encoder.fits(instruction):
+            return True
+        too_long.append(encoder.tokens(instruction))
+        return False
 
     found = list(islice(filter(fits, read_trajectories(folder, minimum_reward=minimum_reward)), maximum))
     if too_long:
         say(
             f"{folder}: left out {len(too_long)} episodes whose instruction does not fit the policy's state of "
-            f"{encoder.shape.state_tokens} tokens; jobs/imitate.py --state-tokens {max(too_long)} makes a policy that "
+            f"{encoder.room} tokens; jobs/imitate.py --state-tokens {max(too_long)} makes a policy that "
             "reads them"
         )
     if not found:
@@ -150,11 +150,8 @@ class DecisionData(BatchSource):
 
 
 def encode_steps(encoder: DecisionEncoder, steps: Sequence[Step]) -> dict[str, np.ndarray]:
-    """A ``DecisionEncoder``'s arrays of steps, stacked; A is as many as the longest list of actions has."""
-    width = max(len(step.choices) for step in steps)
-    encoded = [encoder.encode_choices(step.choices, step.kinds) for step in steps]
-    stacked = {key: np.stack([one[key][:width] for one in encoded]) for key in encoded[0]}
-    return {"state": np.stack([encoder.encode_state(step.state) for step in steps]), **stacked}
+    """A decision encoder's arrays of steps, stacked; A is as many as the longest list of choices has."""
+    return encoder.encode_all([step.decision for step in steps])
 
 
 class OfflineConfig(InRange, AlgorithmConfig):
@@ -214,7 +211,7 @@ class OfflineConfig(InRange, AlgorithmConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
-        return module_spec(read_config(self.policy))
+        return module_spec(read_architecture(self.policy))
 
 
 class OfflineAlgorithm(LogsAside):
@@ -225,8 +222,8 @@ class OfflineAlgorithm(LogsAside):
         """The config class of this algorithm."""
         return OfflineConfig()
 
-    def batch_source(self, model: ChoiceModel) -> BatchSource:
-        """What is learnt from; ``model`` is the policy the run starts from."""
+    def batch_source(self, policy: Policy) -> BatchSource:
+        """What is learnt from; ``policy`` is what the run starts from."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it learns from")
 
     def recorded_trajectories(self, minimum_reward: float | None = None) -> list[Trajectory]:
@@ -236,7 +233,7 @@ class OfflineAlgorithm(LogsAside):
         """
         return fitting_trajectories(
             self.config.trajectories,
-            decision_encoder(self.config.policy),
+            load_decision_encoder(self.config.policy),
             minimum_reward=self.config.minimum_reward if minimum_reward is None else minimum_reward,
             maximum=self.config.maximum_trajectories,
         )
@@ -265,7 +262,7 @@ class OfflineAlgorithm(LogsAside):
 
     def _next_batch(self) -> MultiAgentBatch:
         columns = self.source.next_batch()
-        decisions = len(columns[Columns.OBS]["state"])
+        decisions = len(columns[Columns.OBS][MASK])
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, decisions, reduce="lifetime_sum")
         return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=decisions)
 

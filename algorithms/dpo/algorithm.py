@@ -12,7 +12,7 @@ from ray.tune import PlacementGroupFactory
 from torch import Tensor
 
 from algorithms.common.config import set_given
-from algorithms.common.learner import ChoiceLearner
+from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import dpo_loss, imitation_loss
 from algorithms.common.offline import OfflineAlgorithm, OfflineConfig, decisions_to_learn
 from algorithms.common.ranges import Pairing, Preferences, Ties
@@ -30,13 +30,13 @@ from algorithms.rollouts.episode_metrics import log_rollouts
 from algorithms.rollouts.goal_sampler import ContestedGoals
 from algorithms.rollouts.pool import RolloutPool, worker_bundles
 from algorithms.runs.iteration_timing import ROLLOUT_WAIT_TIMER
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import Policy
 from policies.module_state import load_module_state, module_state
-from rl_recsys.core.text_encoding import fitting_goals
-from rl_recsys.webshop import shared_shop
+from rl_recsys.core.encoding import fitting_goals
+from rl_recsys.core.task import open_task
 
 
-class DPOLearner(ChoiceLearner):
+class DPOLearner(PolicyLearner):
     """Minimises ``dpo_loss``, plus ``imitation_weight`` times the imitation loss of the preferred actions.
 
     Reports both, the reward margin beta h, and how often the preferred action leads.
@@ -102,7 +102,7 @@ class DPOConfig(OfflineConfig):
         self.preferences: Preferences = "recorded"
         self.pairing: Pairing = "decision"
         self.ties: Ties = "skip"
-        self.shop: str | None = None
+        self.task: str | None = None
         self.group_size, self.pair_uses = 8, 1
         self.rollout_workers, self.rollout_gpus = 2, 0.0
         self.refresh_reference_every = 0
@@ -116,7 +116,7 @@ class DPOConfig(OfflineConfig):
         preferences: Preferences = NotProvided,
         pairing: Pairing = NotProvided,
         ties: Ties = NotProvided,
-        shop: str = NotProvided,
+        task: str = NotProvided,
         group_size: int = NotProvided,
         pair_uses: int = NotProvided,
         rollout_workers: int = NotProvided,
@@ -129,7 +129,7 @@ class DPOConfig(OfflineConfig):
         ``beta`` is typically 0.5 to 2 for single actions. With an ``imitation_weight`` of 0 only the two actions of a
         pair are encoded, and updates are faster.
         ``train_batch_size_per_learner`` counts pairs. ``ties``: what becomes of a recorded action that the reference
-        draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``shop`` folder,
+        draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``task`` (see ``open_task``),
         ``group_size`` episodes of each goal, ``pair_uses`` updates for each pair of them, and ``rollout_workers``
         processes that share ``rollout_gpus``.
         ``refresh_reference_every``: iterations after which the current policy becomes the reference; 0 keeps the one
@@ -144,7 +144,7 @@ class DPOConfig(OfflineConfig):
             preferences=preferences,
             pairing=pairing,
             ties=ties,
-            shop=shop,
+            task=task,
             group_size=group_size,
             pair_uses=pair_uses,
             rollout_workers=rollout_workers,
@@ -160,8 +160,10 @@ class DPOConfig(OfflineConfig):
                 self._value_error(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
         if self.pairing == "branch" and self.preferences != "rollouts":
             self._value_error("pairing by branch needs rollouts: recorded episodes have no branches")
-        if self.preferences != "recorded" and not self.shop:
-            self._value_error(f"{self.preferences} preferences need a shop to roll out in: .training(shop=FOLDER)")
+        if self.preferences != "recorded" and not self.task:
+            self._value_error(
+                f"{self.preferences} preferences need a task to roll out in: .training(task='webshop:FOLDER')"
+            )
         if self.preferences != "recorded" and not self.rollout_workers:
             self._value_error(f"{self.preferences} preferences need rollout workers: .training(rollout_workers=1)")
         if self.pair_uses > 1 and self.preferences == "recorded":
@@ -196,20 +198,20 @@ class DPO(OfflineAlgorithm):
         workers = worker_bundles(config.rollout_workers, config.rollout_gpus)
         return PlacementGroupFactory(own.bundles + workers, strategy=config.placement_strategy)
 
-    def batch_source(self, model: ChoiceModel) -> PreferenceSource:
+    def batch_source(self, policy: Policy) -> PreferenceSource:
         """The preferences that the config names, against the frozen policy that the run starts from."""
         config = self.config
-        self._reference = Reference(model, decision_encoder(config.policy))
+        self._reference = Reference(policy)
         self._pool: RolloutPool | None = None
         self._groups = None
         sources: dict[str, PreferenceSource] = {}
         if config.preferences != "rollouts":
             sources["recorded"] = self._recorded()
         if config.preferences != "recorded":
-            self._pool = RolloutPool(config.shop, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
+            self._pool = RolloutPool(config.task, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
             seed = config.seed or 0
-            shop = shared_shop(config.shop)
-            training = fitting_goals(shop, shop.split("train"), decision_encoder(config.policy)).goals
+            task = open_task(config.task)
+            training = fitting_goals(task, task.split("train"), policy.decision_encoder).goals
             goals = ContestedGoals(training, seed)
             self._groups = self._pool.groups(
                 config.policy, goals, size=config.group_size, seed=seed, branching=config.pairing == "branch"
@@ -265,21 +267,21 @@ class DPO(OfflineAlgorithm):
         self._publish()
         every = self.config.refresh_reference_every
         if every and (self.iteration + 1) % every == 0:
-            load_module_state(self._reference.model, self._weights())
+            load_module_state(self._reference.policy, self._weights())
             self.source.reference_changed()
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The state of the batches, and the reference where it is not the policy that the run started from."""
         state = super().get_state(*args, **kwargs)
         if self.config.refresh_reference_every:
-            state["reference"] = module_state(self._reference.model)
+            state["reference"] = module_state(self._reference.policy)
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
         if "reference" in state:
-            load_module_state(self._reference.model, state["reference"])
+            load_module_state(self._reference.policy, state["reference"])
             self.source.reference_changed()
         self._publish()
 

@@ -14,7 +14,7 @@ from algorithms.common.offline import BatchSource, DecisionData
 from algorithms.common.ranges import Pairing, Ties
 from algorithms.dpo.reference import Reference, decision_columns, trajectory_columns
 from algorithms.rollouts.goal_sampler import Shuffled
-from policies.bert_choice.model import MASKED
+from policies.base import MASKED
 from rl_recsys.core.preferences import (
     Preference,
     better_and_worse,
@@ -66,7 +66,7 @@ class RecordedPreferences(DecisionData, PreferenceSource):
         self._ties = ties
         self._wanted, self._whole_pages, self._seed = pairs, whole_pages, seed
         self._reference = reference
-        self._logits = np.full((len(self.steps), reference.encoder.shape.choices), MASKED, np.float32)
+        self._logits = np.full((len(self.steps), reference.encoder.choices), MASKED, np.float32)
         self._scored = np.zeros(len(self.steps), bool)
         self.drawn, self.tied = 0, 0
 

@@ -10,9 +10,8 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from algorithms.common.offline import encode_steps
-from policies.bert_choice.model import MASKED, ChoiceModel
+from policies.base import MASKED, Policy
 from rl_recsys.core.preferences import Preference
-from rl_recsys.core.text_encoding import DecisionEncoder
 from rl_recsys.core.trajectory import Step
 
 # Columns of pairs of actions of one page, a row a pair.
@@ -29,12 +28,12 @@ SCORED_AT_ONCE = 64  # steps
 class Reference:
     """The frozen policy that preferences are measured against."""
 
-    def __init__(self, model: ChoiceModel, encoder: DecisionEncoder):
-        self.model, self.encoder = model.eval(), encoder
+    def __init__(self, policy: Policy):
+        self.policy, self.encoder = policy.eval(), policy.decision_encoder
 
     def logits(self, steps: Sequence[Step]) -> np.ndarray:
         """Logits [N, A] of steps, A the encoder's choices; ``MASKED`` where there is none."""
-        found = np.full((len(steps), self.encoder.shape.choices), MASKED, np.float32)
+        found = np.full((len(steps), self.encoder.choices), MASKED, np.float32)
         for start in range(0, len(steps), SCORED_AT_ONCE):
             logits = self.score(encode_steps(self.encoder, steps[start : start + SCORED_AT_ONCE]))
             found[start : start + SCORED_AT_ONCE, : logits.shape[1]] = logits
@@ -43,7 +42,7 @@ class Reference:
     def score(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """Logits [N, A] of an observation's arrays."""
         with torch.no_grad():
-            return self.model({key: torch.as_tensor(value) for key, value in observation.items()})[0].numpy()
+            return self.policy({key: torch.as_tensor(value) for key, value in observation.items()})[0].numpy()
 
 
 def decision_columns(
@@ -55,11 +54,9 @@ def decision_columns(
     ``whole_pages``.
     """
     pairs = np.array([(preference.step.chosen, preference.rejected) for preference in preferences])
-    index = np.arange(len(pairs))[:, None]
     whole = encode_steps(reference.encoder, [preference.step for preference in preferences])
-    candidates = {key: whole[key][index, pairs] for key in ("actions", "kinds", "mask")}
-    two = {"state": whole["state"], **candidates, "positions": pairs}
-    margins = reference.score(two) if logits is None else logits[index, pairs]
+    two = reference.encoder.select(whole, pairs)
+    margins = reference.score(two) if logits is None else logits[np.arange(len(pairs))[:, None], pairs]
     return {
         Columns.OBS: whole if whole_pages else two,
         PAIRS: pairs if whole_pages else np.tile([0, 1], (len(pairs), 1)),

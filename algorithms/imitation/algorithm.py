@@ -8,10 +8,10 @@ import numpy as np
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
-from algorithms.common.learner import ChoiceLearner
+from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
 from algorithms.common.offline import DecisionData, OfflineAlgorithm, OfflineConfig, decisions_to_learn, encode_steps
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import Policy
 
 
 class Demonstrations(DecisionData):
@@ -24,7 +24,7 @@ class Demonstrations(DecisionData):
         return {Columns.OBS: encode_steps(self.encoder, steps), Columns.ACTIONS: taken}
 
 
-class ImitationLearner(ChoiceLearner):
+class ImitationLearner(PolicyLearner):
     """Minimises ``imitation_loss``; reports it and the share of decisions where the policy's best is the taken one."""
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
@@ -55,11 +55,11 @@ class Imitation(OfflineAlgorithm):
         """An ``ImitationConfig``."""
         return ImitationConfig()
 
-    def batch_source(self, model: ChoiceModel) -> Demonstrations:
+    def batch_source(self, policy: Policy) -> Demonstrations:
         """The decisions with the demonstrated actions."""
         return Demonstrations(
             decisions_to_learn(self.recorded_trajectories()),
-            decision_encoder(self.config.policy),
+            policy.decision_encoder,
             batch_size=self.config.train_batch_size_per_learner,
             seed=self.config.seed or 0,
         )

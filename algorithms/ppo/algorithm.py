@@ -24,8 +24,8 @@ from algorithms.rollouts.episode_metrics import log_episode
 from algorithms.rollouts.malloc import release_memory
 from algorithms.rollouts.watchdog import HANG_S, exit_on_hang
 from algorithms.runs.iteration_timing import count_seconds
-from envs import CHOICE_ID, register_with_ray
-from policies.policy_folder import read_config
+from envs import CHOICE_ID, REQUIRED, register_with_ray
+from policies.base import read_architecture
 from policies.rllib import module_spec
 from rl_recsys.console.progress import format_seconds
 from rl_recsys.core.trajectory import TrajectoryError, read_trajectories
@@ -39,7 +39,7 @@ class WorkerFailure(UserError):
     """A rollout worker's code raised; the message holds the worker's traceback."""
 
 
-class ShopEnvRunner(SingleAgentEnvRunner):
+class WatchedEnvRunner(SingleAgentEnvRunner):
     """A rollout worker that keeps the traceback of what went wrong. RLlib's own exits and takes it along.
 
     One whose environments take more than the config's ``hang_s`` for a step ends its process: another takes its place.
@@ -130,7 +130,7 @@ class PPOConfig(InRange, RLlibPPOConfig):
         self.trajectories: str | None = None
         self.minimum_reward = 1.0
         self.env = CHOICE_ID
-        self.env_runner_cls = ShopEnvRunner
+        self.env_runner_cls = WatchedEnvRunner
         self.gamma, self.lambda_ = 0.98, 0.95
         self.clip_param, self.entropy_coeff = 0.2, 0.0
         self.doubt, self.average_weights = 0.01, True
@@ -191,10 +191,10 @@ class PPOConfig(InRange, RLlibPPOConfig):
             self._value_error("policy is not set: .training(policy=FOLDER)")
         if self.imitation_weight and not self.trajectories:
             self._value_error("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
-        if self.env == CHOICE_ID:
-            missing = [name for name in ("shop", "tokenizer") if not (self.env_config or {}).get(name)]
+        if self.env in REQUIRED:
+            missing = [name for name in REQUIRED[self.env] if not (self.env_config or {}).get(name)]
             if missing:
-                self._value_error(f"env_config lacks {' and '.join(missing)}: .environment(env_config={{...: FOLDER}})")
+                self._value_error(f"env_config lacks {' and '.join(missing)}: .environment(env_config={{...: ...}})")
             register_with_ray()  # here: a worker that does not know the environment ends without saying so
         space_from_policy(self)
         super().validate()
@@ -202,7 +202,7 @@ class PPOConfig(InRange, RLlibPPOConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
-        return module_spec(read_config(self.policy))
+        return module_spec(read_architecture(self.policy))
 
     def get_default_learner_class(self) -> type:
         """``PPOLearner``."""

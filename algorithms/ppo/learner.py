@@ -15,14 +15,15 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor
 
-from algorithms.common.learner import ChoiceLearner
+from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss, kl_divergence, ppo_loss
 from algorithms.common.offline import decisions_to_learn, fitting_trajectories
 from algorithms.imitation.algorithm import Demonstrations
 from algorithms.ppo.averaging import WeightAverage
 from algorithms.ppo.value_fit import ValueFit
-from policies.bert_choice.model import ChoiceModel, decision_encoder
-from policies.rllib import ChoiceModule
+from policies.base import load_policy
+from policies.rllib import PolicyModule
+from rl_recsys.core.encoding import load_decision_encoder
 from rl_recsys.errors import UserError
 
 REFERENCE_LOGITS = "reference_logits"
@@ -120,7 +121,7 @@ class AddReference(ConnectorV2):
 
     def __init__(self, policy: str):
         super().__init__()
-        self._model = ChoiceModel.from_pretrained(policy)
+        self._model = load_policy(policy)
 
     def __call__(self, *, rl_module: Any, batch: dict, **kwargs: Any) -> dict:
         """The batch with the column."""
@@ -134,7 +135,7 @@ class AddReference(ConnectorV2):
         return batch
 
 
-class PPOLearner(ChoiceLearner, PPOTorchLearner):
+class PPOLearner(PolicyLearner, PPOTorchLearner):
     """Minimises ``ppo_loss`` on the kept decisions, with the terms that hold the policy near what was demonstrated.
 
     These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
@@ -158,7 +159,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         if self.config.kl_weight:
             self._learner_connector.append(AddReference(self.config.policy))
         if self.config.imitation_weight:
-            encoder = decision_encoder(self.config.policy)
+            encoder = load_decision_encoder(self.config.policy)
             found = fitting_trajectories(self.config.trajectories, encoder, minimum_reward=self.config.minimum_reward)
             self._demonstrations = Demonstrations(
                 decisions_to_learn(found),
@@ -197,7 +198,7 @@ class PPOLearner(ChoiceLearner, PPOTorchLearner):
         as often as all sampled steps ask for."""
         return super()._create_iterator_if_necessary(**kwargs | {"num_total_minibatches": 0})
 
-    def _imitation_loss(self, module: ChoiceModule) -> Tensor:
+    def _imitation_loss(self, module: PolicyModule) -> Tensor:
         columns = self._demonstrations.next_batch()
         observation = {key: torch.as_tensor(value, device=self.device) for key, value in columns[Columns.OBS].items()}
         taken = torch.as_tensor(columns[Columns.ACTIONS], device=self.device)

@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN, NUM_ENV_STEPS_SAMPLED
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
+from rl_recsys.core.outcome import is_success
 from rl_recsys.core.trajectory import Trajectory
-from rl_recsys.webshop.play.reward import REWARD_PARTS
 
 EPISODES = 200  # whose means are reported
 
 
 def log_episode(metrics: MetricsLogger, key: tuple[str, ...], reward: float, parts: Mapping[str, float]) -> None:
-    """Log under ``key``: success (reward exactly 1), score (100 x reward) and, of a purchase, the reward's parts."""
-    metrics.log_value((*key, "success"), float(reward == 1.0), window=EPISODES)
+    """Log under ``key``: success, score (100 x reward) and the reward's parts."""
+    metrics.log_value((*key, "success"), float(is_success(reward)), window=EPISODES)
     metrics.log_value((*key, "score"), 100.0 * reward, window=EPISODES)
-    for name in REWARD_PARTS:
-        if parts.get(name) is not None:
-            metrics.log_value((*key, f"parts/{name}"), float(parts[name]), window=EPISODES)
+    for name, part in parts.items():
+        if part is not None:
+            metrics.log_value((*key, f"parts/{name}"), float(part), window=EPISODES)
 
 
 def log_rollouts(metrics: MetricsLogger, episodes: Sequence[Trajectory]) -> None:

@@ -1,4 +1,4 @@
-"""Episodes on given goals in many processes: Ray actors, each with a shop, a policy and Java of its own."""
+"""Episodes on given goals in many processes: Ray actors, each with a world and policies of its own."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from algorithms.rollouts.groups import BranchGroups, RolloutGroups, call_off
 from algorithms.rollouts.malloc import release_memory
 from algorithms.rollouts.published_weights import Weights
 from algorithms.rollouts.watchdog import HANG_S, exit_on_hang
-from policies.baselines import BASELINES, Outcome, baseline_episodes
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import Policy, load_policy
 from policies.branches import branched_episodes
 from policies.module_state import load_module_state
 from policies.play import SESSIONS_AT_ONCE, policy_episodes, policy_trajectories
 from rl_recsys.console.terminal import say
-from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.core.outcome import Outcome
+from rl_recsys.core.play import baseline_episodes
+from rl_recsys.core.task import Task, open_task
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.errors import UserError
 from rl_recsys.storage.locations import absolute
-from rl_recsys.webshop import shared_shop
 
 CHUNK = 2 * SESSIONS_AT_ONCE  # goals a worker is given at a time
 KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment comes again and again
@@ -40,25 +40,25 @@ Episode = TypeVar("Episode", Outcome, Trajectory)
 
 @ray.remote(max_restarts=-1, max_task_retries=TASK_RETRIES)
 class _RolloutWorker:
-    """Plays goals with one policy after another; hosts its own shop and Java.
+    """Plays goals with one policy after another; hosts its own world, of WebShop a shop and Java.
 
     A task says all that it needs, so a worker that is started again plays it as the lost one would have.
     """
 
-    def __init__(self, shop: str, device: str, hang_s: float):
+    def __init__(self, task: str, device: str, hang_s: float):
         torch.set_num_threads(1)
-        self._shop, self._device, self._hang_s = shared_shop(shop), device, hang_s
-        self._policies: dict[str, tuple[ChoiceModel, DecisionEncoder]] = {}  # those played last at the end
+        self._task, self._device, self._hang_s = open_task(task), device, hang_s
+        self._policies: dict[str, Policy] = {}  # those played last at the end
         self._versions: dict[str, str] = {}  # of the weights that a policy was given
 
     def outcomes(
         self, policy: str, goals: Sequence[int], draws: Sequence[int], greedy: bool, seed: int
     ) -> list[Outcome]:
         """The outcomes of these goals, in their order."""
-        if policy in BASELINES:
-            return self._watched(baseline_episodes(self._shop, goals, policy))
-        model, encoder = self._policy(policy)
-        return self._watched(policy_episodes(model, encoder, self._shop, goals, draws=draws, greedy=greedy, seed=seed))
+        if policy in self._task.baselines:
+            return self._watched(baseline_episodes(self._task, goals, policy))
+        player = self._policy(policy)
+        return self._watched(policy_episodes(player, self._task, goals, draws=draws, greedy=greedy, seed=seed))
 
     def trajectories(
         self,
@@ -70,15 +70,15 @@ class _RolloutWorker:
         weights: Weights | None = None,
     ) -> list[Trajectory]:
         """The episodes of these goals, in their order; with ``weights`` of ``policy``'s architecture, if given."""
-        model, encoder = self._policy(policy, weights)
+        player = self._policy(policy, weights)
         return self._watched(
-            policy_trajectories(model, encoder, self._shop, goals, draws=draws, author=policy, greedy=greedy, seed=seed)
+            policy_trajectories(player, self._task, goals, draws=draws, author=policy, greedy=greedy, seed=seed)
         )
 
     def branches(self, policy: str, goal: int, size: int, seed: int, weights: Weights) -> list[Trajectory]:
         """The greedy episode of a goal and its branches, ``size`` at most."""
-        model, encoder = self._policy(policy, weights)
-        return self._watched(branched_episodes(model, encoder, self._shop, goal, size=size, author=policy, seed=seed))
+        player = self._policy(policy, weights)
+        return self._watched(branched_episodes(player, self._task, goal, size=size, author=policy, seed=seed))
 
     def _watched(self, episodes: Iterator[Episode]) -> list[Episode]:
         """All of them, each within the time that a worker may take for one."""
@@ -91,26 +91,23 @@ class _RolloutWorker:
                 return found
             found.append(episode)
 
-    def _policy(self, policy: str, weights: Weights | None = None) -> tuple[ChoiceModel, DecisionEncoder]:
-        found = self._policies.pop(policy, None)
-        if found is None or (weights is None and policy in self._versions):  # what it was given is not the folder's
-            found = self._read(policy)
+    def _policy(self, policy: str, weights: Weights | None = None) -> Policy:
+        player = self._policies.pop(policy, None)
+        if player is None or (weights is None and policy in self._versions):  # what it was given is not the folder's
+            player = load_policy(policy).to(self._device)
             self._versions.pop(policy, None)
         if weights is not None and self._versions.get(policy) != weights.version:
-            load_module_state(found[0], ray.get(weights.state))
+            load_module_state(player, ray.get(weights.state))
             self._versions[policy] = weights.version
-        found[0].encoder.share()  # policies of one study have the same lower layers, where these were frozen
-        for model, _ in self._policies.values():
-            model.encoder.forget()  # hundreds of megabytes, of use only while a policy plays
-        self._policies[policy] = found
+        player.share_encodings()
+        for other in self._policies.values():
+            other.forget_encodings()  # of use only while a policy plays
+        self._policies[policy] = player
         while len(self._policies) > KEPT_POLICIES:
             dropped = next(iter(self._policies))
             del self._policies[dropped]
             self._versions.pop(dropped, None)
-        return found
-
-    def _read(self, policy: str) -> tuple[ChoiceModel, DecisionEncoder]:
-        return ChoiceModel.from_pretrained(policy).to(self._device), decision_encoder(policy)
+        return player
 
 
 def worker_bundles(num_workers: int, num_gpus: float) -> list[dict[str, float]]:
@@ -127,12 +124,15 @@ class RolloutPool:
     Raises ``UserError`` for fewer than one worker, and ``ClusterError`` where the cluster cannot hold them.
     """
 
-    def __init__(self, shop: str | Path, *, num_workers: int = 2, num_gpus: float = 0.0, hang_s: float = HANG_S):
+    def __init__(self, task: str | Task, *, num_workers: int = 2, num_gpus: float = 0.0, hang_s: float = HANG_S):
+        """``task``: see ``open_task``."""
         if num_workers < 1:
             raise UserError(f"{num_workers} rollout workers: at least one is needed")
         bundles = worker_bundles(num_workers, num_gpus)
         require_resources(bundles)
-        arguments = absolute(shop), "cuda" if num_gpus else "cpu", hang_s
+        opened = open_task(task)
+        self._baselines = opened.baselines
+        arguments = opened.spec, "cuda" if num_gpus else "cpu", hang_s
         say(f"starting {num_workers} rollout worker{'s' if num_workers > 1 else ''}")
         self._workers = [
             _RolloutWorker.options(num_cpus=bundle["CPU"], num_gpus=bundle["GPU"]).remote(*arguments)
@@ -148,7 +148,7 @@ class RolloutPool:
         seed: int = 0,
         progress: Callable[[int], None] = lambda episodes: None,
     ) -> list[Outcome]:
-        """Outcomes of a policy folder, or one of ``BASELINES``, on these goals, in their order."""
+        """Outcomes of a policy folder, or one of the task's baselines, on these goals, in their order."""
         return self.play_each([(policy, goal, 0) for goal in goals], greedy=greedy, seed=seed, progress=progress)
 
     def play_each(
@@ -165,7 +165,7 @@ class RolloutPool:
         """
         places: dict[str, list[int]] = defaultdict(list)
         for place, (policy, _, _) in enumerate(plays):
-            places[_name(policy)].append(place)
+            places[self._name(policy)].append(place)
         # As many tasks as workers at least, so that none is idle while another plays all.
         size = max(1, min(CHUNK, -(-len(plays) // len(self._workers))))
         tasks = [(name, some) for name, found in places.items() for some in _chunks(found, size)]
@@ -191,7 +191,7 @@ class RolloutPool:
         Episodes of one goal with different draws differ. The pairs may be endless: at most ``TASKS_AHEAD`` tasks
         a worker are played beyond what is taken, also while one of them hangs.
         """
-        tasks = ((_name(policy), chunk) for chunk in _chunks(goals, CHUNK))
+        tasks = ((self._name(policy), chunk) for chunk in _chunks(goals, CHUNK))
         ahead = TASKS_AHEAD * len(self._workers)
         for trajectories in self._in_order("trajectories", tasks, greedy, seed, ahead=ahead):
             yield from trajectories
@@ -245,6 +245,10 @@ class RolloutPool:
         kind = BranchGroups if branching else RolloutGroups
         return kind(self._workers, absolute(policy), goals, size, seed)
 
+    def _name(self, policy: str | Path) -> str:
+        """A policy as workers know it, whatever directory they run in."""
+        return str(policy) if str(policy) in self._baselines else absolute(policy)
+
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
@@ -255,11 +259,6 @@ class RolloutPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _name(policy: str | Path) -> str:
-    """A policy as workers know it, whatever directory they run in."""
-    return str(policy) if str(policy) in BASELINES else absolute(policy)
 
 
 def _chunks(items: Iterable, size: int) -> Iterator[list]:

@@ -12,7 +12,7 @@ import ray
 
 @dataclass(frozen=True)
 class Weights:
-    """A learner's weights for a policy: a reference to a ``ChoiceModule``'s state."""
+    """A learner's weights for a policy: a reference to a ``PolicyModule``'s state."""
 
     state: ray.ObjectRef
 

@@ -18,8 +18,8 @@ from algorithms.common.ranges import (
     Precision,
     Tracker,
 )
-from rl_recsys.console.command import Flags
 from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, RATE, SEED, WEIGHT
+from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.storage.locations import Place
 
 #: Flags that may differ when a run is gone on with: they say where and how fast it is made, and how often it is looked
@@ -27,6 +27,7 @@ from rl_recsys.storage.locations import Place
 INCIDENTAL = (
     "out",
     "shop",
+    "task",
     "num_workers",
     "num_gpus",
     "learner",
@@ -44,11 +45,9 @@ GOES_ON = "The same run goes on where only these flags differ; others make anoth
 
 
 @dataclass(kw_only=True)
-class TrainingArguments(Flags):
+class TrainingArguments(TaskFlags):
     """What every training job is told."""
 
-    shop: Place
-    """Shop folder made by jobs/prepare.py."""
     out: Place
     """Run folder. Started again with the same flags, a run goes on from its last checkpoint."""
     seed: Annotated[int, SEED] = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -21,15 +21,16 @@ from algorithms.common.learner import (
 from algorithms.runs.telemetry import tracker
 from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
 from algorithms.runs.training_run import Evaluation, Schedule, TrainingRun
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import Policy
 from policies.play import policy_episodes
-from policies.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.console.terminal import say
-from rl_recsys.core.text_encoding import fitting_goals
+from rl_recsys.core.encoding import fitting_goals, load_decision_encoder
+from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.core.task import Task
+from rl_recsys.core.task_flags import FINGERPRINT
 from rl_recsys.errors import UserError
 from rl_recsys.runs.settings import deciding
 from rl_recsys.storage.locations import Place, absolute, place_of
-from rl_recsys.webshop import shared_shop
 
 ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
 
@@ -72,8 +73,8 @@ def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]
 
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
     """Train as the arguments say and return the summary. ``headline`` maps result names to their format and label."""
-    shop = shared_shop(arguments.shop)  # what is missing is said before Ray is started
-    goals = fitting_goals(shop, shop.split("train"), decision_encoder(config.policy))
+    task = arguments.open_task()  # what is missing is said before Ray is started
+    goals = fitting_goals(task, task.split("train"), load_decision_encoder(config.policy))
     if goals.too_long:
         say(goals)
     for name in arguments.log_to:
@@ -83,7 +84,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         config.validate()
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
-    settings = deciding(arguments, INCIDENTAL) | {"shop_fingerprint": shop.fingerprint}
+    settings = deciding(arguments, INCIDENTAL) | {FINGERPRINT: task.fingerprint}
     training = TrainingRun(arguments.out, settings)
     training.open()
     if training.finished:
@@ -94,7 +95,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     require(config, wait_s=60 * arguments.wait_for_nodes)
     evaluation = None
     if arguments.evaluate_every:
-        evaluation = Evaluation(_evaluation(arguments, config.policy, goals.goals), arguments.evaluate_every)
+        evaluation = Evaluation(_evaluation(arguments, task, goals.goals), arguments.evaluate_every)
     schedule = Schedule(
         arguments.iterations,
         arguments.checkpoint_every,
@@ -107,12 +108,13 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     return training.train(config, schedule)
 
 
-def _evaluation(arguments: TrainingArguments, policy: str, training: Sequence[int]):
-    shop, encoder = shared_shop(arguments.shop), decision_encoder(policy)
+def _evaluation(
+    arguments: TrainingArguments, task: Task, training: Sequence[int]
+) -> Callable[[Policy], dict[str, float]]:
     goals = random.Random(0).sample(training, min(arguments.evaluation_goals, len(training)))
 
-    def play(model: ChoiceModel) -> dict[str, float]:
-        outcomes = list(policy_episodes(model, encoder, shop, goals, greedy=True))
+    def play(policy: Policy) -> dict[str, float]:
+        outcomes = list(policy_episodes(policy, task, goals, greedy=True))
         return {
             "score": 100 * sum(outcome.reward for outcome in outcomes) / len(outcomes),
             "success": sum(outcome.success for outcome in outcomes) / len(outcomes),

@@ -22,18 +22,18 @@ from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.cluster.connection import ClusterError, bundles_of, occupied, shortage
-from algorithms.common.learner import ChoiceLearner
+from algorithms.common.learner import PolicyLearner
 from algorithms.common.ranges import Tracker
 from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.runs.checkpoints import Checkpoints
 from algorithms.runs.iteration_timing import parts_of, shares
 from algorithms.runs.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
 from algorithms.runs.telemetry import Watching
-from policies.bert_choice.model import ChoiceModel
+from policies.base import Policy, load_policy
 from policies.module_state import load_module_state
-from policies.policy_folder import TRAINING_FILE, read_config, read_policy_file
 from rl_recsys.console.progress import Task, format_seconds, progress
 from rl_recsys.console.terminal import say
+from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
 from rl_recsys.runs.settings import claim
 from rl_recsys.storage.files import DiskFullError, full_disk_named, naming, write_text
@@ -52,9 +52,9 @@ class RunError(UserError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation between iterations: ``play`` maps a model to a row of figures, every ``every`` iterations."""
+    """An evaluation between iterations: ``play`` maps a policy to a row of figures, every ``every`` iterations."""
 
-    play: Callable[[ChoiceModel], Mapping[str, float]]
+    play: Callable[[Policy], Mapping[str, float]]
     every: int
 
 
@@ -254,7 +254,7 @@ class TrainingRun:
 
     def _evaluate(self, algorithm: Algorithm, evaluation: Evaluation, iteration: int) -> None:
         say(f"evaluating after iteration {iteration}" if iteration else "evaluating the policy to start from")
-        figures = evaluation.play(current_model(algorithm))
+        figures = evaluation.play(current_policy(algorithm))
         row = {"iteration": iteration, "minutes": self.seconds / 60} | {
             f"evaluation/{k}": v for k, v in figures.items()
         }
@@ -293,8 +293,8 @@ class TrainingRun:
 
     def _write_policy(self, algorithm: Algorithm, iterations: int, folder: Path) -> dict:
         before = read_policy_file(algorithm.config.policy, TRAINING_FILE).get("total_training_seconds", 0.0)
-        model = current_model(algorithm)
-        _require_finite(model.state_dict(), f"iteration {iterations}")
+        policy = current_policy(algorithm)
+        _require_finite(policy.state_dict(), f"iteration {iterations}")
         summary = {
             "algorithm": type(algorithm).__name__,
             "iterations": iterations,
@@ -304,7 +304,7 @@ class TrainingRun:
             "precision": learners_precision(algorithm),
             "settings": self.settings,
         }
-        model.save_pretrained(folder, tokenizer=algorithm.config.policy, training=summary)
+        policy.save_pretrained(folder, training=summary)
         return summary
 
 
@@ -315,11 +315,11 @@ def _processes(config: AlgorithmConfig) -> str:
     return f"{workers} rollout worker{'s' if workers > 1 else ''} and {learners}" if workers else learners
 
 
-def current_model(algorithm: Algorithm) -> ChoiceModel:
-    """The learners' policy as a model of its own, in eval mode. Raises ``RayActorError`` where the learner is lost."""
-    model = ChoiceModel(read_config(algorithm.config.policy))
-    load_module_state(model, _ask_first_learner(algorithm, lambda learner: learner.policy_state()))
-    return model.eval()
+def current_policy(algorithm: Algorithm) -> Policy:
+    """The learners' policy as one of its own, in eval mode. Raises ``RayActorError`` where the learner is lost."""
+    policy = load_policy(algorithm.config.policy)
+    load_module_state(policy, _ask_first_learner(algorithm, lambda learner: learner.policy_state()))
+    return policy.eval()
 
 
 def learners_precision(algorithm: Algorithm) -> str:
@@ -327,7 +327,7 @@ def learners_precision(algorithm: Algorithm) -> str:
     return _ask_first_learner(algorithm, lambda learner: learner.precision)
 
 
-def _ask_first_learner(algorithm: Algorithm, question: Callable[[ChoiceLearner], Answer]) -> Answer:
+def _ask_first_learner(algorithm: Algorithm, question: Callable[[PolicyLearner], Answer]) -> Answer:
     """The first of equal learners; another's answer would hide that it is lost, and the run must begin anew then."""
     for result in algorithm.learner_group.foreach_learner(question, remote_actor_ids=[0]):
         if not result.ok:

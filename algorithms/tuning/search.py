@@ -25,23 +25,22 @@ from algorithms.dpo.algorithm import DPOConfig
 from algorithms.ppo.algorithm import PPOConfig
 from algorithms.runs.training_flags import TrainingArguments
 from algorithms.runs.training_job import configure
-from algorithms.runs.training_run import current_model
+from algorithms.runs.training_run import current_policy
 from algorithms.tuning.search_results import HeldOut, TrialResult, rank
 from algorithms.tuning.search_space import SPACES, SearchArguments, common_flags
 from envs import register_with_ray
-from policies.bert_choice.model import decision_encoder
 from policies.play import policy_episodes
-from policies.policy_folder import read_config
 from rl_recsys.console.progress import phase
 from rl_recsys.console.terminal import say
-from rl_recsys.core.text_encoding import FittingGoals, fitting_goals
+from rl_recsys.core.encoding import FittingGoals, fitting_goals, load_decision_encoder
+from rl_recsys.core.play import goals_of
+from rl_recsys.core.task import open_task
+from rl_recsys.core.task_flags import FINGERPRINT
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.runs.settings import claim, deciding
 from rl_recsys.storage.files import read_json
 from rl_recsys.storage.locations import absolute
-from rl_recsys.webshop import shared_shop
-from rl_recsys.webshop.imports.known_goals import goals_of
 
 TUNE = "tune"  # Tune's own folder in that of a search
 SCORE = "evaluation/score"
@@ -62,15 +61,12 @@ class SearchError(UserError):
 class PlayHeldOut:
     """RLlib callback: after each iteration the current policy plays the held-out goals, greedily."""
 
-    shop: str
+    task: str
     goals: tuple[int, ...]
 
     def __call__(self, *, algorithm: Any, result: dict, **kwargs: Any) -> None:
         """Add ``score`` and ``success`` to the result, under "evaluation"."""
-        encoder = decision_encoder(algorithm.config.policy)
-        outcomes = list(
-            policy_episodes(current_model(algorithm), encoder, shared_shop(self.shop), self.goals, greedy=True)
-        )
+        outcomes = list(policy_episodes(current_policy(algorithm), open_task(self.task), self.goals, greedy=True))
         result["evaluation"] = {
             "score": 100 * fmean(outcome.reward for outcome in outcomes),
             "success": fmean(outcome.success for outcome in outcomes),
@@ -131,16 +127,16 @@ def held_out_goals(arguments: SearchArguments) -> HeldOut:
     """
     goals = list(training_goals(arguments).goals)
     random.Random(arguments.seed).shuffle(goals)
-    known = goals_of(arguments.trajectories, shared_shop(arguments.shop)) if arguments.trajectories else set()
+    known = goals_of(arguments.trajectories, arguments.open_task()) if arguments.trajectories else set()
     goals.sort(key=known.__contains__)
     chosen = goals[: arguments.evaluation_goals]
     return HeldOut(tuple(chosen), len(known.intersection(chosen)))
 
 
 def training_goals(arguments: SearchArguments) -> FittingGoals:
-    """The shop's training goals that the policy can play. Raises ``EncodingError`` where there is none."""
-    shop = shared_shop(arguments.shop)
-    return fitting_goals(shop, shop.split("train"), decision_encoder(arguments.policy))
+    """The task's training goals that the policy can play. Raises ``EncodingError`` where there is none."""
+    task = arguments.open_task()
+    return fitting_goals(task, task.split("train"), load_decision_encoder(arguments.policy))
 
 
 def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mapping[str, Any]) -> AlgorithmConfig:
@@ -148,11 +144,11 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
 
     ``settings``: flag -> value, or what Tune draws it from. PPO's rollouts leave the held-out goals out.
     """
-    common, shop = TrainingArguments(out=arguments.out, **common_flags(arguments)), absolute(arguments.shop)
+    common, task = TrainingArguments(out=arguments.out, **common_flags(arguments)), arguments.open_task().spec
     if arguments.algorithm == "dpo":
         config = configure(DPOConfig(), common, arguments.policy, ticks=1).training(
             trajectories=absolute(arguments.trajectories),
-            shop=shop,
+            task=task,
             updates_per_iteration=arguments.updates,
             train_batch_size_per_learner=common.batch,
         )
@@ -163,14 +159,13 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
         )
         config.environment(
             env_config={
-                "shop": shop,
-                "tokenizer": config.policy,
+                "task": task,
+                "policy": config.policy,
                 "goals": [goal for goal in training_goals(arguments).goals if goal not in others],
-                "encoding": read_config(config.policy).shape,
             }
         )
         config.env_runners(num_env_runners=arguments.num_workers, num_cpus_per_env_runner=1)
-    config.callbacks(on_train_result=PlayHeldOut(shop, held_out.goals))
+    config.callbacks(on_train_result=PlayHeldOut(task, held_out.goals))
     return config.training(**{setting.name: settings[setting.flag] for setting in SPACES[arguments.algorithm]})
 
 
@@ -190,9 +185,11 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
         config.validate()
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
-    decided = deciding(arguments, ("out", "shop")) | {"space": {setting.flag: str(setting) for setting in settings}}
+    decided = deciding(arguments, ("out", "shop", "task")) | {
+        "space": {setting.flag: str(setting) for setting in settings}
+    }
     states = sorted((folder / TUNE).glob("experiment_state-*.json"))
-    claim(folder, decided | {"shop_fingerprint": shared_shop(arguments.shop).fingerprint}, begun=bool(states))
+    claim(folder, decided | {FINGERPRINT: arguments.open_task().fingerprint}, begun=bool(states))
     if states and read_json(states[-1]) is None:  # Tune would begin anew without a word
         raise SearchError(f"{states[-1]} is damaged, so the search cannot go on; begin one in another --out")
     trials = _trials(folder) if states else []
@@ -220,7 +217,7 @@ def _check(arguments: SearchArguments) -> None:
     training = training_goals(arguments)
     if arguments.evaluation_goals >= len(training.goals):
         raise UserError(
-            f"--evaluation-goals is {arguments.evaluation_goals}, the shop has {len(training.goals)} training goals"
+            f"--evaluation-goals is {arguments.evaluation_goals}, the task has {len(training.goals)} training goals"
         )
     if training.too_long:
         say(training)

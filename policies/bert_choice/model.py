@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.bert_choice.bert import Bert, BertShape
-from policies.bert_choice.encoder_folder import encoder_folder
-from policies.bert_choice.linear import Linear
-from policies.bert_choice.pretrained import load_encoder
+from policies.base import ENCODER, HEAD, MASKED, Policy
+from policies.bert.bert import Bert, BertShape
+from policies.bert.encoder_folder import BUNDLED, encoder_folder
+from policies.bert.linear import Linear
+from policies.bert.pretrained import load_encoder
+from policies.bert_choice.config import ChoiceConfig
 from policies.bert_choice.text_encoder import Encoded, TextEncoder, token_places
-from policies.policy_folder import (
-    CONFIG_FILE,
-    KIND,
-    REMEDY,
-    TRAINING_FILE,
-    ChoiceConfig,
-    PolicyError,
-    files_of_policy,
-    read_config,
-)
-from policies.weights_file import load_weights, write_weights
-from rl_recsys.core.text_encoding import TOKENIZER_FILE, DecisionEncoder, EncodingShape
-from rl_recsys.storage.folders import whole_folder
-from rl_recsys.storage.locations import Place, inside, local_folder
-from rl_recsys.webshop.observe.decisions import DECISION_FORMAT, ChoiceKind
-
-MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
+from rl_recsys.core.task import Task
+from rl_recsys.core.text_encoding import EncodingShape, TextDecisionEncoder
 
 
-class ChoiceModel(nn.Module):
+class BertChoice(Policy):
     """logits(state, actions) and value(state) over one shared BERT.
 
     The form of WebShop's choice model: the action's tokens attend over the state's, and what they find is compared
@@ -46,9 +31,11 @@ class ChoiceModel(nn.Module):
     hundred examples.
     """
 
+    policy_type = "bert_choice"
+
     def __init__(self, config: ChoiceConfig, encoder: Bert | None = None):
         super().__init__()
-        self.config = config
+        self._config = config
         bert = Bert.blank(BertShape.of(config.encoder)) if encoder is None else encoder
         self.encoder = TextEncoder(bert, apart_layers=config.apart_layers, begin=config.begin, end=config.end)
         hidden = self.encoder.hidden_size
@@ -56,21 +43,85 @@ class ChoiceModel(nn.Module):
         self.value_head = nn.Sequential(Linear(hidden, config.width), nn.Tanh(), Linear(config.width, 1))
 
     @classmethod
-    def from_encoder(
-        cls, name: str, shape: EncodingShape = EncodingShape(), *, apart_layers: int | None = None, width: int = 128
-    ) -> ChoiceModel:
-        """A model on a pretrained encoder ("minilm", a folder or a hub name) with a fresh head.
+    def blank(cls, config: Mapping[str, Any]) -> BertChoice:
+        """``config``: a ``ChoiceConfig``'s values."""
+        return cls(ChoiceConfig(**config))
+
+    @classmethod
+    def fresh(
+        cls,
+        task: Task,
+        *,
+        encoder: str = BUNDLED,
+        shape: EncodingShape = EncodingShape(),
+        apart_layers: int | None = None,
+        width: int = 128,
+    ) -> BertChoice:
+        """A policy on a pretrained encoder ("minilm", a folder or a hub name) with a fresh head.
 
         ``apart_layers`` is by default two thirds of the encoder's layers.
         """
-        folder = encoder_folder(name)
-        encoder, texts = load_encoder(folder), DecisionEncoder(folder, shape)
-        texts.require_room(folder, vocabulary=encoder.shape.vocab_size, positions=encoder.shape.max_position_embeddings)
+        folder = encoder_folder(encoder)
+        bert, texts = load_encoder(folder), TextDecisionEncoder(folder, shape, kinds=len(task.kinds))
+        texts.require_room(folder, vocabulary=bert.shape.vocab_size, positions=bert.shape.max_position_embeddings)
         if apart_layers is None:
-            apart_layers = 2 * encoder.shape.num_hidden_layers // 3
-        markers = texts.begin, texts.end
-        config = ChoiceConfig(encoder.shape.to_mapping(), apart_layers, *markers, DECISION_FORMAT, asdict(shape), width)
-        return cls(config, encoder)
+            apart_layers = 2 * bert.shape.num_hidden_layers // 3
+        config = ChoiceConfig(
+            bert.shape.to_mapping(), apart_layers, texts.begin, texts.end, task.decision_format, asdict(shape), width,
+            task.name, len(task.kinds),
+        )  # fmt: skip
+        policy = cls(config, bert)
+        texts.reads = task.name, task.decision_format
+        policy.decision_encoder = texts
+        return policy
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """A ``ChoiceConfig``'s values."""
+        return asdict(self._config)
+
+    @property
+    def state_size(self) -> int:
+        """The encoder's hidden size."""
+        return self.encoder.hidden_size
+
+    def encode(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """Mean encodings of the state's tokens."""
+        return self.encoder(observation["state"]).means
+
+    def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """The BERT's, as far as they are trained, and the interaction's."""
+        bert = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+        return {ENCODER: bert, HEAD: list(self.scorer.parameters())}
+
+    @property
+    def layers(self) -> int:
+        """The BERT's."""
+        return len(self.encoder.bert.layers)
+
+    def freeze(self, layers: int) -> None:
+        """Keep the embeddings and the first ``layers`` layers of the BERT as they are; with 0 nothing is frozen."""
+        if layers:
+            for part in (self.encoder.bert.embeddings, *self.encoder.bert.layers[:layers]):
+                part.requires_grad_(False)
+
+    def tokens_read(self, observation: Mapping[str, Tensor]) -> int:
+        """Of the states and of all actions."""
+        return sum(int((observation[name] != 0).sum()) for name in ("state", "actions"))
+
+    def share_encodings(self) -> None:
+        """See ``TextEncoder.share``: policies of one study have the same lower layers, where these were frozen."""
+        self.encoder.share()
+
+    def forget_encodings(self) -> None:
+        """See ``TextEncoder.forget``: hundreds of megabytes."""
+        self.encoder.forget()
+
+    def without_reuse(self) -> BertChoice:
+        """With an encoder that reads each text it is given, and keeps nothing."""
+        from policies.bert_choice.benchmark import one_by_one
+
+        return one_by_one(self)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """(logits [B, A], pooled states [B, H]) of a ``DecisionEncoder``'s arrays, stacked.
@@ -86,51 +137,12 @@ class ChoiceModel(nn.Module):
             given = observation.get("positions")
             positions = columns if given is None else given[rows, columns].long()
             texts = self.encoder(observation["actions"][rows, columns])
-            regions = _regions(observation["state"], self.config)
+            regions = _regions(observation["state"], self._config)
             kinds = observation["kinds"][rows, columns].long()
             with torch.autocast(available.device.type, enabled=False):  # it compares: small products, fine differences
                 scored = self.scorer(states, regions, texts, rows, positions, kinds)
             logits = logits.index_put((rows, columns), scored.float())
         return logits, states.means
-
-    def value(self, pooled: Tensor) -> Tensor:
-        """State values [B] of pooled states [B, H]."""
-        return self.value_head(pooled).squeeze(-1).float()
-
-    def save_pretrained(self, folder: str | Path, *, tokenizer: Place, training: Mapping | None = None) -> None:
-        """Write a policy folder: weights, config, the tokenizer of another folder, and how it was trained.
-
-        It is written aside and renamed, so a folder of this name is whole.
-        """
-        with whole_folder(folder, kind=KIND, unlisted=files_of_policy) as aside:
-            shutil.copyfile(local_folder(tokenizer) / TOKENIZER_FILE, aside / TOKENIZER_FILE)
-            (aside / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=1))
-            (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
-            write_weights(aside, self)
-
-    @classmethod
-    def from_pretrained(cls, folder: Place) -> ChoiceModel:
-        """The model of a policy folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file."""
-        folder = local_folder(folder)
-        config = read_config(folder)
-        try:
-            model = cls(config)
-        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-            raise PolicyError(f"{folder / CONFIG_FILE}: no model can be made of it ({error}); {REMEDY}") from None
-        load_weights(folder, model)
-        return model.eval()
-
-
-def decision_encoder(folder: Place) -> DecisionEncoder:
-    """The encoder of decisions that a policy folder was trained with."""
-    config = read_config(folder)
-    try:
-        shape, encoder = EncodingShape(**config.shape), BertShape.of(config.encoder)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no shape that is known here ({error}); {REMEDY}") from None
-    texts = DecisionEncoder(folder, shape)
-    texts.require_room(folder, vocabulary=encoder.vocab_size, positions=encoder.max_position_embeddings)
-    return texts
 
 
 def _regions(state_ids: Tensor, config: ChoiceConfig) -> tuple[Tensor, Tensor]:
@@ -156,7 +168,7 @@ class _Interaction(nn.Module):
         self.state = Linear(hidden, width)
         # Search rank matters, and results are in its order; whether a product was seen matters more.
         self.position = nn.Embedding(config.shape["choices"], self.TAGS)
-        self.kind = nn.Embedding(len(ChoiceKind), self.TAGS)
+        self.kind = nn.Embedding(config.kinds, self.TAGS)
         self.output = nn.Sequential(
             Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), Linear(width, 1)
         )

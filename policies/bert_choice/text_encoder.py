@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from policies.bert_choice.bert import Bert, through
-from policies.bert_choice.encoder_folder import EncoderError
+from policies.bert.bert import Bert, through
+from policies.bert.encoder_folder import EncoderError
 from policies.bert_choice.encoding_cache import EncodingCache
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_recsys.core.decision import TIME_LEFT
 from rl_recsys.core.trajectory import Step, Trajectory
-from rl_recsys.webshop.observe.decisions import FOR_ANOTHER
 
 
 def lasting_steps(steps: Sequence[Step]) -> list[Step]:
@@ -18,7 +18,7 @@ def lasting_steps(steps: Sequence[Step]) -> list[Step]:
     a product again: a policy that does not know which product is meant has to open others, and who comes back from one
     has seen more, which the state says; that the time has become short is no such thing.
     """
-    places = [(step.url, *(said for said in step.state if not said.endswith(FOR_ANOTHER))) for step in steps]
+    places = [(step.url, *(said for said in step.state if not said.endswith(TIME_LEFT))) for step in steps]
     last = {place: position for position, place in enumerate(places)}
     return [step for position, step in enumerate(steps) if last[places[position]] == position]
 

@@ -1,31 +1,26 @@
-"""Decisions as token arrays of a fixed shape: what environments emit and policies read."""
+"""Decisions as token arrays: the words of the state and of every choice."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from rl_recsys.console.ranges import COUNT, Range, check_ranges
-from rl_recsys.errors import UserError
+from rl_recsys.core.decision import MAX_CHOICES, Decision
+from rl_recsys.core.encoding import MASK, TASK, ArraySpec, DecisionEncoder, EncodingError
+from rl_recsys.core.policy_folder import CONFIG_FILE, REMEDY, TOKENIZER_FILE, PolicyError
+from rl_recsys.core.task import DEFAULT_TASK, task_class
 from rl_recsys.storage.locations import Place, local_folder
-from rl_recsys.webshop.observe.decisions import MAX_CHOICES, Decision
 
-if TYPE_CHECKING:
-    from rl_recsys.webshop.shop import Shop
-
-TOKENIZER_FILE = "tokenizer.json"
-GOALS_NAMED = 3  # of those that do not fit
+MAX_KINDS = 1 + np.iinfo(np.int8).max
 TOKENS = Range(least=3)  # a word between two markers
-
-
-class EncodingError(UserError):
-    """A text cannot be encoded within the stated limits; the message names the limit."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +45,21 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise EncodingError(f"{path}: damaged ({error}); copy the folder whole, or make it again") from None
 
 
-class DecisionEncoder:
+class TextDecisionEncoder(DecisionEncoder):
     """Turns a ``Decision`` into {"state": [S], "actions": [A, L], "kinds": [A], "mask": [A]} with padding 0.
 
     The state is [CLS] instruction [SEP] segment [SEP] ...: the instruction is always whole, the rest is cut at the end.
     Text can never forge a marker: "[SEP]" written in a product's title is encoded as plain characters.
     """
 
-    def __init__(self, tokenizer_folder: Place, shape: EncodingShape = EncodingShape()):
+    encoder_type = "text"
+    choice_arrays = ("actions", "kinds", MASK)
+
+    def __init__(self, tokenizer_folder: Place, shape: EncodingShape = EncodingShape(), *, kinds: int = MAX_KINDS):
+        """``kinds``: how many kinds of choices the task has, padding included."""
+        self.kinds = kinds
         self.folder = tokenizer_folder
+        self.choices, self.room = shape.choices, shape.state_tokens
         path = local_folder(tokenizer_folder) / TOKENIZER_FILE
         self.shape, self._tokenizer = shape, load_tokenizer(path)
         self._tokenizer.no_truncation()
@@ -71,6 +72,34 @@ class DecisionEncoder:
         self.dtype = np.dtype(np.int16 if self.vocabulary_size <= np.iinfo(np.int16).max else np.int32)
         self._ids = lru_cache(maxsize=50_000)(self._tokenize)
         self._choice = lru_cache(maxsize=50_000)(self._encode_choice)
+
+    @classmethod
+    def of_policy(cls, folder: Path, config: Mapping[str, Any]) -> TextDecisionEncoder:
+        """Its shape is the config's "shape"; "encoder" says what the policy's text encoder has room for."""
+        try:
+            shape, bert = EncodingShape(**config["shape"]), config["encoder"]
+            vocabulary, positions = int(bert["vocab_size"]), int(bert["max_position_embeddings"])
+        except (TypeError, ValueError, KeyError) as error:
+            raise PolicyError(f"{folder / CONFIG_FILE}: no shape that is known here ({error}); {REMEDY}") from None
+        encoder = cls(folder, shape, kinds=config.get("kinds") or len(task_class(config.get(TASK, DEFAULT_TASK)).kinds))
+        encoder.require_room(folder, vocabulary=vocabulary, positions=positions)
+        return encoder
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer."""
+        shutil.copyfile(local_folder(self.folder) / TOKENIZER_FILE, folder / TOKENIZER_FILE)
+
+    @property
+    def arrays(self) -> Mapping[str, ArraySpec]:
+        """Token ids (int16 where they fit), kinds, 0 or 1."""
+        top = np.iinfo(self.dtype).max
+        choices, width = self.shape.choices, self.shape.choice_tokens
+        return {
+            "state": ArraySpec((self.shape.state_tokens,), self.dtype, 0, top),
+            "actions": ArraySpec((choices, width), self.dtype, 0, top),
+            "kinds": ArraySpec((choices,), np.dtype(np.int8), 0, self.kinds - 1),
+            MASK: ArraySpec((choices,), np.dtype(np.int8), 0, 1),
+        }
 
     def _marker(self, name: str, path: Path) -> int:
         found = self._tokenizer.token_to_id(name)
@@ -107,13 +136,9 @@ class DecisionEncoder:
         row[: len(ids)] = ids
         return row
 
-    def state_tokens(self, instruction: str) -> int:
-        """How many tokens the shortest state of an instruction has: its own, and the markers around it."""
+    def tokens(self, instruction: str) -> int:
+        """Its own tokens, and the markers around it."""
         return len(self._tokenize(instruction)) + 2
-
-    def fits(self, instruction: str) -> bool:
-        """Whether an instruction fits a state: it is never cut."""
-        return self.state_tokens(instruction) <= self.shape.state_tokens
 
     def encode_state(self, segments: Sequence[str]) -> np.ndarray:
         """Token ids [S] of a state's segments. Raises ``EncodingError`` when the instruction alone does not fit."""
@@ -131,7 +156,7 @@ class DecisionEncoder:
         return row
 
     def encode_choices(self, texts: Sequence[str], kinds: Sequence[int]) -> dict[str, np.ndarray]:
-        """{"actions": [A, L], "kinds": [A], "mask": [A]} of the choices' texts and ``ChoiceKind``s."""
+        """{"actions": [A, L], "kinds": [A], "mask": [A]} of the choices' texts and kinds."""
         if len(texts) > self.shape.choices:
             raise EncodingError(f"{len(texts)} choices, the arrays hold {self.shape.choices}")
         arrays = {
@@ -150,47 +175,3 @@ class DecisionEncoder:
         choices = decision.choices
         encoded = self.encode_choices([choice.text for choice in choices], [choice.kind for choice in choices])
         return {"state": self.encode_state(decision.state), **encoded}
-
-
-@dataclass(frozen=True, slots=True)
-class FittingGoals:
-    """Which of a shop's goals a policy can play: an instruction longer than its state fits no decision.
-
-    As text it says which do not fit and what to do; it is empty where all do.
-    """
-
-    goals: Sequence[int]
-    #: Goal -> tokens of the state that would hold it, of those left out.
-    too_long: dict[int, int] = field(default_factory=dict)
-    state_tokens: int = 0
-
-    def __str__(self) -> str:
-        if not self.too_long:
-            return ""
-        named = [f"goal {goal} has {tokens}" for goal, tokens in list(self.too_long.items())[:GOALS_NAMED]]
-        named += ["..."] if len(self.too_long) > GOALS_NAMED else []
-        return (
-            f"left out: {len(self.too_long)} of {len(self.goals) + len(self.too_long)} goals do not fit the policy's "
-            f"state of {self.state_tokens} tokens ({', '.join(named)}); "
-            f"jobs/imitate.py --state-tokens {max(self.too_long.values())} makes a policy that reads them"
-        )
-
-
-def fitting_goals(shop: Shop, goals: Sequence[int], *encoders: DecisionEncoder) -> FittingGoals:
-    """The ``goals`` of a shop that fit the states of all ``encoders``, in their order.
-
-    Raises ``EncodingError`` where none does.
-    """
-    smallest = min(encoder.shape.state_tokens for encoder in encoders)
-    # A BERT tokenizer makes at most a token of a byte, so most texts need not be tokenized.
-    places = np.flatnonzero(shop.instruction_bytes(goals) > smallest - 2)
-    too_long = {}
-    for goal in np.asarray(goals, int)[places].tolist():
-        instruction = shop.goal(goal).instruction_text
-        if not all(encoder.fits(instruction) for encoder in encoders):
-            too_long[goal] = max(encoder.state_tokens(instruction) for encoder in encoders)
-    kept = [goal for goal in goals if goal not in too_long] if too_long else goals
-    found = FittingGoals(kept, too_long, smallest)
-    if too_long and not kept:
-        raise EncodingError(str(found))
-    return found

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rl_recsys.core.decision import Choice, Decision
+from rl_recsys.core.outcome import is_success
+from rl_recsys.core.task import DEFAULT_TASK, Session, StepResult, task_class
 from rl_recsys.core.trajectory_parts import PartWriter, TrajectoryError, damaged, parts_of, read_part
 from rl_recsys.errors import UserError
 from rl_recsys.storage.locations import Place, local_folder
-from rl_recsys.webshop.observe.decisions import DECISION_FORMAT, ChoiceSession
 
 SOURCES = ("human", "scripted", "policy")
 
 SCHEMA = pa.schema(
     [
-        ("goal", pa.string()),  # JSON with the original's goal keys
+        ("goal", pa.string()),  # JSON, see Session.goal
         ("goal_index", pa.int32()),  # position in the goal order, -1 where unknown
         ("source", pa.string()),
         ("author", pa.string()),
@@ -43,9 +45,14 @@ SCHEMA = pa.schema(
                 )
             ),
         ),
-    ],
-    metadata={"decisions": str(DECISION_FORMAT)},
+    ]
 )
+
+
+def schema_of(task: str) -> pa.Schema:
+    """The schema of a task's episodes: its metadata says whose decisions they are, and of which format."""
+    named = {} if task == DEFAULT_TASK else {"task": task}
+    return SCHEMA.with_metadata({**named, "decisions": str(task_class(task).decision_format)})
 
 
 class ImportedSessionError(UserError):
@@ -54,10 +61,10 @@ class ImportedSessionError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decision: the page as ``url`` and ``text_rich``, the policy's view of it, every action and the one taken.
+    """One decision: where it was made and what was shown there, the policy's view of it, every action, the one taken.
 
-    ``state`` and ``choices`` are the words of ``Decision``, ``kinds`` the choices' ``ChoiceKind``s; ``chosen`` indexes
-    all three. The URL says where in the session this is: search, page number, product and chosen options.
+    ``url`` and ``observation`` are those of ``rl_recsys.core.task.Session``. ``state`` and ``choices`` are the words of
+    ``Decision``, ``kinds`` the choices' kinds; ``chosen`` indexes all three.
     """
 
     url: str
@@ -70,12 +77,12 @@ class Step:
     dropped: int = 0
 
     @classmethod
-    def of(cls, choices: ChoiceSession, chosen: int) -> Step:
+    def of(cls, session: Session, chosen: int) -> Step:
         """Where a session stands now, and the choice that is about to be taken."""
-        decision, page = choices.decision, choices.session.page
+        decision = session.decision
         return cls(
-            url=page.url,
-            observation=page.text_rich,
+            url=session.url,
+            observation=session.observation,
             state=decision.state,
             actions=tuple(choice.action for choice in decision.choices),
             choices=tuple(choice.text for choice in decision.choices),
@@ -84,12 +91,17 @@ class Step:
             dropped=decision.dropped,
         )
 
+    @property
+    def decision(self) -> Decision:
+        """What was decided upon."""
+        return Decision(self.state, tuple(map(Choice, self.actions, self.choices, self.kinds)), self.dropped)
+
 
 @dataclass(frozen=True)
 class Trajectory:
     """One episode. ``source``: "human", "scripted" or "policy"; ``author`` says which (a policy's folder, say).
 
-    ``reward`` in [0, 1] is the purchase's; an episode that ended without one has 0 and ``done`` False.
+    ``reward`` is in [0, 1]; an episode that ran out of steps has 0 and ``done`` False.
     """
 
     goal: dict
@@ -108,8 +120,33 @@ class Trajectory:
 
     @property
     def success(self) -> bool:
-        """WebShop's success: a reward of exactly 1."""
-        return self.reward == 1.0
+        """See ``is_success``."""
+        return is_success(self.reward)
+
+    @classmethod
+    def played(
+        cls,
+        session: Session,
+        steps: Iterable[Step],
+        result: StepResult,
+        *,
+        goal: object,
+        source: str,
+        author: str,
+        seed: int,
+    ) -> Trajectory:
+        """The episode that a session was. ``goal``: the task's goal that it was begun with, or another."""
+        return cls(
+            goal=dict(session.goal),
+            goal_index=goal if isinstance(goal, int) else -1,
+            source=source,
+            author=author,
+            seed=seed,
+            steps=tuple(steps),
+            reward=result.reward if result.done else 0.0,
+            done=result.done,
+            reward_parts=dict(result.reward_parts),
+        )
 
     def to_row(self) -> dict:
         """A row of a table with ``SCHEMA``."""
@@ -140,10 +177,11 @@ class TrajectoryWriter:
     Every writer makes a new part (see ``parts``), so several may write to one folder and a run that goes on adds to it.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, task: str = DEFAULT_TASK):
+        """``task``: the name of the task whose episodes they are."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._part = PartWriter(self.folder, SCHEMA)
+        self._part = PartWriter(self.folder, schema_of(task))
 
     def append(self, trajectory: Trajectory) -> None:
         """Write one episode; it is in the operating system's hands when this returns."""
@@ -178,7 +216,7 @@ def read_trajectories(
         raise TrajectoryError(f"{folder}: no trajectories here (part-*.arrows); make some with jobs/demonstrate.py")
     wanted = set(sources) if sources is not None else set(SOURCES)
     for part in parts:
-        for number, batch in read_part(part, SCHEMA, _raise if skip is None else skip):
+        for number, batch in read_part(part, _expected, _raise if skip is None else skip):
             for row in batch.to_pylist():
                 try:
                     trajectory = Trajectory.from_row(row)
@@ -187,6 +225,12 @@ def read_trajectories(
                     continue
                 if trajectory.source in wanted and trajectory.reward >= minimum_reward:
                     yield trajectory
+
+
+def _expected(written: pa.Schema) -> pa.Schema:
+    """What the schema of a part must be, given the task that it names."""
+    name = (written.metadata or {}).get(b"task", DEFAULT_TASK.encode())
+    return schema_of(name.decode(errors="replace"))
 
 
 def _raise(error: TrajectoryError) -> None:

@@ -31,6 +31,7 @@ CUT = "the part was cut"
 _LINE = re.compile(r"(\d+) ([0-9a-f]{8}) (schema|episode|end)", re.ASCII)
 
 Report = Callable[[UserError], None]
+SchemaFor = Callable[[pa.Schema], pa.Schema]
 
 
 class TrajectoryError(UserError):
@@ -108,14 +109,15 @@ def _write_all(file: io.RawIOBase, data: bytes) -> None:
         data = data[file.write(data) :]
 
 
-def read_part(part: Path, schema: pa.Schema, report: Report) -> Iterator[tuple[int, pa.RecordBatch]]:
+def read_part(part: Path, schema_for: SchemaFor, report: Report) -> Iterator[tuple[int, pa.RecordBatch]]:
     """(number from 1, batch) of every whole episode of a part, all of them validated.
 
-    ``report`` gets a ``TrajectoryError`` for each that is damaged, and may raise it. Raises it for another schema.
+    ``schema_for`` says what the schema that was found must be: its metadata names the task. ``report`` gets a
+    ``TrajectoryError`` for each that is damaged, and may raise it. Raises it for another schema.
     """
     lines = _lines(part)  # before the part, which may be growing
     if lines is None:
-        yield from _read_without_checksums(part, schema, report)
+        yield from _read_without_checksums(part, schema_for, report)
         return
     if not part.is_file():
         report(TrajectoryError(f"{part}: missing, its checksums are here; copy the folder whole, or record again"))
@@ -123,7 +125,8 @@ def read_part(part: Path, schema: pa.Schema, report: Report) -> Iterator[tuple[i
     with open(part, "rb") as file:
         if not lines:
             lines = [_head_line(file)]
-        if not _has_schema(part, file, lines[0], schema, report):
+        schema = _read_schema(part, file, lines[0], schema_for, report)
+        if schema is None:
             return
         number = 0
         for number, (before, line) in enumerate(pairwise(lines), 1):
@@ -200,7 +203,10 @@ def _block(file: io.BufferedIOBase, before: _Line | None, line: _Line | None) ->
     return block if zlib.crc32(block) == line.crc else "its checksum differs"
 
 
-def _has_schema(part: Path, file: io.BufferedIOBase, line: _Line | None, schema: pa.Schema, report: Report) -> bool:
+def _read_schema(
+    part: Path, file: io.BufferedIOBase, line: _Line | None, schema_for: SchemaFor, report: Report
+) -> pa.Schema | None:
+    """The schema of a part; None where nothing in it can be read."""
     block = _block(file, _Line(0, 0, HEAD), line)
     if isinstance(block, str):
         report(TrajectoryError(f"{part}: its head is damaged ({block}); {_remedy(part)}"))
@@ -208,16 +214,16 @@ def _has_schema(part: Path, file: io.BufferedIOBase, line: _Line | None, schema:
     try:
         found = pa.ipc.read_schema(file)
     except UNREADABLE:
-        return False
+        return None
     if isinstance(block, str):  # the episodes can be read nevertheless where what was damaged says nothing
-        return found.equals(schema, check_metadata=True)
-    _require_schema(part, found, schema)
-    return True
+        return found if found.equals(schema_for(found), check_metadata=True) else None
+    return _required(part, found, schema_for)
 
 
-def _require_schema(part: Path, found: pa.Schema, schema: pa.Schema) -> None:
-    if not found.equals(schema, check_metadata=True):
+def _required(part: Path, found: pa.Schema, schema_for: SchemaFor) -> pa.Schema:
+    if not found.equals(schema_for(found), check_metadata=True):
         raise TrajectoryError(f"{part}: its decisions are another version's; record again")
+    return found
 
 
 def _check_end(part: Path, file: io.BufferedIOBase, block: bytes | str, number: int, report: Report) -> None:
@@ -238,7 +244,7 @@ def _decoded(
         return None
 
 
-def _read_without_checksums(part: Path, schema: pa.Schema, report: Report) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _read_without_checksums(part: Path, schema_for: SchemaFor, report: Report) -> Iterator[tuple[int, pa.RecordBatch]]:
     with pa.memory_map(str(part)) as source:
         if source.size() == 0:  # killed before the first flush
             return
@@ -246,7 +252,7 @@ def _read_without_checksums(part: Path, schema: pa.Schema, report: Report) -> It
             reader = pa.ipc.open_stream(source)
         except UNREADABLE as error:
             raise TrajectoryError(f"{part}: not a trajectory file ({error}); delete it or record again") from None
-        _require_schema(part, reader.schema, schema)
+        _required(part, reader.schema, schema_for)
         number = 0
         while True:
             number += 1

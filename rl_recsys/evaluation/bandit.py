@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 import scipy  # scipy.stats, which takes a second, is loaded when it is first used
 
+from rl_recsys.core.outcome import is_success
 from rl_recsys.evaluation.intervals import CONFIDENCE
 
 Objective = Literal["success", "score"]
@@ -53,7 +54,7 @@ class BetaPosterior:
 
     def observe(self, arm: int, reward: float) -> None:
         """Count one episode."""
-        self._counts[arm, 0 if reward == 1.0 else 1] += 1
+        self._counts[arm, 0 if is_success(reward) else 1] += 1
 
     def parameters(self, arm: int) -> list[float]:
         """alpha, beta."""
@@ -117,8 +118,8 @@ class Pull:
 
     @property
     def success(self) -> bool:
-        """WebShop's success: a reward of exactly 1."""
-        return self.reward == 1.0
+        """See ``is_success``."""
+        return is_success(self.reward)
 
 
 @dataclass(frozen=True, slots=True)

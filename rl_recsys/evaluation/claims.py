@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from rl_recsys.core.outcome import is_success
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.intervals import difference_interval, mcnemar
 from rl_recsys.storage.files import read_object, read_rows, require_fields
-from rl_recsys.webshop.play.reward import REWARD_PARTS
 
 Measure = Literal["success", "score"]
 ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluation have in common
@@ -38,14 +38,17 @@ class Played:
 
     def values(self, measure: Measure) -> np.ndarray:
         """Success as 0 or 1, or 100 x reward, [seeds, goals]."""
-        return (self.rewards == 1.0).astype(float) if measure == "success" else 100 * self.rewards
+        return is_success(self.rewards).astype(float) if measure == "success" else 100 * self.rewards
 
-    def parts(self) -> dict[str, float]:
-        """The share of episodes with a purchase, and of these the mean of each part of the reward that applies."""
+    def parts(self, names: Sequence[str]) -> dict[str, float]:
+        """The share of episodes that the agent ended, and of these the mean of each part of the reward that applies.
+
+        ``names``: the task's ``reward_parts``.
+        """
         all_of = [episode for one in self.episodes for episode in one]
         bought = [episode["parts"] for episode in all_of if episode["bought"]]
         found = {"bought": len(bought) / len(all_of)}
-        for part in REWARD_PARTS:
+        for part in names:
             present = [float(parts[part]) for parts in bought if part in parts]
             found[part] = float(np.mean(present)) if present else float("nan")
         return found
@@ -119,7 +122,7 @@ def difference(one: Played, other: Played, measure: Measure) -> Difference:
     scale = 100 if measure == "success" else 1
     apart = scale * (one.values(measure) - other.values(measure))
     low, high = difference_interval(apart, 100.0, one.products)
-    p = mcnemar(one.rewards == 1.0, other.rewards == 1.0)
+    p = mcnemar(is_success(one.rewards), is_success(other.rewards))
     return Difference(float(apart.mean()), low, high, p, apart.size)
 
 

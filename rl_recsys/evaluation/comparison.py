@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.terminal import print_rows
+from rl_recsys.core.outcome import is_success
 from rl_recsys.evaluation.intervals import difference_interval, mean_interval, wilson_interval
 
 
@@ -54,10 +55,10 @@ def arm_result(
     ``products``: what each goal is about; goals of one product succeed or fail together. Without, goals are drawn.
     """
     table = np.asarray(rewards, float)
-    success = (table == 1.0).astype(float)
+    success = is_success(table).astype(float)
     gained: dict[str, object] = {}
     if against is not None:
-        other = (np.asarray(against, float) == 1.0).astype(float)
+        other = is_success(np.asarray(against, float)).astype(float)
         if other.shape != success.shape:
             raise ValueError(f"{arm}: rewards {success.shape} cannot be paired with {other.shape}")
         apart = success - other

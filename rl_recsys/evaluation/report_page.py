@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from rl_recsys.console.escaping import for_markdown, for_terminal
+from rl_recsys.core.example_sessions import ExampleSession
 from rl_recsys.evaluation.comparison import markdown_rows
-from rl_recsys.evaluation.example_sessions import ExampleSession
 from rl_recsys.storage.files import write_text
 
 TEMPLATES = Path(__file__).parent

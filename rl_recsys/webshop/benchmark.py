@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 import psutil
 
-from rl_recsys.runs.measurement import Figure, child, command, in_child
+from rl_recsys.runs.measurement import MEGABYTE, Figure, child, command, in_child, own_memory
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.data.demo import write_demo_files
 from rl_recsys.webshop.play.page import PageKind
@@ -31,7 +31,6 @@ REPEATS = 5
 WORKERS = 3  # processes whose memory is measured while all are alive
 SAMPLES = 100  # memory readings of a soak
 PART_PRODUCTS = 1_000  # products of a generated catalogue that are held at a time
-MEGABYTE = 1e6
 
 Part = Literal["walk", "open", "memory", "soak", "catalog", "stream"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -186,18 +185,10 @@ def soak(folder: str, sessions: int) -> dict:
     some = max(sessions // SAMPLES, 1)
     for _ in range(0, sessions, some):
         steps += random_walk(shop, (rng.randrange(shop.goal_count) for _ in range(some)), rng)
-        memory.append(_own_memory(process) / MEGABYTE)
+        memory.append(own_memory(process) / MEGABYTE)
     seconds = time.perf_counter() - start
     shop.close()
     return {"megabytes": memory, "steps": steps, "seconds": seconds, "left": len(files_in_use(folder))}
-
-
-def _own_memory(process: psutil.Process) -> int:
-    """The bytes behind no file (on Linux).
-
-    Unlike the unique set size they stay the same when processes come and go whose libraries this one shares.
-    """
-    return sum(mapping.anonymous + mapping.swap for mapping in process.memory_maps())
 
 
 def files_in_use(folder: str | Path) -> list[str]:

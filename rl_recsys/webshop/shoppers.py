@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 
-from rl_recsys.core.trajectory import Step, Trajectory
 from rl_recsys.webshop.data.catalog import Product
-from rl_recsys.webshop.goals.goal import Goal, price_limit, typed
+from rl_recsys.webshop.goals.goal import price_limit, typed
 from rl_recsys.webshop.observe.decisions import ChoiceSession
 from rl_recsys.webshop.observe.instruction_features import (
     AFFORDABLE,
@@ -18,7 +16,6 @@ from rl_recsys.webshop.observe.instruction_features import (
     share_missing,
 )
 from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, FEATURES, NEXT, PREV, ElementKind, PageKind
-from rl_recsys.webshop.shop import Shop
 
 Shopper = Callable[[ChoiceSession], int]  # the index of the choice to take
 SCRIPTED = 4  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
@@ -158,27 +155,3 @@ def _index(choice_session: ChoiceSession, label: str) -> int:
 def full_instruction(instruction: str) -> list[str]:
     """What the rule baseline searches: the whole instruction, price clause and all (WebShop's rule)."""
     return [typed(instruction)]
-
-
-def play(
-    shop: Shop, goal: int | Goal, shopper: Shopper, *, source: str, author: str, seed: int, **options
-) -> Trajectory:
-    """One whole episode of a shopper with one of the shop's goals, or another; ``options`` go to ``ChoiceSession``."""
-    choice_session = ChoiceSession(shop.session(goal), **options)
-    steps: list[Step] = []
-    result = None
-    while not (choice_session.session.done or choice_session.truncated):
-        chosen = shopper(choice_session)
-        steps.append(Step.of(choice_session, chosen))
-        result = choice_session.choose(chosen)
-    return Trajectory(
-        goal=asdict(choice_session.session.goal),
-        goal_index=-1 if isinstance(goal, Goal) else goal,
-        source=source,
-        author=author,
-        seed=seed,
-        steps=tuple(steps),
-        reward=result.reward if result.done else 0.0,
-        done=result.done,
-        reward_parts=result.reward_parts,
-    )

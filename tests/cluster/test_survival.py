@@ -129,7 +129,7 @@ def test_training_outlives_its_nodes_and_its_learner(nodes, tmp_path, shop_folde
         run.wait_for(lambda: len(run.iterations) >= 2, "iteration 2")
         (learner,) = nodes.processes("_WrappedExecutable") or nodes.processes("PPOLearner")
         assert psutil.Process(learner).ppid() in [one.process.pid for one in learning.all_processes["raylet"]]
-        assert len(nodes.processes("ShopEnvRunner")) == 2
+        assert len(nodes.processes("WatchedEnvRunner")) == 2
 
         nodes.remove(
             rollouts

@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections import Counter
 from dataclasses import asdict, replace
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -13,20 +14,23 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.options import OptionsError
-from rl_recsys.core.text_encoding import DecisionEncoder, EncodingError, EncodingShape
+from rl_recsys.core.encoding import EncodingError
+from rl_recsys.core.text_encoding import EncodingShape, TextDecisionEncoder
 from rl_recsys.errors import UserError
 from rl_recsys.webshop import Shop, shared_shop
 from tests.conftest import SMALL
 
+choice_env = partial(envs._choice_env, envs.WEBSHOP_CHOICE_ID, envs.WebShopChoiceEnv)  # as RLlib makes it
+
 
 @pytest.fixture
 def choice(shop_folder, policy_folder):
-    return gymnasium.make(envs.CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, encoding=SMALL)
+    return gymnasium.make(envs.WEBSHOP_CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, encoding=SMALL)
 
 
 @pytest.fixture
 def text(shop_folder):
-    return gymnasium.make(envs.TEXT_ID, shop=shop_folder, render_mode="ansi")
+    return gymnasium.make(envs.WEBSHOP_TEXT_ID, shop=shop_folder, render_mode="ansi")
 
 
 def test_both_pass_gymnasiums_checker(choice, text):
@@ -38,7 +42,7 @@ def test_both_pass_gymnasiums_checker(choice, text):
 
 @pytest.mark.parametrize("mode", ["text", "text_rich", "html", "url"])
 def test_the_text_environment_is_a_session(shop_folder, shop, mode):
-    env = gymnasium.make(envs.TEXT_ID, shop=shop_folder, observation_mode=mode)
+    env = gymnasium.make(envs.WEBSHOP_TEXT_ID, shop=shop_folder, observation_mode=mode)
     observation, info = env.reset(seed=0, options={"goal": 17})
     session = shop.session(17)
     assert observation == session.page.observe(mode)
@@ -102,8 +106,8 @@ def test_equal_seeds_deal_equal_goals_each_once(shop_folder, policy_folder):
     def goals(seed):
         env = envs.WebShopChoiceEnv(shop_folder, policy_folder, goals=list(range(20)), encoding=SMALL)
         env.reset(seed=seed)
-        first = [env.choices.session.session_id]
-        return first + [(env.reset(), env.choices.session.session_id)[1] for _ in range(19)]
+        first = [env.session.session.session_id]
+        return first + [(env.reset(), env.session.session.session_id)[1] for _ in range(19)]
 
     assert goals(1) == goals(1) != goals(2)
     assert sorted(map(int, goals(1))) == list(range(20))
@@ -115,7 +119,7 @@ def test_some_goals_are_made_up_and_groups_keep_theirs(shop_folder, policy_folde
         found = []
         for number in range(40):
             env.reset(seed=seed if number == 0 else None)
-            session = env.choices.session
+            session = env.session.session
             found.append((session.session_id, session.goal.instruction_text))
         return found
 
@@ -143,7 +147,7 @@ def test_workers_share_the_training_goals_without_overlap(shop_folder, policy_fo
     def goals(index):
         context = Context(shop=shop_folder, tokenizer=policy_folder, encoding=SMALL)
         context.worker_index, context.num_workers = index, 3
-        return set(envs._choice_env(context)._goals.tolist())
+        return set(choice_env(context)._goals.tolist())
 
     shards = [goals(index) for index in (1, 2, 3)]
     assert set.union(*shards) == goals(0) == set(shared_shop(shop_folder).split("train"))
@@ -182,8 +186,10 @@ def test_a_random_goal_is_drawn_as_the_original_does_only_on_request(shop_folder
     assert all(slipped[goal] == drawn[goal - 1] for goal in range(1, last))
 
 
-def test_a_group_is_one_goal_several_times(shop_folder, policy_folder, shop):
-    env = gymnasium.make(envs.CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, goals=[3, 5, 8], group_size=4)
+def test_a_group_is_one_goal_several_times(shop_folder, policy_folder):
+    env = gymnasium.make(
+        envs.WEBSHOP_CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, goals=[3, 5, 8], group_size=4
+    )
     first, info = env.reset(seed=0)
     starts = [(info["session_id"], first)]
     starts += [(info["session_id"], start) for start, info in (env.reset() for _ in range(11))]
@@ -255,7 +261,7 @@ def test_actions_of_a_choice_have_their_words_in_info(choice):
         observation, *_, info = choice.step(len(info["actions"]) - 1)
     assert info["action_mask"].dtype == np.int8 and (info["action_mask"] == observation["mask"]).all()
     assert len(info["actions"]) == len(info["texts"]) == observation["mask"].sum()
-    decision = choice.unwrapped.choices.decision
+    decision = choice.unwrapped.session.decision
     assert info["actions"] == [one.action for one in decision.choices]
     assert info["texts"] == [one.text for one in decision.choices]
     place = next(number for number, one in enumerate(info["actions"]) if one == "click[back to search]")
@@ -268,7 +274,7 @@ def test_an_action_outside_the_space_is_refused(shop, policy_folder, action):
     env.reset(seed=0)
     with pytest.raises(ValueError, match="it must be an integer from 0 to 23"):
         env.step(action)
-    assert env.choices.steps == 0
+    assert env.session.steps == 0
 
 
 def test_an_index_without_a_choice_counts_and_changes_nothing(shop, policy_folder):
@@ -277,17 +283,17 @@ def test_an_index_without_a_choice_counts_and_changes_nothing(shop, policy_folde
     for action in (23, np.int16(23), np.array(23)):
         after, reward, terminated, *_ = env.step(action)
         assert all((after[name] == before[name]).all() for name in before) and (reward, terminated) == (0.0, False)
-    assert env.choices.steps == 3
-    env.choices.choose(-1)  # of a list it would be the last
-    assert env.choices.session.kind == "search" and env.choices.steps == 4
+    assert env.session.steps == 3
+    env.session.choose(-1)  # of a list it would be the last
+    assert env.session.session.kind == "search" and env.session.steps == 4
 
 
 def test_a_config_for_rllib_with_another_key_is_refused_by_name(shop, policy_folder):
     config = {"shop": shop, "tokenizer": policy_folder, "encoding": SMALL}
-    assert "actions" not in envs._choice_env(config).reset(seed=0)[1]  # it would be shipped to the learners
-    assert "actions" in envs._choice_env(config | {"words": True}).reset(seed=0)[1]
+    assert "actions" not in choice_env(config).reset(seed=0)[1]  # it would be shipped to the learners
+    assert "actions" in choice_env(config | {"words": True}).reset(seed=0)[1]
     with pytest.raises(UserError, match="env_config of WebShopChoice-v0 has 'goal', it may have: shop, tokenizer"):
-        envs._choice_env(config | {"goal": "test"})
+        choice_env(config | {"goal": "test"})
     with pytest.raises(UserError, match="env_config of WebShop-v0 has 'tokenizer', 'encoding', it may have: shop"):
         envs._text_env(config)
 
@@ -308,7 +314,7 @@ def test_a_tokenizer_that_was_replaced_is_read_anew(shop, policy_folder, tmp_pat
 
 
 def test_goals_that_do_not_fit_a_state_are_never_played(shop, shop_folder, policy_folder):
-    lengths = sorted(envs.choice.DecisionEncoder(policy_folder).state_tokens(shop.goal(goal).instruction_text)
+    lengths = sorted(TextDecisionEncoder(policy_folder).tokens(shop.goal(goal).instruction_text)
                      for goal in shop.split("train"))  # fmt: skip
     shape = replace(SMALL, state_tokens=lengths[len(lengths) // 4])
     left_out = sum(length > shape.state_tokens for length in lengths)
@@ -326,8 +332,8 @@ def test_goals_that_do_not_fit_a_state_are_never_played(shop, shop_folder, polic
 
 def test_goals_too_long_for_the_state_are_left_out_with_a_warning(shop, policy_folder):
     """A reset that dealt one ended the worker."""
-    encoder = DecisionEncoder(policy_folder, SMALL)
-    lengths = {goal: encoder.state_tokens(shop.goal(goal).instruction_text) for goal in range(20)}
+    encoder = TextDecisionEncoder(policy_folder, SMALL)
+    lengths = {goal: encoder.tokens(shop.goal(goal).instruction_text) for goal in range(20)}
     limit = sorted(lengths.values())[10]
     shape = EncodingShape(limit, SMALL.choices, SMALL.choice_tokens)
     fitting = {goal for goal, tokens in lengths.items() if tokens <= limit}

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import envs
-from envs.spaces import ActionText, FreeText
+from envs.spaces import FreeText
+from envs.webshop_text import ActionText
 from rl_recsys.webshop.search.java import SearchError
 from tests.conftest import SMALL
 
@@ -55,13 +56,13 @@ def test_a_space_of_texts_is_a_space_of_gymnasium():
 
 
 def test_a_random_agent_plays_both_by_their_samples(shop_folder, policy_folder):
-    env = gymnasium.make(envs.TEXT_ID, shop=shop_folder, max_episode_steps=30)
+    env = gymnasium.make(envs.WEBSHOP_TEXT_ID, shop=shop_folder, max_episode_steps=30)
     env.action_space.seed(0)
     for seed in range(3):
         env.reset(seed=seed)
         while not any(env.step(env.action_space.sample())[2:4]):
             pass
-    env = gymnasium.make(envs.CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, encoding=SMALL)
+    env = gymnasium.make(envs.WEBSHOP_CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, encoding=SMALL)
     env.action_space.seed(0)
     for seed in range(3):
         _, info = env.reset(seed=seed)
@@ -95,10 +96,10 @@ def test_text_environments_in_processes_play_as_in_one(shop_folder, how):
     """Gymnasium's own texts in shared memory stay empty for ever: AsyncVectorEnv reads them once."""
     mode = {name: value for name, value in how.items() if name == "autoreset_mode"}
     arguments = {"num_envs": 2, "shop": str(shop_folder), "max_steps": 5}
-    alone = gymnasium.make_vec(envs.TEXT_ID, vectorization_mode="sync", vector_kwargs=mode, **arguments)
+    alone = gymnasium.make_vec(envs.WEBSHOP_TEXT_ID, vectorization_mode="sync", vector_kwargs=mode, **arguments)
     expected = texts(alone, 8)
     assert all(isinstance(text, str) and text for observation, *_ in expected for text in observation)
-    apart = gymnasium.make_vec(envs.TEXT_ID, vectorization_mode="async", vector_kwargs=SPAWN | how, **arguments)
+    apart = gymnasium.make_vec(envs.WEBSHOP_TEXT_ID, vectorization_mode="async", vector_kwargs=SPAWN | how, **arguments)
     try:
         assert texts(apart, 8) == expected
         assert expected[-1][0] in apart.observation_space
@@ -111,7 +112,7 @@ def test_text_environments_in_processes_play_as_in_one(shop_folder, how):
 def test_a_worker_forked_after_a_search_says_so(shop):
     """It answered some thousand searches and then stood still for ever, when Java wanted to collect its garbage."""
     shop.search("shirt")
-    vector = gymnasium.make_vec(envs.TEXT_ID, num_envs=1, vectorization_mode="async", shop=shop)
+    vector = gymnasium.make_vec(envs.WEBSHOP_TEXT_ID, num_envs=1, vectorization_mode="async", shop=shop)
     try:
         vector.reset(seed=0)
         with pytest.raises(SearchError, match="forked from one that had searched.*spawn"):
@@ -123,9 +124,9 @@ def test_a_worker_forked_after_a_search_says_so(shop):
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_choice_environments_in_processes_play_as_in_one(shop_folder, policy_folder, mode):
     arguments = {"shop": str(shop_folder), "tokenizer": str(policy_folder), "encoding": SMALL, "max_steps": 3}
-    single = [gymnasium.make(envs.CHOICE_ID, **arguments) for _ in range(2)]
+    single = [gymnasium.make(envs.WEBSHOP_CHOICE_ID, **arguments) for _ in range(2)]
     vector = gymnasium.make_vec(
-        envs.CHOICE_ID, num_envs=2, vectorization_mode=mode,
+        envs.WEBSHOP_CHOICE_ID, num_envs=2, vectorization_mode=mode,
         vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP} | (SPAWN if mode == "async" else {}), **arguments,
     )  # fmt: skip
     try:
@@ -147,33 +148,33 @@ def test_choice_environments_in_processes_play_as_in_one(shop_folder, policy_fol
 
 
 def test_wrappers_of_gymnasium_fit_both(shop_folder, policy_folder):
-    env = gymnasium.make(envs.CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, encoding=SMALL, max_steps=4)
+    env = gymnasium.make(envs.WEBSHOP_CHOICE_ID, shop=shop_folder, tokenizer=policy_folder, encoding=SMALL, max_steps=4)
     env = FlattenObservation(RecordEpisodeStatistics(env))
     observation, _ = env.reset(seed=0)
     assert observation in env.observation_space
     steps = [env.step(0) for _ in range(4)]
     assert steps[-1][3] and steps[-1][4]["episode"]["l"] == 4
-    env = FlattenObservation(gymnasium.make(envs.TEXT_ID, shop=shop_folder, max_episode_steps=2))
+    env = FlattenObservation(gymnasium.make(envs.WEBSHOP_TEXT_ID, shop=shop_folder, max_episode_steps=2))
     observation, _ = env.reset(seed=0)
     assert observation in env.observation_space
     assert spaces.unflatten(env.unwrapped.observation_space, observation) == env.unwrapped.session.page.text_rich
     assert not env.step("nothing")[3] and env.step("nothing")[3]
 
 
-@pytest.mark.parametrize("name", [envs.TEXT_ID, envs.CHOICE_ID])
+@pytest.mark.parametrize("name", [envs.WEBSHOP_TEXT_ID, envs.WEBSHOP_CHOICE_ID])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deep", "pickle"])
 def test_a_copy_in_mid_episode_goes_on_alike_and_by_itself(shop_folder, policy_folder, name, copied):
-    arguments = {} if name == envs.TEXT_ID else {"tokenizer": policy_folder, "encoding": SMALL}
+    arguments = {} if name == envs.WEBSHOP_TEXT_ID else {"tokenizer": policy_folder, "encoding": SMALL}
     env = gymnasium.make(name, shop=shop_folder, **arguments)
 
     def play(one: gymnasium.Env, steps: int) -> list:
         """What a walk of so many steps leads to, and the next episode after a purchase."""
         seen, rng = [], np.random.default_rng(0)
         for _ in range(steps):
-            session = one.unwrapped.session if name == envs.TEXT_ID else one.unwrapped.choices.session
+            session = one.unwrapped.session if name == envs.WEBSHOP_TEXT_ID else one.unwrapped.session.session
             labels = list(session.page.clickables)
-            if name == envs.CHOICE_ID:
-                action = int(rng.integers(len(one.unwrapped.choices.decision.choices)))
+            if name == envs.WEBSHOP_CHOICE_ID:
+                action = int(rng.integers(len(one.unwrapped.session.decision.choices)))
             else:
                 action = "search[red shirt]" if labels == ["search"] else f"click[{rng.choice(labels)}]"
             observation, *rest = one.step(action)

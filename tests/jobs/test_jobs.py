@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.bert_choice.model import ChoiceModel
-from policies.policy_folder import read_config
+from policies.base import load_policy
 from rl_recsys.console.command import read_flags
 from rl_recsys.core.trajectory import TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
@@ -236,7 +235,7 @@ def test_a_run_in_a_bucket_is_gone_on_with(shop_folder, policy_folder, demonstra
     dpo = main_of("dpo", capsys)
     assert "memory://runs/dpo: all is there" in dpo(*flags, 2)
     assert "this run is finished" in dpo(*flags, 2)
-    assert ChoiceModel.from_pretrained("memory://runs/dpo/policy").config == read_config(policy_folder)
+    assert load_policy("memory://runs/dpo/policy").config == load_policy(policy_folder).config
     with pytest.raises(UserError, match="iterations: 2 before, 3 now"):
         dpo(*flags, 3)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from policies.policy_folder import PolicyError
+from rl_recsys.core.policy_folder import PolicyError
 from rl_recsys.errors import UserError
 from tests.jobs.test_jobs import main_of
 

@@ -21,7 +21,7 @@ from algorithms.tuning import search as searching
 from algorithms.tuning.search import LastingASHA, held_out_goals, trial_config
 from algorithms.tuning.search_results import HeldOut, TrialResult, training_command
 from algorithms.tuning.search_space import BATCH, HEAD_RATE, SPACE_COLUMNS, SPACES, space_rows
-from policies.bert_choice.model import ChoiceModel
+from policies.base import load_policy
 from policies.module_state import module_state
 from rl_recsys.console.command import read_flags
 from rl_recsys.core.trajectory import read_trajectories
@@ -145,7 +145,7 @@ def test_the_best_command_trains_the_policy_of_the_best_trial(finished, tmp_path
     assert arguments.iterations == best["iterations"] and Path(arguments.out) == finished.out / "best"
     job_module("dpo").main(replace(arguments, out=tmp_path / "best", evaluate_every=0))
     capsys.readouterr()
-    trained = module_state(ChoiceModel.from_pretrained(tmp_path / "best" / "policy"))
+    trained = module_state(load_policy(tmp_path / "best" / "policy"))
     (folder,) = (finished.out / "tune").glob(f"trial-{best['trial']:03d}-*")
     checkpoint = folder / f"checkpoint_{best['iterations'] - 1:06d}"
     module = RLModule.from_checkpoint(checkpoint / "learner_group" / "learner" / "rl_module" / "default_policy")

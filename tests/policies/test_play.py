@@ -3,41 +3,41 @@ from __future__ import annotations
 import pytest
 import torch
 
-from policies.benchmark import measure_play, one_by_one
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import load_policy
+from policies.bert_choice.benchmark import measure_play, one_by_one
 from policies.play import policy_episodes, policy_trajectories
-from policies.policy_folder import PolicyError
+from rl_recsys.core.policy_folder import PolicyError
 
 
-def test_the_caches_change_no_choice(policy_folder, shop_folder):
-    found = measure_play(str(policy_folder), str(shop_folder), 12)
+def test_the_caches_change_no_choice(policy_folder, task):
+    found = measure_play(str(policy_folder), task.spec, 12)
     assert found["different"] == 0
     assert found["steps"] >= 12 * 2 and found["slow"] > 0 and min(found["fast"]) > 0
 
 
-def test_logits_that_are_no_numbers_are_named_with_their_policy(policy_folder, shop):
-    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
+def test_logits_that_are_no_numbers_are_named_with_their_policy(policy_folder, task):
+    model = load_policy(policy_folder)
     with torch.no_grad():
         model.scorer.sharpness.fill_(torch.nan)
     with pytest.raises(PolicyError, match=f"{policy_folder}: the policy gives an action a logit that is no finite"):
-        list(policy_episodes(model, encoder, shop, [3], greedy=True))
+        list(policy_episodes(model, task, [3], greedy=True))
 
 
-def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop):
-    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
-    slow = one_by_one(ChoiceModel.from_pretrained(policy_folder))
+def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop, task):
+    model = load_policy(policy_folder)
+    slow = one_by_one(load_policy(policy_folder))
     goals = [3, 4, 3, 5]
     for greedy in (True, False):
-        together = list(policy_episodes(model, encoder, shop, goals, greedy=greedy))
-        alone = list(policy_episodes(slow, encoder, shop, goals, greedy=greedy, at_once=1))
+        together = list(policy_episodes(model, task, goals, greedy=greedy))
+        alone = list(policy_episodes(slow, task, goals, greedy=greedy, at_once=1))
         assert together == alone and [one.goal for one in together] == goals
-        recorded = list(policy_trajectories(model, encoder, shop, goals, author="me", greedy=greedy))
+        recorded = list(policy_trajectories(model, task, goals, author="me", greedy=greedy))
         assert [(one.goal_index, one.reward, len(one.steps), one.done) for one in recorded] == [
             (one.goal, one.reward, one.steps, one.bought) for one in together
         ]
     first, second = (one for one in recorded if one.goal_index == 3)
     assert first == second
-    drawn = list(policy_trajectories(model, encoder, shop, [3] * 4, author="me", draws=range(4)))
+    drawn = list(policy_trajectories(model, task, [3] * 4, author="me", draws=range(4)))
     assert drawn[0] == first and len({one.steps for one in drawn}) > 1
     session = shop.session(4)
     for step in next(one for one in recorded if one.goal_index == 4).steps:

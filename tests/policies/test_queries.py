@@ -8,8 +8,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
-from policies.policy_folder import PolicyError
 from policies.queries import BartQueries, KeywordQueries, load_query_model, token_f1
+from rl_recsys.core.policy_folder import PolicyError
 from rl_recsys.webshop import Shop, ShopError
 from rl_recsys.webshop.goals.goal import search_words, without_price_clause
 from rl_recsys.webshop.observe.decisions import ChoiceSession

@@ -9,39 +9,40 @@ from collections import Counter
 
 import pytest
 
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import load_policy
 from policies.play import play_together
-from policies.recommender import ABOVE_LIMIT, NO_WORD, recommend, search_only
+from policies.recommender import recommend
 from rl_recsys.webshop import Goal
 from rl_recsys.webshop.goals.wish import choices, understand
 from rl_recsys.webshop.observe.instruction_features import stem, words
+from rl_recsys.webshop.recommending import ABOVE_LIMIT, NO_WORD, search_only
 
 EPISODES = 12
 
 
 @pytest.fixture(scope="module")
 def policy(policy_folder):
-    return ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
+    return load_policy(policy_folder)
 
 
-def test_what_is_bought_most_often_stands_first_and_the_search_fills_the_list(policy, shop):
+def test_what_is_bought_most_often_stands_first_and_the_search_fills_the_list(policy, shop, task):
     requests = [shop.goal(goal).instruction_text for goal in range(18)]  # more than are played at once
-    answers = list(recommend(*policy, shop, requests, top=8, episodes=EPISODES, seed=3))
+    answers = list(recommend(policy, task, requests, top=8, episodes=EPISODES, seed=3))
     assert [answer.request for answer in answers] == requests
     bought = 0
     for request, answer in zip(requests, answers, strict=True):
         wish, goal = understand(request), Goal.from_words(request)
-        played = [*play_together(*policy, shop, [goal], [0], greedy=True)]
+        played = [*play_together(policy, task, [goal], [0], greedy=True)]
         played += play_together(
-            *policy, shop, [goal] * (EPISODES - 1), range(1, EPISODES), greedy=False, seed=3, at_once=1
+            policy, task, [goal] * (EPISODES - 1), range(1, EPISODES), greedy=False, seed=3, at_once=1
         )
         products = {}
         counts = Counter()
         for one, result in played:
             if result.done:
-                product = one.choices.session.product
+                product = one.session.session.product
                 products[product.asin] = product
-                counts[product.asin, tuple(sorted((one.choices.session.options | choices(wish, product)).items()))] += 1
+                counts[product.asin, tuple(sorted((one.session.session.options | choices(wish, product)).items()))] += 1
         shares = [one.share for one in answer.products]
         assert shares == sorted(shares, reverse=True) and len({one.asin for one in answer.products}) == len(shares)
         for one in answer.products:
@@ -60,9 +61,9 @@ def test_what_is_bought_most_often_stands_first_and_the_search_fills_the_list(po
     assert bought > 18
 
 
-def test_nothing_above_a_limit_fills_a_list_nor_what_shares_no_word(policy, shop):
+def test_nothing_above_a_limit_fills_a_list_nor_what_shares_no_word(policy, shop, task):
     plain, limited, odd = recommend(
-        *policy, shop, ["shirts", "shirts under $15.", "zzz shirts, over-the-moon: $15 or less"], top=50, episodes=4
+        policy, task, ["shirts", "shirts under $15.", "zzz shirts, over-the-moon: $15 or less"], top=50, episodes=4
     )
     assert any(one.within_limit is None for one in plain.products) and plain.wish.limit is None
     for answer in (limited, odd):
@@ -77,15 +78,15 @@ def test_nothing_above_a_limit_fills_a_list_nor_what_shares_no_word(policy, shop
         }
         assert one.share or "shirt" in named
     # Of a shop without earbuds the search finds what is black.
-    (answer,) = recommend(*policy, shop, ["black earbuds"], top=50, episodes=1)
+    (answer,) = recommend(policy, task, ["black earbuds"], top=50, episodes=1)
     assert answer.left_out[NO_WORD] > 0
     assert not [one for one in answer.products if not one.share and "black" not in one.title.lower()]
 
 
-def test_a_named_option_is_always_chosen_where_the_product_has_it(policy, shop):
+def test_a_named_option_is_always_chosen_where_the_product_has_it(policy, shop, task):
     """What the policy bought without one, or with another."""
     for request in ("shirts with size: large, and price lower than 90.00 dollars", "shirts size large in black"):
-        (answer,) = recommend(*policy, shop, [request], top=50, episodes=8)
+        (answer,) = recommend(policy, task, [request], top=50, episodes=8)
         assert ("size", "large") in answer.wish.options
         offering = [one for one in answer.products if "large" in shop.product(one.asin).options.get("size", ())]
         assert offering and all(one.options["size"] == "large" for one in offering)
@@ -100,8 +101,8 @@ def test_the_search_alone_chooses_the_named_options(shop):
     assert found[goal.asin] == goal.goal_options
 
 
-def test_each_request_has_its_answer_at_its_place(policy, shop):
-    _, encoder = policy
+def test_each_request_has_its_answer_at_its_place(policy, shop, task):
+    encoder = policy.decision_encoder
     long = "red shirts " * 200
     requests = [
         "",
@@ -113,26 +114,25 @@ def test_each_request_has_its_answer_at_its_place(policy, shop):
         f"a {shop.goal(0).query} for my brother",
         "???",
     ]
-    answers = list(recommend(*policy, shop, requests, top=3, episodes=2))
+    answers = list(recommend(policy, task, requests, top=3, episodes=2))
     assert [answer.request for answer in answers] == requests
     assert [answer.status for answer in answers] == [
         "empty", "ok", "too long", "empty", "empty", "nothing found", "ok", "empty"
     ]  # fmt: skip
     too_long = answers[2].to_mapping()
-    assert too_long["tokens"] == encoder.state_tokens(long) > too_long["most_tokens"] == 128
+    assert too_long["tokens"] == encoder.tokens(long) > too_long["most_tokens"] == 128
     assert len(answers[1].products) == 3 and not answers[5].products
     json.dumps([answer.to_mapping() for answer in answers])
-    assert list(recommend(*policy, shop, [])) == []
+    assert list(recommend(policy, task, [])) == []
 
 
 def test_a_request_loads_no_tagger(shop_folder, policy_folder):
     """spaCy takes seconds and 377 MB, for the reward of a goal that has none."""
     code = (
-        "import sys; from policies.bert_choice.model import ChoiceModel, decision_encoder; from rl_recsys.webshop import Shop\n"
-        "from policies.recommender import recommend\n"
-        f"policy, shop = {str(policy_folder)!r}, Shop.open({str(shop_folder)!r})\n"
-        "model, encoder = ChoiceModel.from_pretrained(policy), decision_encoder(policy)\n"
-        "(answer,) = recommend(model, encoder, shop, ['shirts'], episodes=2)\n"
+        "import sys\nfrom policies.base import load_policy\nfrom policies.recommender import recommend\n"
+        "from rl_recsys.core.task import open_task\n"
+        f"policy, task = load_policy({str(policy_folder)!r}), open_task('webshop:{shop_folder}')\n"
+        "(answer,) = recommend(policy, task, ['shirts'], episodes=2)\n"
         "print(answer.status, 'spacy' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rl_recsys.core.decision import MAX_CHOICES
 from rl_recsys.core.trajectory import ImportedSessionError, Step, Trajectory
 from rl_recsys.replay import replay
 from rl_recsys.webshop import Goal, Session, Shop, StepResult
@@ -16,7 +17,7 @@ from rl_recsys.webshop.imports.known_goals import known_goals
 from rl_recsys.webshop.imports.site_logs import logged_actions, logged_sessions
 from rl_recsys.webshop.imports.text_pages import ObservationError, TextPage
 from rl_recsys.webshop.imports.text_session import TextSession
-from rl_recsys.webshop.observe.decisions import MAX_CHOICES, ChoiceSession
+from rl_recsys.webshop.observe.decisions import ChoiceSession
 from rl_recsys.webshop.play.session import parse_action
 
 _BY_TITLE = "click[item - "  # how WebShop's baseline names a product by its title

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_recsys.core.trajectory import Trajectory, TrajectoryError, read_trajectories
-from rl_recsys.storage.locations import Place
+from rl_recsys.core.trajectory import Trajectory, TrajectoryError
 from rl_recsys.webshop.data.table import ShopError
 from rl_recsys.webshop.goals.goal import Goal, digest, without_price_clause
 from rl_recsys.webshop.goals.splits import split_names
@@ -106,9 +105,3 @@ def goal_of(trajectory: Trajectory, shop: Shop) -> int:
 def known_goals(shop: Shop) -> KnownGoals:
     """The same, made once for a shop."""
     return KnownGoals(shop)
-
-
-def goals_of(folder: Place, shop: Shop) -> set[int]:
-    """The shop's goals that a folder's episodes are about. Raises as ``read_trajectories`` and ``KnownGoals.of`` do."""
-    known = known_goals(shop)
-    return {index for trajectory in read_trajectories(folder) for index in known.of(trajectory)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
+from typing import Any
 
+from rl_recsys.core.decision import MAX_CHOICES, TIME_LEFT, Choice, Decision
 from rl_recsys.webshop.data.catalog import Product
 from rl_recsys.webshop.goals.goal import named_options, price_limit, without_price_clause
 from rl_recsys.webshop.observe.instruction_features import (
@@ -25,9 +27,7 @@ from rl_recsys.webshop.play.session import Session, StepResult, parse_action
 #: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
 DECISION_FORMAT = 4
 MAX_STEPS = 15  # actions an episode, the protocol of the 1,000-product studies
-MAX_CHOICES = 64  # choices a decision; the largest page of the 1k has 56
 MAX_MISSING = 12  # words
-FOR_ANOTHER = " for another"  # ends what is said of the time
 STEPS_TO_COMPARE = 7  # back, open another, read, back twice, open the first again, buy; options come on top
 
 
@@ -43,25 +43,6 @@ class ChoiceKind(IntEnum):
     OTHER_OPTION = 6  # of a group in which another is chosen
     NAMED_OPTION = 7  # that the instruction names
     BEST_SEEN = 8  # of the visited products that offer all named options the one that lacks the fewest wanted words
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One available action: the string the shop understands, the words the policy reads, and its kind."""
-
-    action: str
-    text: str
-    kind: ChoiceKind
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a policy is shown. ``state`` are text segments, the whole instruction first; ``dropped`` counts the
-    actions beyond the cap that are not among ``choices``."""
-
-    state: tuple[str, ...]
-    choices: tuple[Choice, ...]
-    dropped: int = 0
 
 
 @dataclass
@@ -93,6 +74,26 @@ class ChoiceSession:
         #: The (name, value) options that the instruction names.
         self.named = named_options(self.session.goal.instruction_text)
         self.decision = self._decide()
+
+    @property
+    def done(self) -> bool:
+        """Whether something was bought."""
+        return self.session.done
+
+    @property
+    def goal(self) -> dict[str, Any]:
+        """The goal by the original's keys."""
+        return asdict(self.session.goal)
+
+    @property
+    def url(self) -> str:
+        """The page's: it has the search, the page number, the product and the chosen options."""
+        return self.session.page.url
+
+    @property
+    def observation(self) -> str:
+        """The page as ``text_rich``."""
+        return self.session.page.text_rich
 
     @property
     def truncated(self) -> bool:
@@ -210,7 +211,7 @@ class ChoiceSession:
         rank = "alone" if len(self.candidates) == 1 else "lacks least" if best else "another lacks less"
         if self.has_returned(product):
             return f"{rank}, come back to"
-        return f"{rank}, {'' if self.time_for_another else 'no '}time{FOR_ANOTHER}"
+        return f"{rank}, {'' if self.time_for_another else 'no '}time{TIME_LEFT}"
 
     def _offer(self, product: Product) -> str:
         relation = price_relation(product.price_text, self._limit)

@@ -34,7 +34,7 @@ from algorithms.benchmarks.scale import (
 from algorithms.benchmarks.soak import Family, growth, hosts_java, look, running, soak_figures
 from algorithms.rollouts.goal_sampler import ContestedGoals, GoalsInTurn
 from algorithms.rollouts.groups import RolloutGroups
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import load_policy
 from policies.play import policy_trajectories
 from rl_recsys.errors import UserError
 
@@ -43,10 +43,10 @@ SIZE = 2  # episodes of a group
 
 
 @pytest.fixture(scope="module")
-def recorded(policy_folder, shop) -> Recorded:
-    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
+def recorded(policy_folder, shop, task) -> Recorded:
+    model = load_policy(policy_folder)
     groups = {
-        goal: list(policy_trajectories(model, encoder, shop, [goal] * SIZE, author="policy", draws=range(SIZE)))
+        goal: list(policy_trajectories(model, task, [goal] * SIZE, author="policy", draws=range(SIZE)))
         for goal in list(shop.split("train"))[:5]
     }
     return Recorded(groups, {goal: float(place + 1) for place, goal in enumerate(groups)})

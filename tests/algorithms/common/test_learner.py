@@ -13,9 +13,8 @@ from algorithms.imitation.algorithm import ImitationConfig, ImitationLearner
 from algorithms.ppo.algorithm import PPOConfig
 from algorithms.runs.iteration_timing import parts_of, shares
 from algorithms.runs.training_job import learning_rates
-from algorithms.runs.training_run import current_model, flatten
+from algorithms.runs.training_run import current_policy, flatten
 from envs import CHOICE_ID
-from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -41,7 +40,7 @@ def learn(policy_folder, trajectories):
         algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
         try:
             row = flatten(algorithm.train())
-            parameters = current_model(algorithm).parameters()
+            parameters = current_policy(algorithm).parameters()
             return torch.cat([parameter.detach().flatten() for parameter in parameters]), row
         finally:
             algorithm.stop()
@@ -128,7 +127,7 @@ def test_a_step_without_finite_gradients_is_skipped_and_counted(learn, precision
 
 def test_ppo_learns_from_the_last_minibatches_of_an_iteration_and_on_two_learners(policy_folder, shop_folder):
     config = PPOConfig().environment(
-        CHOICE_ID, env_config={"shop": str(shop_folder), "tokenizer": str(policy_folder), "encoding": vars(SMALL)}
+        CHOICE_ID, env_config={"task": f"webshop:{shop_folder}", "policy": str(policy_folder)}
     )
     config.env_runners(num_env_runners=1, num_envs_per_env_runner=2)
     config.training(policy=str(policy_folder), train_batch_size_per_learner=32, minibatch_size=16, lr=1e-3)

@@ -11,7 +11,7 @@ import tree
 
 from algorithms.ppo.learner import KeepDecisions, StartValues
 from algorithms.ppo.value_fit import ValueFit
-from policies.bert_choice.model import ChoiceModel
+from policies.base import load_policy
 from rl_recsys.errors import UserError
 
 
@@ -31,7 +31,7 @@ class Episode:
 
 @pytest.fixture
 def head(policy_folder):
-    return ChoiceModel.from_pretrained(policy_folder).value_head.requires_grad_(False)
+    return load_policy(policy_folder).value_head.requires_grad_(False)
 
 
 def test_the_first_value_is_the_mean_return_of_the_episodes_that_ended(head):
@@ -59,7 +59,7 @@ def test_values_learn_what_tells_states_apart_and_go_on_from_a_state(head, polic
 
     # A run that goes on makes its module first, gives it the weights, and then the state.
     state, weights = pickle.loads(pickle.dumps((values.get_state(), head.state_dict())))
-    other = ChoiceModel.from_pretrained(policy_folder).value_head.requires_grad_(False)
+    other = load_policy(policy_folder).value_head.requires_grad_(False)
     again = ValueFit(other, seed=0)
     other.load_state_dict(weights)
     again.set_state(state)

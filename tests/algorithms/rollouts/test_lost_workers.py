@@ -12,7 +12,7 @@ import ray
 
 from algorithms.rollouts.goal_sampler import GoalsInTurn
 from algorithms.rollouts.pool import RolloutPool
-from policies.bert_choice.model import ChoiceModel
+from policies.base import load_policy
 from policies.module_state import module_state
 from rl_recsys.webshop import shared_shop
 from tests.algorithms.runs.test_training_run import ppo
@@ -57,11 +57,11 @@ def test_ppos_workers_are_replaced_and_get_the_learners_weights(policy_folder, s
         algorithm.stop()
 
 
-def test_a_pools_lost_and_hanging_workers_play_the_same_episodes(policy_folder, shop_folder):
+def test_a_pools_lost_and_hanging_workers_play_the_same_episodes(policy_folder, task):
     goals = [(goal, draw) for goal in range(20) for draw in range(4)]
-    changed = module_state(ChoiceModel.from_pretrained(policy_folder))
+    changed = module_state(load_policy(policy_folder))
     changed = {name: 1.1 * value for name, value in changed.items()}
-    with RolloutPool(shop_folder, num_workers=2, hang_s=HANG_S) as pool:
+    with RolloutPool(task, num_workers=2, hang_s=HANG_S) as pool:
         expected = list(pool.trajectories(policy_folder, goals, seed=3))
         groups = pool.groups(policy_folder, GoalsInTurn(range(20), 3), size=4, seed=3)
         groups.publish(changed)

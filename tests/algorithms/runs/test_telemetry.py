@@ -36,8 +36,8 @@ def exported() -> str:
         return answer.read().decode()
 
 
-def test_a_run_shows_its_rows_in_tensorboard_and_as_metrics_of_ray(policy_folder, shop_folder, tmp_path):
-    config = dpo(policy_folder, None, 0.0).training(preferences="rollouts", shop=str(shop_folder), group_size=4)
+def test_a_run_shows_its_rows_in_tensorboard_and_as_metrics_of_ray(policy_folder, tmp_path, task):
+    config = dpo(policy_folder, None, 0.0).training(preferences="rollouts", task=task.spec, group_size=4)
     run = TrainingRun(tmp_path / "study" / "dpo", {"kind": "watched"})
     run.open()
     run.train(config, Schedule(2, 1, headline=str))

@@ -45,30 +45,31 @@ from algorithms.runs import training_run as training
 from algorithms.runs.checkpoints import CheckpointError, Checkpoints
 from algorithms.runs.run_folder import snapshot_folder
 from algorithms.runs.state_file import ARRAYS_FILE
-from algorithms.runs.training_run import Evaluation, RunError, Schedule, TrainingRun, current_model
+from algorithms.runs.training_run import Evaluation, RunError, Schedule, TrainingRun, current_policy
 from envs import CHOICE_ID
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.base import load_policy
 from policies.module_state import module_state
 from policies.play import policy_episodes
-from policies.policy_folder import PolicyError
-from rl_recsys.core.text_encoding import DecisionEncoder
+from rl_recsys.core.encoding import load_decision_encoder
+from rl_recsys.core.play import play
+from rl_recsys.core.policy_folder import PolicyError
+from rl_recsys.core.text_encoding import TextDecisionEncoder
 from rl_recsys.core.trajectory import TrajectoryError, TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.runs.settings import SettingsError
 from rl_recsys.webshop import shared_shop
 from rl_recsys.webshop.observe.decisions import ChoiceKind
-from rl_recsys.webshop.shoppers import play
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture(scope="module")
-def trajectories(scripted, shop):
+def trajectories(scripted, task):
     folder = scripted(40)
     with TrajectoryWriter(folder / "groups") as writer:
         for goal in range(6):
-            for episode in group_of(shop, goal, 3):
+            for episode in group_of(task, goal, 3):
                 writer.append(episode)
     return folder
 
@@ -94,7 +95,7 @@ def dpo(policy, trajectories, imitation_weight=1.0):
 def ppo(policy, shop_folder, workers=2, **env_config):
     config = PPOConfig().environment(
         CHOICE_ID,
-        env_config={"shop": str(shop_folder), "tokenizer": str(policy), "encoding": vars(SMALL), **env_config},
+        env_config={"task": f"webshop:{shop_folder}", "policy": str(policy), **env_config},
     )
     config.env_runners(num_env_runners=workers, num_envs_per_env_runner=2)
     config.training(policy=str(policy), train_batch_size_per_learner=64, minibatch_size=16, num_epochs=1, lr=1e-3)
@@ -150,12 +151,12 @@ def test_an_offline_run_goes_on_to_the_same_weights(make, policy_folder, traject
     assert kept_in(tmp_path / "killed") == ["iteration-000002", "iteration-000004"]
     resumed = train(tmp_path / "killed", make(policy_folder, trajectories), 6, every=100)
     assert [row["iteration"] for row in resumed.rows] == [1, 2, 3, 4, 5, 6]
-    first, second = (ChoiceModel.from_pretrained(run.policy_folder) for run in (straight, resumed))
+    first, second = (load_policy(run.policy_folder) for run in (straight, resumed))
     # Equal only if the optimizer's moments, the place in the data and the draws were restored with the weights.
     # Few may differ: texts are kept encoded, in batches that are others in a new process, and Adam makes a whole step
     # of a gradient that is nothing but rounding error.
     assert ((weights(first) - weights(second)).abs() > 1e-5).float().mean() < 0.01
-    assert not torch.allclose(weights(first), weights(ChoiceModel.from_pretrained(policy_folder)))
+    assert not torch.allclose(weights(first), weights(load_policy(policy_folder)))
     if "learners/tied_share" in straight.rows[-1]:  # of all draws, not of those since the run went on
         assert resumed.rows[-1]["learners/tied_share"] == pytest.approx(
             straight.rows[-1]["learners/tied_share"], abs=0.02
@@ -179,7 +180,7 @@ def test_what_was_shown_as_done_survives_an_end_between_checkpoints(
     looked = {row["iteration"]: row["evaluation/weight"] for row in resumed.rows if "seconds" not in row}
     assert list(looked) == [0, 3, 5] and not (folder / "checkpoints").exists()
     straight = train(tmp_path / "straight", imitation(policy_folder, trajectories), 5, every=100)
-    first, second = (weights(ChoiceModel.from_pretrained(run.policy_folder)) for run in (straight, resumed))
+    first, second = (weights(load_policy(run.policy_folder)) for run in (straight, resumed))
     assert ((first - second).abs() > 1e-5).float().mean() < 0.01
 
 
@@ -307,10 +308,10 @@ def test_weights_that_are_no_numbers_become_no_policy(make, policy_folder, traje
             train(folder, config, 3, snapshot_minutes=(0.0,))
         assert not (folder / "policy").exists() and not (folder / "checkpoints").exists()
         assert [path.name for path in (folder / "snapshots").iterdir()] == ["0-minutes"]  # of the start
-    broken = ChoiceModel.from_pretrained(policy_folder)
+    broken = load_policy(policy_folder)
     with torch.no_grad():
         broken.value_head[0].weight[0, 0] = math.nan
-    broken.save_pretrained(tmp_path / "broken", tokenizer=policy_folder)
+    broken.save_pretrained(tmp_path / "broken")
     with pytest.raises(PolicyError, match="value_head.* not finite"):
         train(tmp_path / "from-broken", make(tmp_path / "broken", trajectories), 1)
     assert not (tmp_path / "from-broken" / "policy").exists()
@@ -325,9 +326,9 @@ def test_a_run_all_of_whose_updates_were_skipped_fails(policy_folder, trajectori
         assert not (folder / "policy").exists()
 
 
-def test_figures_of_two_sources_have_names_of_their_own(policy_folder, shop):
-    reference = Reference(ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder))
-    groups = [group_of(shop, goal, 3) for goal in range(4)]
+def test_figures_of_two_sources_have_names_of_their_own(policy_folder, task):
+    reference = Reference(load_policy(policy_folder))
+    groups = [group_of(task, goal, 3) for goal in range(4)]
 
     def source():
         return OutcomePreferences(Groups(groups), reference, pairs=2, pairing="trajectory", uses=2)
@@ -360,7 +361,7 @@ def test_imitation_learns_its_demonstrations(policy_folder, trajectories, tmp_pa
             writer.append(one)
     learnt = imitation(policy_folder, looped).build_algo()
     try:
-        steps = learnt.batch_source(ChoiceModel.from_pretrained(policy_folder)).steps
+        steps = learnt.batch_source(load_policy(policy_folder)).steps
     finally:
         learnt.stop()
     assert steps == [step for one in episodes for step in one.steps if len(step.choices) > 1]
@@ -377,8 +378,8 @@ def test_dpo_moves_the_preferred_ahead_and_reports_it(policy_folder, trajectorie
 
 
 def test_preferences_are_against_what_the_reference_draws_instead(policy_folder, trajectories):
-    model = ChoiceModel.from_pretrained(policy_folder)
-    reference = Reference(model, decision_encoder(policy_folder))
+    model = load_policy(policy_folder)
+    reference = Reference(model)
     episodes = decisions_to_learn(read_trajectories(trajectories))
 
     def data(**options):
@@ -414,6 +415,8 @@ def test_a_reference_that_agrees_with_everything_is_named(policy_folder, traject
     class Agrees(torch.nn.Module):
         """Gives the recorded action a logit that no other reaches."""
 
+        decision_encoder = load_decision_encoder(policy_folder)
+
         def forward(self, observation):
             logits = torch.full(observation["mask"].shape, -1e9)
             logits[:, 0] = 0.0
@@ -421,18 +424,18 @@ def test_a_reference_that_agrees_with_everything_is_named(policy_folder, traject
 
     episodes = decisions_to_learn(read_trajectories(trajectories))
     first = [[replace(step, chosen=0) for step in steps] for steps in episodes]
-    data = RecordedPreferences(first, Reference(Agrees(), decision_encoder(policy_folder)), pairs=4)
+    data = RecordedPreferences(first, Reference(Agrees()), pairs=4)
     with pytest.raises(NoPreferences, match="nothing left to prefer; record more trajectories"):
         data.next_batch()
 
 
-def group_of(shop, goal: int, size: int) -> list:
+def group_of(task, goal: int, size: int) -> list:
     """Episodes of one goal by a shopper that chooses at random, all of them with another reward."""
     episodes = []
     for seed in range(size):
         rng = random.Random(f"{goal}:{seed}")
         at_random = lambda choices, rng=rng: rng.randrange(len(choices.decision.choices))  # noqa: E731
-        episode = play(shop, goal, at_random, source="policy", author="r", seed=seed, max_choices=SMALL.choices)
+        episode = play(task, goal, at_random, source="policy", author="r", seed=seed, max_choices=SMALL.choices)
         episodes.append(replace(episode, reward=seed / size))
     return episodes
 
@@ -455,10 +458,10 @@ class Groups:
 
 
 @pytest.mark.parametrize("whole_pages", [False, True])
-def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, whole_pages):
-    model = ChoiceModel.from_pretrained(policy_folder)
-    reference = Reference(model, decision_encoder(policy_folder))
-    groups = [group_of(shop, goal, 4) for goal in range(5)]
+def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, whole_pages, task):
+    model = load_policy(policy_folder)
+    reference = Reference(model)
+    groups = [group_of(task, goal, 4) for goal in range(5)]
     data = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
     batch = data.next_batch()
     logits = model({key: torch.as_tensor(value) for key, value in batch["obs"].items()})[0]
@@ -477,9 +480,9 @@ def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, shop, wh
         OutcomePreferences(Groups(equal), reference, pairs=1, pairing="decision").next_batch()
 
 
-def test_every_pair_of_rollouts_is_used_as_often_as_asked_and_new_ones_come_steadily(policy_folder, shop):
-    reference = Reference(ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder))
-    groups = [group_of(shop, goal, 4) for goal in range(12)]
+def test_every_pair_of_rollouts_is_used_as_often_as_asked_and_new_ones_come_steadily(policy_folder, task):
+    reference = Reference(load_policy(policy_folder))
+    groups = [group_of(task, goal, 4) for goal in range(12)]
     wanted, uses = 2, 6
 
     def source() -> OutcomePreferences:
@@ -514,10 +517,10 @@ def test_every_pair_of_rollouts_is_used_as_often_as_asked_and_new_ones_come_stea
     assert sum(taken[10:]) >= 80 * wanted / uses / most - 1
 
 
-def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folder, shop):
-    model = ChoiceModel.from_pretrained(policy_folder)
-    reference = Reference(model, decision_encoder(policy_folder))
-    better, worse = group_of(shop, 3, 2)[::-1]
+def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folder, task):
+    model = load_policy(policy_folder)
+    reference = Reference(model)
+    better, worse = group_of(task, 3, 2)[::-1]
     data = OutcomePreferences(Groups([[better, worse]]), reference, pairs=1, pairing="trajectory")
     batch = data.next_batch()
 
@@ -534,10 +537,10 @@ def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folde
 
 
 @pytest.mark.parametrize("pairing", ["decision", "trajectory", "branch"])
-def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_folder, trajectories, tmp_path, pairing):
+def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, trajectories, tmp_path, pairing, task):
     mixed = pairing == "decision"
     config = dpo(policy_folder, trajectories if mixed else None, imitation_weight=0.0).training(
-        preferences="mixed" if mixed else "rollouts", pairing=pairing, shop=str(shop_folder), group_size=4,
+        preferences="mixed" if mixed else "rollouts", pairing=pairing, task=task.spec, group_size=4,
         rollout_workers=2, refresh_reference_every=2, train_batch_size_per_learner=4,
     )  # fmt: skip
     run = train(tmp_path / "run", config, 3, every=2)
@@ -546,7 +549,7 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, shop_fold
     assert 0 < last["learners/rollouts_unequal_share" if mixed else "learners/unequal_share"] <= 1
     assert ("learners/recorded_tied_share" in last) == mixed
     assert 0 <= last["rollouts/success"] < 1
-    before, after = (ChoiceModel.from_pretrained(folder) for folder in (policy_folder, run.policy_folder))
+    before, after = (load_policy(folder) for folder in (policy_folder, run.policy_folder))
     assert not torch.allclose(weights(before), weights(after))
 
 
@@ -575,11 +578,11 @@ def test_batches_take_every_row_once_an_epoch_and_go_on_from_a_state():
 
 
 def test_episodes_that_do_not_fit_a_state_are_left_out_and_counted(policy_folder, trajectories, capsys):
-    whole = decision_encoder(policy_folder)
+    whole = load_decision_encoder(policy_folder)
     every = fitting_trajectories(trajectories, whole, minimum_reward=0.0)
     assert capsys.readouterr().out == ""
-    tokens = sorted(whole.state_tokens(one.goal["instruction_text"]) for one in every)
-    narrow = DecisionEncoder(policy_folder, replace(SMALL, state_tokens=tokens[len(tokens) // 2]))
+    tokens = sorted(whole.tokens(one.goal["instruction_text"]) for one in every)
+    narrow = TextDecisionEncoder(policy_folder, replace(SMALL, state_tokens=tokens[len(tokens) // 2]))
     some = fitting_trajectories(trajectories, narrow, minimum_reward=0.0)
     assert 0 < len(some) < len(every)
     assert all(narrow.fits(one.goal["instruction_text"]) for one in some)
@@ -587,7 +590,7 @@ def test_episodes_that_do_not_fit_a_state_are_left_out_and_counted(policy_folder
     assert len(fitting_trajectories(trajectories, narrow, minimum_reward=0.0, maximum=3)) == 3
     with pytest.raises(TrajectoryError, match="no trajectory that fits"):
         fitting_trajectories(
-            trajectories, DecisionEncoder(policy_folder, replace(SMALL, state_tokens=4)), minimum_reward=0.0
+            trajectories, TextDecisionEncoder(policy_folder, replace(SMALL, state_tokens=4)), minimum_reward=0.0
         )
 
 
@@ -622,9 +625,9 @@ def test_a_batch_of_more_pairs_than_can_be_made_is_refused(policy_folder, trajec
 def test_frozen_layers_stay(policy_folder, trajectories):
     config = imitation(policy_folder, trajectories).learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 1})
     algorithm = config.build_algo()
-    before = ChoiceModel.from_pretrained(policy_folder).state_dict()
+    before = load_policy(policy_folder).state_dict()
     algorithm.train()
-    after = current_model(algorithm).state_dict()
+    after = current_policy(algorithm).state_dict()
     algorithm.stop()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert not any(name.startswith(("encoder.bert.embeddings", "encoder.bert.encoder.layer.0")) for name in changed)
@@ -660,9 +663,7 @@ def test_ppo_trains_on_parallel_rollouts_and_goes_on_after_a_kill(policy_folder,
         assert row["learners/tokens"] > 64 and row["learners/tokens_per_second"] > 0
     bought = [row["rollouts/parts/r_type"] for row in run.rows if "rollouts/parts/r_type" in row]
     assert bought and all(0 <= part <= 1 for part in bought)  # parts are of purchases, of which a batch may have none
-    assert not torch.allclose(
-        weights(ChoiceModel.from_pretrained(run.policy_folder)), weights(ChoiceModel.from_pretrained(policy_folder))
-    )
+    assert not torch.allclose(weights(load_policy(run.policy_folder)), weights(load_policy(policy_folder)))
 
 
 def test_ppo_credits_no_episode_that_ran_out_of_steps(policy_folder, shop_folder):
@@ -686,20 +687,20 @@ def test_ppo_credits_no_episode_that_ran_out_of_steps(policy_folder, shop_folder
 def test_ppo_writes_the_average_of_its_weights_and_rolls_out_with_the_last(policy_folder, shop_folder):
     config = ppo(policy_folder, shop_folder, workers=0)
     algorithm = config.build_algo()
-    start = weights(ChoiceModel.from_pretrained(policy_folder))
-    assert torch.equal(weights(current_model(algorithm)), start)
+    start = weights(load_policy(policy_folder))
+    assert torch.equal(weights(current_policy(algorithm)), start)
     learner, found = algorithm.learner_group._learner, []
     for _ in range(2):
         algorithm.train()
         found.append(weights(learner.module["default_policy"].unwrapped().model))
     played = weights(algorithm.env_runner.module.unwrapped().model)
-    written, state = [current_model(algorithm)], pickle.loads(pickle.dumps(algorithm.get_state()))
+    written, state = [current_policy(algorithm)], pickle.loads(pickle.dumps(algorithm.get_state()))
     algorithm.stop()
     for average, learners in ((True, 2), (False, 0)):
         other = config.copy(copy_frozen=False).training(average_weights=average).learners(num_learners=learners)
         algorithm = other.build_algo()
         algorithm.set_state(state)
-        written.append(current_model(algorithm))
+        written.append(current_policy(algorithm))
         algorithm.stop()
     for model in written:
         del model.value_head  # it is learnt apart, and not averaged
@@ -746,7 +747,7 @@ def ppo_algorithm(policy_folder, shop_folder):
 
 
 def test_ppos_workers_start_with_the_policys_weights_and_their_own_goals(ppo_algorithm, policy_folder):
-    expected = ChoiceModel.from_pretrained(policy_folder).encoder.state_dict()
+    expected = load_policy(policy_folder).encoder.state_dict()
 
     def inspect(runner):
         encoder = runner.module.model.encoder.state_dict()
@@ -824,17 +825,15 @@ def test_a_policy_is_kept_as_it_was_after_so_many_minutes(policy_folder, traject
     training = json.loads((kept / "training.json").read_text())
     assert training["iterations"] == 2 and training["training_seconds"] == 120.0
     two = train(tmp_path / "two", imitation(policy_folder, trajectories), 2)
-    torch.testing.assert_close(
-        weights(ChoiceModel.from_pretrained(kept)), weights(ChoiceModel.from_pretrained(two.policy_folder))
-    )
+    torch.testing.assert_close(weights(load_policy(kept)), weights(load_policy(two.policy_folder)))
 
 
-def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_folder, shop):
+def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, task):
     goals = list(range(40))
-    model, encoder = ChoiceModel.from_pretrained(policy_folder), decision_encoder(policy_folder)
-    alone = [next(policy_episodes(model, encoder, shop, [goal], greedy=False, seed=3)) for goal in goals[:10]]
+    model = load_policy(policy_folder)
+    alone = [next(policy_episodes(model, task, [goal], greedy=False, seed=3)) for goal in goals[:10]]
     counted = []
-    with RolloutPool(shop_folder, num_workers=2) as pool:
+    with RolloutPool(task, num_workers=2) as pool:
         spread = pool.play(policy_folder, goals, greedy=False, seed=3, progress=counted.append)
         assert [outcome.goal for outcome in spread] == goals and sum(counted) == 40
         assert spread[:10] == alone
@@ -862,31 +861,31 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(policy_folder, shop_fo
         pairs = [(played[0][0].goal_index, draw) for draw in range(8)]
         assert played[1] == list(pool.trajectories(policy_folder, pairs, seed=3)) != played[0]
     with pytest.raises(ClusterError, match=r"CPU: 99 needed"):
-        RolloutPool(shop_folder, num_workers=99)
+        RolloutPool(task, num_workers=99)
     with pytest.raises(UserError, match="0 rollout workers"):
-        RolloutPool(shop_folder, num_workers=0)
+        RolloutPool(task, num_workers=0)
 
 
-def test_a_worker_that_hangs_lets_the_others_play_only_so_far_ahead(policy_folder, shop_folder, tmp_path, monkeypatch):
+def test_a_worker_that_hangs_lets_the_others_play_only_so_far_ahead(policy_folder, tmp_path, monkeypatch, task):
     monkeypatch.setattr(rollouts, "CHUNK", 1)
     monkeypatch.setattr(rollouts, "TASKS_AHEAD", 3)
     asked = []
     endless = (asked.append(place) or (place % 9, 0) for place in itertools.count())
     gate = tmp_path / "gate"
-    with RolloutPool(shop_folder, num_workers=2) as pool:
+    with RolloutPool(task, num_workers=2) as pool:
         slow, fast = pool._workers
 
         def hang_at_the_next_search(worker):
             import time
 
-            hits = worker._shop.hits
+            hits = worker._task.shop.hits
 
             def late(query):
                 while not gate.exists():
                     time.sleep(0.05)
                 return hits(query)
 
-            worker._shop.hits = late
+            worker._task.shop.hits = late
 
         # The first task goes to the last worker.
         ray.get([slow.__ray_call__.remote(lambda worker: None), fast.__ray_call__.remote(hang_at_the_next_search)])
@@ -946,7 +945,7 @@ def test_ppo_with_updates_lays_its_rates_out_over_them(policy_folder, shop_folde
 
 
 def test_what_ppos_environments_lack_is_named(policy_folder):
-    with pytest.raises(ValueError, match="env_config lacks shop and tokenizer: .environment"):
+    with pytest.raises(ValueError, match="env_config lacks task and policy: .environment"):
         PPOConfig().training(policy=str(policy_folder)).build_algo()
 
 

@@ -10,13 +10,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from policies.bert_choice.encoder_folder import _BUNDLED_SHA256, BUNDLED, EncoderError, encoder_folder
-from policies.bert_choice.model import MASKED, ChoiceModel, _most, _over, decision_encoder
-from policies.bert_choice.pretrained import load_encoder
+from policies.base import MASKED, load_policy
+from policies.bert.encoder_folder import _BUNDLED_SHA256, BUNDLED, EncoderError, encoder_folder
+from policies.bert.pretrained import load_encoder
+from policies.bert_choice.model import BertChoice, _most, _over
 from policies.module_state import load_module_state, module_state
-from policies.policy_folder import CONFIG_FILE, PolicyError, read_policy_file
 from policies.rllib import module_spec
-from rl_recsys.core.text_encoding import EncodingError
+from rl_recsys.core.encoding import EncodingError, load_decision_encoder
+from rl_recsys.core.policy_folder import CONFIG_FILE, PolicyError, read_policy_file
 from rl_recsys.errors import UserError
 from rl_recsys.storage.folders import CONTENTS
 from rl_recsys.webshop.observe.decisions import ChoiceSession
@@ -24,8 +25,8 @@ from tests.conftest import SMALL
 
 
 @pytest.fixture(scope="module")
-def model(policy_folder) -> ChoiceModel:
-    return ChoiceModel.from_pretrained(policy_folder)
+def model(policy_folder) -> BertChoice:
+    return load_policy(policy_folder)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def decisions(shop):
 
 @pytest.fixture(scope="module")
 def observation(policy_folder, decisions):
-    encoder = decision_encoder(policy_folder)
+    encoder = load_decision_encoder(policy_folder)
     encoded = [encoder.encode(decision) for decision in decisions]
     return {key: torch.as_tensor(np.stack([one[key] for one in encoded])) for key in encoded[0]}
 
@@ -68,7 +69,7 @@ def test_a_decision_is_scored_alike_alone_and_in_any_batch(model, observation):
 
 
 def test_scoring_without_gradient_uses_the_cache_until_the_weights_change(policy_folder, observation):
-    model = ChoiceModel.from_pretrained(policy_folder)
+    model = load_policy(policy_folder)
     expected = model(observation)[0].detach()
     with torch.no_grad():
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
@@ -107,7 +108,7 @@ def test_a_page_without_actions_gives_no_nan(model, observation):
 
 
 def test_every_part_learns(policy_folder, observation):
-    model = ChoiceModel.from_pretrained(policy_folder).train()
+    model = load_policy(policy_folder).train()
     logits, pooled = model(observation)
     loss = torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
     (loss + model.value(pooled).square().mean()).backward()
@@ -117,13 +118,13 @@ def test_every_part_learns(policy_folder, observation):
 
 
 def test_a_policy_folder_is_whole_and_loads_to_the_same_model(model, policy_folder, observation, tmp_path):
-    model.save_pretrained(tmp_path / "p", tokenizer=policy_folder, training={"algorithm": "none"})
-    model.save_pretrained(tmp_path / "p", tokenizer=policy_folder, training={"algorithm": "again"})
+    model.save_pretrained(tmp_path / "p", training={"algorithm": "none"})
+    model.save_pretrained(tmp_path / "p", training={"algorithm": "again"})
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
         "config.json", "contents.json", "model.safetensors", "tokenizer.json", "training.json",
     ]  # fmt: skip
     assert json.loads((tmp_path / "p" / "training.json").read_text()) == {"algorithm": "again"}
-    again = ChoiceModel.from_pretrained(tmp_path / "p")
+    again = load_policy(tmp_path / "p")
     torch.testing.assert_close(again(observation)[0], model(observation)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
@@ -137,71 +138,71 @@ def test_flipped_bits_of_a_policy_are_found(policy_folder, tmp_path):
             flipped[place] ^= 1 << rng.randrange(8)
             (folder / name).write_bytes(flipped)
             for read in (
-                ChoiceModel.from_pretrained,
-                decision_encoder,
+                load_policy,
+                load_decision_encoder,
                 lambda path: read_policy_file(path, CONFIG_FILE),
             ):
                 with pytest.raises(PolicyError, match=f"{name}: damaged .*train the policy again or copy it whole"):
                     read(folder)
         (folder / name).write_bytes(whole)
-    ChoiceModel.from_pretrained(folder)
+    load_policy(folder)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(PolicyError, match=r"tokenizer\.json: missing"):
-        decision_encoder(folder)
+        load_decision_encoder(folder)
 
 
 def test_damaged_policy_folders_of_earlier_versions_name_the_file(policy_folder, tmp_path):
     with pytest.raises(PolicyError, match=r"config\.json: missing.*imitate\.py"):
-        ChoiceModel.from_pretrained(tmp_path / "nothing")
+        load_policy(tmp_path / "nothing")
     folder = tmp_path / "policy"
     shutil.copytree(policy_folder, folder)
     (folder / CONTENTS).unlink()
-    ChoiceModel.from_pretrained(folder)
+    load_policy(folder)
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[:1000])
     with pytest.raises(PolicyError, match=r"model\.safetensors: missing or damaged"):
-        ChoiceModel.from_pretrained(folder)
+        load_policy(folder)
     (folder / "model.safetensors").write_bytes(weights[:-4] + b"\xff\xff\xff\xff")  # the last number is no number
     with pytest.raises(PolicyError, match=r"model\.safetensors: .* has values that are not finite"):
-        ChoiceModel.from_pretrained(folder)
+        load_policy(folder)
     (folder / "model.safetensors").write_bytes(weights)
     config = json.loads((folder / "config.json").read_text())
     for changed, message in (
         ({"width": 32}, r"model\.safetensors: does not fit config\.json"),
-        ({"width": "many"}, r"config\.json: no model can be made of it"),
-        ({"encoder": {"hidden_size": "wide"}}, r"config\.json: no model can be made of it"),
-        ({"encoder": None}, r"config\.json: no model can be made of it"),
+        ({"width": "many"}, r"config\.json: no policy can be made of it"),
+        ({"encoder": {"hidden_size": "wide"}}, r"config\.json: no policy can be made of it"),
+        ({"encoder": None}, r"config\.json: no policy can be made of it"),
     ):
         (folder / "config.json").write_text(json.dumps(config | changed))
         with pytest.raises(PolicyError, match=message):
-            ChoiceModel.from_pretrained(folder)
+            load_policy(folder)
     (folder / "config.json").write_text(json.dumps(config | {"shape": {"width": 3}}))
     with pytest.raises(PolicyError, match=r"config\.json: no shape that is known here"):
-        decision_encoder(folder)
+        load_decision_encoder(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(PolicyError, match=r"config\.json: damaged"):
-        ChoiceModel.from_pretrained(folder)
+        load_policy(folder)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(EncodingError, match=r"tokenizer\.json: damaged"):
-        decision_encoder(folder)
+        load_decision_encoder(folder)
 
 
-def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch):
+def test_the_bundled_encoder_is_verified_and_read_by_the_model(monkeypatch, task):
     folder = encoder_folder(BUNDLED)
-    model = ChoiceModel.from_encoder(BUNDLED)
+    model = BertChoice.fresh(task)
     assert sum(parameter.numel() for parameter in model.parameters()) < 25_000_000
-    assert (model.config.begin, model.config.end) == (101, 102)
+    assert (model.config["begin"], model.config["end"]) == (101, 102)
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
-        monkeypatch.setattr("policies.bert_choice.encoder_folder._BUNDLED_SHA256", _BUNDLED_SHA256 | {name: "0" * 64})
+        monkeypatch.setattr("policies.bert.encoder_folder._BUNDLED_SHA256", _BUNDLED_SHA256 | {name: "0" * 64})
         with pytest.raises(EncoderError, match=f"{name}: sha256 .* is not the published model's"):
             encoder_folder(BUNDLED)
     assert folder.name == "model"
 
 
-def test_a_folder_that_is_no_encoder_is_named(tmp_path):
+def test_a_folder_that_is_no_encoder_is_named(tmp_path, task):
     with pytest.raises(EncoderError, match=r"config\.json: missing"):
-        ChoiceModel.from_encoder(str(tmp_path))
+        BertChoice.fresh(task, encoder=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -214,14 +215,14 @@ def test_a_folder_that_is_no_encoder_is_named(tmp_path):
         ({}, None, r"model\.safetensors: damaged"),
     ],
 )
-def test_an_encoder_that_does_not_fit_is_named(encoder_folder, tmp_path, config, weights, message):
+def test_an_encoder_that_does_not_fit_is_named(encoder_folder, tmp_path, config, weights, message, task):
     folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
     found = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(found | config))
     if weights is None:
         (folder / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(EncoderError, match=message):
-        ChoiceModel.from_encoder(str(folder))
+        BertChoice.fresh(task, encoder=str(folder))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_an_encoder_that_does_not_fit_is_named(encoder_folder, tmp_path, config,
     ],
 )
 def test_an_encoder_too_small_for_its_tokenizer_or_shape_is_refused_when_it_is_read(
-    encoder_folder, tmp_path, change, shape, message
+    encoder_folder, tmp_path, change, shape, message, task
 ):
     """It was taken, and ended with "index out of range in self" at some page."""
     folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
@@ -268,7 +269,7 @@ def test_an_encoder_too_small_for_its_tokenizer_or_shape_is_refused_when_it_is_r
     (folder / "config.json").write_text(json.dumps(config))
     safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=message):
-        ChoiceModel.from_encoder(str(folder), shape)
+        BertChoice.fresh(task, encoder=str(folder), shape=shape)
 
 
 def test_a_policy_whose_tokenizer_is_anothers_is_refused_when_it_is_read(policy_folder, tmp_path):
@@ -282,8 +283,9 @@ def test_a_policy_whose_tokenizer_is_anothers_is_refused_when_it_is_read(policy_
     ):
         changed = config | {"encoder": config["encoder"] | {key: value}}
         (tmp_path / "policy" / "config.json").write_text(json.dumps(changed))
+        read = load_policy if key == "num_attention_heads" else load_decision_encoder
         with pytest.raises(UserError, match=message):
-            decision_encoder(tmp_path / "policy")
+            read(tmp_path / "policy")
 
 
 def test_the_weights_of_a_model_with_a_head_are_found(encoder_folder, tmp_path):
@@ -361,7 +363,7 @@ def test_an_environment_runners_module_has_no_value_head(model):
 
 
 def test_module_state_and_back(model, policy_folder):
-    other = ChoiceModel.from_pretrained(policy_folder)
+    other = load_policy(policy_folder)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.zero_()

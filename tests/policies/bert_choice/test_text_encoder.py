@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertModel
 
-from policies.bert_choice.encoder_folder import EncoderError
+from policies.bert.encoder_folder import EncoderError
+from policies.bert.pretrained import load_encoder
 from policies.bert_choice.encoding_cache import KEPT_TOKENS
-from policies.bert_choice.model import ChoiceModel
-from policies.bert_choice.pretrained import load_encoder
+from policies.bert_choice.model import BertChoice
 from policies.bert_choice.text_encoder import TextEncoder
 
 BEGIN, END = 2, 3
@@ -56,7 +56,7 @@ def test_a_text_is_encoded_alike_alone_in_a_batch_and_from_what_is_kept(encoder_
 @given(texts=st.lists(SEGMENTS, min_size=2, max_size=6), tokens=st.integers(1, 40))
 def test_texts_are_encoded_alike_however_many_at_a_time(encoder_folder, texts, tokens):
     whole = encoder(encoder_folder, 1)(padded(texts)).tokens
-    with mock.patch("policies.bert_choice.bert.BATCH_TOKENS", tokens):
+    with mock.patch("policies.bert.bert.BATCH_TOKENS", tokens):
         torch.testing.assert_close(encoder(encoder_folder, 1)(padded(texts)).tokens, whole, atol=1e-5, rtol=1e-4)
 
 
@@ -177,6 +177,6 @@ def test_what_was_asked_for_last_is_kept_within_the_limit(encoder_folder, monkey
     assert kept == {5, 13, 14} and store.tokens == 12
 
 
-def test_layers_that_there_are_not(encoder_folder):
+def test_layers_that_there_are_not(encoder_folder, task):
     with pytest.raises(EncoderError, match="apart_layers is 3; the encoder has 2 layers"):
-        ChoiceModel.from_encoder(str(encoder_folder), apart_layers=3)
+        BertChoice.fresh(task, encoder=str(encoder_folder), apart_layers=3)

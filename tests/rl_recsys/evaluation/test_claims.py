@@ -100,7 +100,7 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
     (key,) = (found := read_evaluation(tmp_path))
     assert key == ("dpo-on-top", "greedy")
     assert found[key].goals == (4, 5) and found[key].rewards.tolist() == [[0, 0], [0.1, 0.1], [1, 1]]
-    parts = found[key].parts()
+    parts = found[key].parts(("r_type", "r_att", "r_price"))
     assert parts["bought"] == 0.5 and parts["r_type"] == 0.5 and parts["r_price"] == 1 and np.isnan(parts["r_att"])
     whole = folder / "dpo-on-top-1-greedy.jsonl"
     held = whole.read_text()

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rl_recsys.console.escaping import for_terminal
-from rl_recsys.evaluation.example_sessions import ExampleSession, SessionStep
+from rl_recsys.core.example_sessions import ExampleSession, SessionStep
 from rl_recsys.evaluation.plots import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report_page import Picture, Report, Table, write_report
 

@@ -226,7 +226,7 @@ def test_a_failed_or_killed_prepare_leaves_the_old_shop(tmp_path, source):
     with pytest.raises(RawDataError):
         compile_shop(Source(broken, source.attributes), folder)
     killed = (
-        "import os, sys\nfrom pathlib import Path\nfrom rl_recsys.webshop import compile as c\n"
+        "import os, sys\nfrom pathlib import Path\nfrom rl_recsys.webshop.data import compile as c\n"
         "c.build_index = lambda *a: os.kill(os.getpid(), 9)\n"
         "c.compile_shop(c.Source(Path(sys.argv[1]), Path(sys.argv[2])), sys.argv[3], seed=9)"
     )

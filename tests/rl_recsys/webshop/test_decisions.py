@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_recsys.core.decision import Choice
+from rl_recsys.core.encoding import EncodingError, fitting_goals
+from rl_recsys.core.play import play
 from rl_recsys.core.preferences import lasting_steps
-from rl_recsys.core.text_encoding import DecisionEncoder, EncodingError, EncodingShape, fitting_goals
+from rl_recsys.core.text_encoding import EncodingShape, TextDecisionEncoder
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.webshop.goals.goal import (
     VALUES_AGAIN,
@@ -22,7 +25,7 @@ from rl_recsys.webshop.goals.goal import (
     without_options,
     without_price_clause,
 )
-from rl_recsys.webshop.observe.decisions import Choice, ChoiceKind, ChoiceSession, shorten
+from rl_recsys.webshop.observe.decisions import ChoiceKind, ChoiceSession, shorten
 from rl_recsys.webshop.observe.instruction_features import (
     FEW,
     MANY,
@@ -38,13 +41,7 @@ from rl_recsys.webshop.observe.instruction_features import (
     stem,
 )
 from rl_recsys.webshop.play.page import ElementKind, PageKind
-from rl_recsys.webshop.shoppers import (
-    comparing_shopper,
-    heuristic_shopper,
-    play,
-    rule_shopper,
-    scripted_shopper,
-)
+from rl_recsys.webshop.shoppers import comparing_shopper, heuristic_shopper, rule_shopper, scripted_shopper
 
 SHAPE = EncodingShape(64, 24, 16)
 
@@ -156,7 +153,7 @@ def test_products_that_were_seen_are_compared(shop):
     assert compared > 10 and returned > compared
 
 
-def test_where_a_goal_names_no_option_whatever_was_opened_is_compared(shop):
+def test_where_a_goal_names_no_option_whatever_was_opened_is_compared(shop, task):
     """As in people's words: nothing says which options are meant, so none can lack."""
     for index in range(20):
         goal = replace(shop.goal(index), instruction_text="i would like something soft, price lower than 90.00 dollars")
@@ -167,7 +164,7 @@ def test_where_a_goal_names_no_option_whatever_was_opened_is_compared(shop):
         opened_and_left(choices, *asins[:2])
         assert [product.asin for product in choices.candidates] == asins[:2] and choices.best_seen is not None
         assert ChoiceKind.NAMED_OPTION not in {choice.kind for choice in choices.decision.choices}
-        episode = play(shop, goal, comparing_shopper, source="scripted", author="c", seed=0)
+        episode = play(task, goal, comparing_shopper, source="scripted", author="c", seed=0)
         assert episode.done and len(episode.steps) <= 15
 
 
@@ -324,8 +321,8 @@ def test_an_excerpt_is_what_shares_the_most_words():
 
 
 @pytest.fixture(scope="module")
-def encoder(encoder_folder) -> DecisionEncoder:
-    return DecisionEncoder(encoder_folder, SHAPE)
+def encoder(encoder_folder) -> TextDecisionEncoder:
+    return TextDecisionEncoder(encoder_folder, SHAPE)
 
 
 def test_the_instruction_is_always_whole(encoder):
@@ -341,8 +338,8 @@ def test_the_instruction_is_always_whole(encoder):
 
 @settings(max_examples=20)
 @given(limit=st.integers(8, 60), seed=st.integers(0, 10**6))
-def test_goals_that_do_not_fit_are_found_named_and_left_out(shop, encoder_folder, limit, seed):
-    encoder = DecisionEncoder(encoder_folder, EncodingShape(limit, 24, 16))
+def test_goals_that_do_not_fit_are_found_named_and_left_out(shop, encoder_folder, limit, seed, task):
+    encoder = TextDecisionEncoder(encoder_folder, EncodingShape(limit, 24, 16))
     goals = random.Random(seed).sample(range(shop.goal_count), 40)
     fitting = []
     for goal in goals:
@@ -353,25 +350,25 @@ def test_goals_that_do_not_fit_are_found_named_and_left_out(shop, encoder_folder
         fitting.append(goal)
     if not fitting:
         with pytest.raises(EncodingError, match="40 of 40 goals do not fit"):
-            fitting_goals(shop, goals, encoder)
+            fitting_goals(task, goals, encoder)
         return
-    found = fitting_goals(shop, goals, encoder)
+    found = fitting_goals(task, goals, encoder)
     assert list(found.goals) == fitting and set(found.too_long) == set(goals) - set(fitting)
     if found.too_long:
         first, tokens = next(iter(found.too_long.items()))
         assert f"goal {first} has {tokens}" in str(found)
-        wider = DecisionEncoder(
+        wider = TextDecisionEncoder(
             encoder_folder, EncodingShape(int(str(found).split("--state-tokens ")[1].split()[0]), 24, 16)
         )
-        assert fitting_goals(shop, goals, wider).goals is goals
-        assert list(fitting_goals(shop, goals, wider, encoder).goals) == fitting
+        assert fitting_goals(task, goals, wider).goals is goals
+        assert list(fitting_goals(task, goals, wider, encoder).goals) == fitting
     else:
         assert str(found) == ""
 
 
 @given(st.text(max_size=80))
 def test_a_text_has_no_more_tokens_than_bytes(encoder, text):
-    assert encoder.state_tokens(text) - 2 <= len(text.encode())
+    assert encoder.tokens(text) - 2 <= len(text.encode())
 
 
 def test_text_cannot_forge_a_marker(encoder):
@@ -384,7 +381,7 @@ def test_text_cannot_forge_a_marker(encoder):
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path):
     with pytest.raises(EncodingError, match=r"tokenizer\.json: no tokenizer here"):
-        DecisionEncoder(tmp_path)
+        TextDecisionEncoder(tmp_path)
 
 
 def test_too_many_choices_are_refused(encoder):
@@ -419,17 +416,17 @@ def test_every_listed_choice_can_be_taken(shop, goal, rng):
         assert result.done or result.page.url != place  # every listed action leads somewhere
 
 
-def played(shop, shopper, goals, **options) -> list[Trajectory]:
-    return [play(shop, goal, shopper, source="scripted", author="test", seed=0, **options) for goal in goals]
+def played(task, shopper, goals, **options) -> list[Trajectory]:
+    return [play(task, goal, shopper, source="scripted", author="test", seed=0, **options) for goal in goals]
 
 
-def test_the_shoppers(shop):
+def test_the_shoppers(task):
     goals, shoppers = range(100), (rule_shopper, heuristic_shopper, comparing_shopper, scripted_shopper)
-    rule, heuristic, comparing, scripted = (played(shop, shopper, goals) for shopper in shoppers)
+    rule, heuristic, comparing, scripted = (played(task, shopper, goals) for shopper in shoppers)
     assert {len(episode.steps) for episode in rule} == {3}
     success = [sum(episode.success for episode in episodes) for episodes in (rule, heuristic, comparing, scripted)]
     assert success[0] < 20 and success[0] + 20 < success[1] < success[2] < success[3] and success[3] > 80
-    vague = played(shop, scripted_shopper, goals, queries=lambda _: ["free machine wash long lasting"])
+    vague = played(task, scripted_shopper, goals, queries=lambda _: ["free machine wash long lasting"])
     actions = [step.actions[step.chosen] for episode in vague for step in episode.steps]
     for behaviour in ("click[next >]", "click[back to search]", "click[< prev]", "click[buy now]"):
         assert behaviour in actions
@@ -441,9 +438,9 @@ def test_the_shoppers(shop):
     assert sum(episode.success for episode in other) > len(other) / 2  # another product mostly where it earns as much
 
 
-def test_shoppers_open_what_fits_in_the_order_of_the_search(shop):
+def test_shoppers_open_what_fits_in_the_order_of_the_search(task):
     opened = 0
-    for episode in played(shop, heuristic_shopper, range(40)) + played(shop, scripted_shopper, range(40)):
+    for episode in played(task, heuristic_shopper, range(40)) + played(task, scripted_shopper, range(40)):
         for step in episode.steps:
             if step.kinds[step.chosen] != ChoiceKind.PRODUCT:
                 continue
@@ -454,8 +451,8 @@ def test_shoppers_open_what_fits_in_the_order_of_the_search(shop):
     assert opened > 80
 
 
-def test_the_heuristic_buys_the_first_with_the_options(shop):
-    episodes = played(shop, heuristic_shopper, range(60))
+def test_the_heuristic_buys_the_first_with_the_options(task):
+    episodes = played(task, heuristic_shopper, range(60))
     bought = [episode.steps[-1] for episode in episodes if episode.done]
     assert bought and all("offers all options" in step.state for step in bought)
     steps = [step for episode in episodes for step in episode.steps]
@@ -464,20 +461,20 @@ def test_the_heuristic_buys_the_first_with_the_options(shop):
 
 
 @pytest.mark.parametrize("shopper", [heuristic_shopper, comparing_shopper])
-def test_rules_know_only_what_is_shown(shop, shopper):
+def test_rules_know_only_what_is_shown(shop, shopper, task):
     """Another product wanted in the same words changes nothing."""
-    for goal, episode in enumerate(played(shop, shopper, range(60))):
+    for goal, episode in enumerate(played(task, shopper, range(60))):
         other = replace(shop.goal(goal), asin=shop.goal(goal + 1).asin, attributes=("none",), goal_options={})
-        (again,) = played(shop, shopper, [other])
+        (again,) = played(task, shopper, [other])
         assert [step.actions[step.chosen] for step in again.steps] == [
             step.actions[step.chosen] for step in episode.steps
         ]
 
 
 @pytest.mark.parametrize("shopper", [comparing_shopper, scripted_shopper])
-def test_features_are_read_of_what_has_the_options_and_lacks_words(shop, shopper):
+def test_features_are_read_of_what_has_the_options_and_lacks_words(shopper, task):
     read = 0
-    for episode in played(shop, shopper, range(80)):
+    for episode in played(task, shopper, range(80)):
         known = set()
         for step in episode.steps:
             if len(step.state) < 4 or not step.state[2].startswith("item, "):
@@ -493,9 +490,9 @@ def test_features_are_read_of_what_has_the_options_and_lacks_words(shop, shopper
 
 
 @pytest.mark.parametrize("shopper", [comparing_shopper, scripted_shopper])
-def test_another_product_is_looked_at_before_one_that_lacks_words_is_bought(shop, shopper):
+def test_another_product_is_looked_at_before_one_that_lacks_words_is_bought(shopper, task):
     alone = compared = 0
-    for episode in played(shop, shopper, range(100)):
+    for episode in played(task, shopper, range(100)):
         for step in episode.steps:
             if step.actions[step.chosen] == "click[buy now]":
                 known = "nothing missing" in step.state or any("no time" in segment for segment in step.state)
@@ -530,6 +527,6 @@ def test_the_second_is_bought_where_it_lacks_less(shop):
     assert bought > 10
 
 
-def test_every_action_of_the_scripted_shopper_lasts(shop):
-    episodes = [episode for episode in played(shop, scripted_shopper, range(60)) if episode.success]
+def test_every_action_of_the_scripted_shopper_lasts(task):
+    episodes = [episode for episode in played(task, scripted_shopper, range(60)) if episode.success]
     assert len(episodes) > 40 and all(lasting_steps(episode.steps) == list(episode.steps) for episode in episodes)

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_recsys.core.play import goals_of, play
 from rl_recsys.core.trajectory import Trajectory, TrajectoryError, TrajectoryWriter
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.goals.goal import without_price_clause
-from rl_recsys.webshop.imports.known_goals import KnownGoals, goals_of, known_goals
-from rl_recsys.webshop.shoppers import play, scripted_shopper
+from rl_recsys.webshop.imports.known_goals import KnownGoals, known_goals
+from rl_recsys.webshop.shoppers import scripted_shopper
 
 
 def words_of(shop: Shop, goal: int) -> str:
@@ -55,11 +56,11 @@ def test_words_that_are_in_several_splits_are_no_goals(shop_folder, protocol):
     assert known.index({"instruction_text": "what nobody sells"}) == -1
 
 
-def test_the_goals_that_episodes_are_about(tmp_path, shop):
+def test_the_goals_that_episodes_are_about(tmp_path, shop, task):
     one, other, third = shop.split("train")[:3]
 
     def episode(number: int, **changed) -> Trajectory:
-        played = play(shop, number, scripted_shopper, source="scripted", author="s", seed=0)
+        played = play(task, number, scripted_shopper, source="scripted", author="s", seed=0)
         return replace(played, **changed)
 
     said = {"instruction_text": f"{words_of(shop, other)}, and price lower than 9999.00 dollars"}
@@ -69,7 +70,7 @@ def test_the_goals_that_episodes_are_about(tmp_path, shop):
         writer.append(episode(other, goal_index=-1, goal=said))
         writer.append(episode(third, goal_index=-1, goal=made_up))
         writer.append(episode(third, goal_index=-1, goal={"instruction_text": "Find me what nobody sells"}))
-    found = goals_of(tmp_path / "episodes", shop)
+    found = goals_of(tmp_path / "episodes", task)
     assert {one, other, third} <= found
     wishes = {shop.goal(one).wish, shop.goal(third).wish}
     assert all(shop.goal(goal).wish in wishes or words_of(shop, goal) == words_of(shop, other) for goal in found)
@@ -77,6 +78,6 @@ def test_the_goals_that_episodes_are_about(tmp_path, shop):
     with TrajectoryWriter(tmp_path / "elsewhere") as writer:
         writer.append(episode(one, goal_index=other))
     with pytest.raises(TrajectoryError, match=f"goal {other} .* was recorded in another shop than .*record again"):
-        goals_of(tmp_path / "elsewhere", shop)
+        goals_of(tmp_path / "elsewhere", task)
     with pytest.raises(TrajectoryError, match="another shop"):
         KnownGoals(shop).of(episode(one, goal_index=shop.goal_count))

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs import WebShopChoiceEnv, WebShopTextEnv
-from rl_recsys.webshop import Shop, ShopError, ShopRules, shared_shop, splits
+from rl_recsys.webshop import Shop, ShopError, ShopRules, shared_shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.data.demo import write_demo_files
 from rl_recsys.webshop.data.manifest import MANIFEST
+from rl_recsys.webshop.goals import splits
 from rl_recsys.webshop.goals.splits import split_goals, split_names
 from rl_recsys.webshop.play.page import ElementKind
 from rl_recsys.webshop.rules import RulesError
@@ -33,7 +34,7 @@ def test_rules_that_there_are_not_are_refused(shop_folder, changes, message):
         shared_shop(shop_folder, changes)
 
 
-def test_a_shop_that_is_open_does_not_change_its_rules(shop_folder, shop):
+def test_a_shop_that_is_open_does_not_change_its_rules(shop):
     assert shared_shop(shop, {}) is shared_shop(shop, {"reward": "original"}) is shop
     with pytest.raises(RulesError, match="is open with .*give its folder"):
         shared_shop(shop, {"reward": "corrected"})

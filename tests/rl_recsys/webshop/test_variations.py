@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
+from rl_recsys.core.play import play
 from rl_recsys.errors import UserError
 from rl_recsys.webshop import Product, Shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
@@ -14,7 +15,7 @@ from rl_recsys.webshop.data.demo import write_demo_files
 from rl_recsys.webshop.goals.goal import Goal, price_limit
 from rl_recsys.webshop.goals.variations import GoalVariations, attribute_places
 from rl_recsys.webshop.imports.known_goals import KnownGoals
-from rl_recsys.webshop.shoppers import play, scripted_shopper
+from rl_recsys.webshop.shoppers import scripted_shopper
 
 COUNT = 300
 
@@ -33,7 +34,7 @@ def test_where_an_instruction_has_its_attributes():
     assert attribute_places(goal("Find me a soft thing", "soft")) == {}
 
 
-def test_variations_want_what_their_product_has_and_can_be_won(shop):
+def test_variations_want_what_their_product_has_and_can_be_won(shop, task):
     variations, again = GoalVariations(shop, seed=5), GoalVariations(shop, seed=5)
     goals = [variations.goal(number) for number in range(COUNT)]
     assert goals == [again.goal(number) for number in range(COUNT)]
@@ -45,7 +46,7 @@ def test_variations_want_what_their_product_has_and_can_be_won(shop):
         assert all(value in product.options[name] for name, value in one.goal_options.items())
         assert all(word in one.instruction_text for word in (*one.attributes, product.query))
         assert price_limit(one.instruction_text) == one.price_upper > product.price
-    episodes = [play(shop, one, scripted_shopper, source="scripted", author="s", seed=0) for one in goals[:60]]
+    episodes = [play(task, one, scripted_shopper, source="scripted", author="s", seed=0) for one in goals[:60]]
     assert {episode.goal_index for episode in episodes} == {-1}
     assert sum(episode.success for episode in episodes) > 40
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from policies.bert_choice import linear
-from policies.bert_choice.linear import Linear
+from policies.bert import linear
+from policies.bert.linear import Linear
 
 SIZES = st.integers(1, 70)
 

@@ -1,41 +1,24 @@
-"""The files of a policy folder, and its architecture as they describe it; reads no weights and needs no torch."""
+"""The files of a policy folder: what it must hold, and that they are as they were written. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rl_recsys.core.text_encoding import TOKENIZER_FILE, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.storage.checksums import verify_once
 from rl_recsys.storage.files import NO_FIELDS, read_object
 from rl_recsys.storage.folders import CONTENTS, read_contents, verify_folder, within
 from rl_recsys.storage.locations import Place, inside, local_folder
-from rl_recsys.webshop.observe.decisions import DECISION_FORMAT
 
 KIND = "policy"
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
+TOKENIZER_FILE = "tokenizer.json"  # of those that read text
 REMEDY = "train the policy again or copy it whole"
 
 
 class PolicyError(UserError):
     """A policy folder is missing or damaged; the message names the file and the remedy."""
-
-
-@dataclass(frozen=True)
-class ChoiceConfig:
-    """The architecture. ``encoder`` is a ``BertShape``'s mapping; ``apart_layers``: how many of its layers, from the
-    embeddings up, read each segment of a state by itself; ``begin`` and ``end`` are the ids of [CLS] and [SEP];
-    ``decisions``: the ``DECISION_FORMAT`` it reads; ``width`` is the interaction's, in features."""
-
-    encoder: dict
-    apart_layers: int
-    begin: int
-    end: int
-    decisions: int
-    shape: dict[str, int] = field(default_factory=lambda: asdict(EncodingShape()))
-    width: int = 128
 
 
 def read_policy_file(folder: Place, name: str, *, fields: Mapping[str, type] = NO_FIELDS) -> dict:
@@ -76,18 +59,3 @@ def files_of_policy(folder: Path) -> set[str] | None:
     """The files of a policy folder of an earlier version, which wrote no listing; None where it is none."""
     files = {CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE, TOKENIZER_FILE}
     return files if all((folder / name).is_file() for name in files) else None
-
-
-def read_config(folder: Place) -> ChoiceConfig:
-    """The architecture of a policy folder. Raises ``PolicyError`` naming the file and the remedy."""
-    found = read_policy_file(folder, CONFIG_FILE)
-    try:
-        config = ChoiceConfig(**found)
-        if config.decisions != DECISION_FORMAT:
-            raise TypeError(f"its decisions are of format {config.decisions}, here they are of {DECISION_FORMAT}")
-        return config
-    except TypeError as error:
-        reason = str(error).rpartition(" __init__() ")[2] or str(error)
-        raise PolicyError(
-            f"{inside(folder, CONFIG_FILE)}: not this version's ({reason}); train the policy again"
-        ) from None

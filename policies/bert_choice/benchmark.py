@@ -10,19 +10,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from policies.bert_choice.bert import Bert
+from policies.base import Policy, load_policy
+from policies.bert.bert import Bert
 from policies.bert_choice.encoding_cache import EncodingCache
-from policies.bert_choice.model import ChoiceModel, decision_encoder
+from policies.bert_choice.model import BertChoice
 from policies.bert_choice.text_encoder import Encoded, TextEncoder
 from policies.play import SESSIONS_AT_ONCE, policy_episodes
-from rl_recsys.core.text_encoding import fitting_goals
+from rl_recsys.core.encoding import fitting_goals, load_decision_encoder
+from rl_recsys.core.task import open_task
 from rl_recsys.runs.measurement import Figure, in_child
-from rl_recsys.webshop import Shop
 
 PLAY_REPEATS = 3
 
 
-def one_by_one(model: ChoiceModel) -> ChoiceModel:
+def one_by_one(model: BertChoice) -> BertChoice:
     """The model with an encoder that reads each text it is given, and keeps nothing: what keeping is compared with.
 
     WebShop's choice model pads to fixed lengths besides; that is not held against it here.
@@ -50,9 +51,9 @@ class _NothingKept(EncodingCache):
         return compute(range(len(keys)))
 
 
-def policy_figures(policy: Path, shop: Path, goals: int) -> Iterator[Figure]:
+def policy_figures(policy: Path, task: str, goals: int) -> Iterator[Figure]:
     """Steps/s of both ways on the same goals, on one core, in one process one after the other."""
-    found = in_child(__name__, "measure_play", str(policy), str(shop), goals, one_core=True)
+    found = in_child(__name__, "measure_play", str(policy), task, goals, one_core=True)
     fast, slow = statistics.median(found["fast"]), found["slow"]
     note = f"{found['steps']:,} steps of {goals} goals; {min(found['fast']):.1f} to {max(found['fast']):.1f}"
     yield Figure("greedy episodes, batched, equal texts encoded once, encodings kept", fast, "steps/s", note=note)
@@ -61,22 +62,23 @@ def policy_figures(policy: Path, shop: Path, goals: int) -> Iterator[Figure]:
     yield Figure("  episodes that end otherwise", found["different"], f"of {goals}", 0)
 
 
-def measure_play(policy: str, shop: str, goals: int) -> dict:
+def measure_play(policy: str, task: str, goals: int) -> dict:
     """{"fast" [steps/s], "slow" steps/s, "steps", "different" episodes}, with the caches empty at each start."""
     torch.set_num_threads(1)
-    opened, encoder = Shop.open(shop), decision_encoder(policy)
-    played = fitting_goals(opened, list(opened.split("train"))[:goals], encoder).goals
+    opened = open_task(task)
+    played = fitting_goals(opened, list(opened.split("train"))[:goals], load_decision_encoder(policy)).goals
 
-    def play(model: ChoiceModel, at_once: int) -> tuple[float, list]:
+    def play(model: Policy, at_once: int) -> tuple[float, list]:
         start = time.perf_counter()
-        outcomes = list(policy_episodes(model, encoder, opened, played, greedy=True, at_once=at_once))
+        outcomes = list(policy_episodes(model, opened, played, greedy=True, at_once=at_once))
         seconds = time.perf_counter() - start
-        model.encoder.forget()  # else the next one, which has the same weights, would go on with what it kept
+        model.forget_encodings()  # else the next one, which has the same weights, would go on with what it kept
         return sum(outcome.steps for outcome in outcomes) / seconds, outcomes
 
-    opened.search("shirt")  # Java
-    fast = [play(ChoiceModel.from_pretrained(policy), SESSIONS_AT_ONCE) for _ in range(PLAY_REPEATS)]
-    slow, alike = play(one_by_one(ChoiceModel.from_pretrained(policy)), 1)
+    for _ in policy_episodes(load_policy(policy), opened, played[:1], greedy=True):  # Java, where there is any
+        pass
+    fast = [play(load_policy(policy), SESSIONS_AT_ONCE) for _ in range(PLAY_REPEATS)]
+    slow, alike = play(one_by_one(load_policy(policy)), 1)
     return {
         "fast": [rate for rate, _ in fast],
         "slow": slow,

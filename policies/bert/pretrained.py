@@ -8,9 +8,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from policies.bert_choice.bert import Bert, BertShape
-from policies.bert_choice.encoder_folder import EncoderError
-from rl_recsys.core.text_encoding import TOKENIZER_FILE
+from policies.bert.bert import Bert, BertShape
+from policies.bert.encoder_folder import EncoderError
+from rl_recsys.core.policy_folder import TOKENIZER_FILE
 from rl_recsys.storage.files import read_object
 
 REMEDY = "copy the encoder whole, or use another"

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from rl_recsys.core.example_sessions import ExampleSession, SessionStep, shown_state
 from rl_recsys.core.trajectory import Step, Trajectory
 from rl_recsys.webshop.observe.decisions import ChoiceKind
 from rl_recsys.webshop.play.reward import REWARD_PARTS
 
 PRODUCTS = (ChoiceKind.PRODUCT, ChoiceKind.SEEN_PRODUCT, ChoiceKind.BEST_SEEN)
-PAGE_WIDTH = 200  # characters of a page's words
-
-
-@dataclass(frozen=True)
-class SessionStep:
-    """One decision: the page in the policy's words, what it did, and out of how many actions."""
-
-    page: str
-    action: str
-    choices: int
-
-
-@dataclass(frozen=True)
-class ExampleSession:
-    """An episode for people to read."""
-
-    instruction: str
-    wanted: str
-    outcome: str
-    success: bool
-    steps: Sequence[SessionStep]
 
 
 def example_session(episode: Trajectory, *, quote: bool) -> ExampleSession:
@@ -67,8 +46,7 @@ def _bought(episode: Trajectory) -> str | None:
 
 
 def _step(step: Step) -> SessionStep:
-    page = " / ".join(step.state[1:]) or "search"
-    page = page if len(page) <= PAGE_WIDTH else page[: PAGE_WIDTH - 1] + "…"
+    page = shown_state(step) or "search"
     action = step.actions[step.chosen]
     if step.kinds[step.chosen] in PRODUCTS:
         action += f" {step.choices[step.chosen]}"

@@ -2,9 +2,10 @@
 
 import pytest
 
+from rl_recsys.core.example_sessions import STATE_WIDTH, SessionStep
 from rl_recsys.core.trajectory import Step, Trajectory
-from rl_recsys.evaluation.example_sessions import PAGE_WIDTH, SessionStep, example_session
 from rl_recsys.webshop.observe.decisions import ChoiceKind
+from rl_recsys.webshop.observe.example_sessions import example_session
 
 KINDS = (ChoiceKind.PRODUCT, ChoiceKind.BEST_SEEN, ChoiceKind.BUTTON, ChoiceKind.OTHER_OPTION, ChoiceKind.NAMED_OPTION)
 
@@ -24,12 +25,12 @@ def step(chosen: int, *page: str) -> Step:
 
 
 def test_a_session_says_what_was_wanted_seen_and_done():
-    shown = example_session(episode(step(1, "item", "secret " * PAGE_WIDTH), step(4)), quote=True)
+    shown = example_session(episode(step(1, "item", "secret " * STATE_WIDTH), step(4)), quote=True)
     assert shown.instruction == "a secret shoe" and shown.success
     assert shown.wanted == "Wanted: secret shoe; options size: secret 9; attributes secret grip"
     first, second = shown.steps
     assert first.action == "click[b02] secret boot" and first.choices == 5  # the product's asin says nothing to people
-    assert len(first.page) == PAGE_WIDTH and first.page.startswith("item / secret") and first.page.endswith("…")
+    assert len(first.page) == STATE_WIDTH and first.page.startswith("item / secret") and first.page.endswith("…")
     assert second == SessionStep("search", "click[secret 9]", 5)
 
 

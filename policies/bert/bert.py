@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.bert_choice.linear import Linear, with_round_rows
+from policies.bert.linear import Linear, with_round_rows
 from rl_recsys.console.ranges import RATE
 
 BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more

@@ -1,0 +1,169 @@
+"""A policy: a network that gives each action of a decision a logit, and its folder on disk.
+
+RLlib's module, the learners, rollouts and jobs know a policy by this file and by nothing else of it.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from policies.weights_file import load_weights, write_weights
+from rl_recsys.core.encoding import ENCODER_TYPE, DecisionEncoder, load_decision_encoder
+from rl_recsys.core.policy_folder import (
+    CONFIG_FILE,
+    KIND,
+    REMEDY,
+    TRAINING_FILE,
+    PolicyError,
+    files_of_policy,
+    read_policy_file,
+)
+from rl_recsys.core.registry import POLICIES, load
+from rl_recsys.core.task import Task
+from rl_recsys.storage.folders import whole_folder
+from rl_recsys.storage.locations import Place, inside, local_folder
+
+MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
+POLICY_TYPE = "policy_type"  # in config.json
+DEFAULT_TYPE = "bert_choice"  # of policy folders that name none
+ENCODER, HEAD = "encoder", "head"  # names of parameter groups
+
+
+class Policy(nn.Module, ABC):
+    """logits(decision) and value(decision). Another package's is found by an entry point of "rl_recsys.policies".
+
+    A policy that was read from a folder has the ``decision_encoder`` whose arrays it reads; RLlib's modules, which get
+    arrays, have none.
+    """
+
+    #: What a policy folder's config.json names it by.
+    policy_type: ClassVar[str]
+    decision_encoder: DecisionEncoder | None = None
+    #: Where it was read from, for messages.
+    name: str = "a policy in memory"
+    #: From ``encode`` to a state's value, as [B, 1].
+    value_head: nn.Module
+
+    @classmethod
+    @abstractmethod
+    def fresh(cls, task: Task, **settings: Any) -> Policy:
+        """An untrained policy for a task; ``settings`` are its own. Raises ``UserError``."""
+
+    @classmethod
+    @abstractmethod
+    def blank(cls, config: Mapping[str, Any]) -> Policy:
+        """A policy of the architecture that ``config`` gives, whose weights are to be set. Reads no file.
+
+        Raises TypeError, ValueError or KeyError for what is no config of this version.
+        """
+
+    @property
+    @abstractmethod
+    def config(self) -> Mapping[str, Any]:
+        """The architecture as plain values: what ``blank`` takes, and what the decision encoder's ``of_policy`` reads."""
+
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """Features H of an encoded state."""
+
+    @abstractmethod
+    def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(logits [B, A], encoded states [B, H]) of a decision encoder's arrays, stacked.
+
+        Logits are float32 and ``MASKED`` where "mask" is 0. Where only some of the choices are given, "positions"
+        [B, A] says at which places they stood.
+        """
+
+    @abstractmethod
+    def encode(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """The encoded states [B, H] alone."""
+
+    def value(self, states: Tensor) -> Tensor:
+        """State values [B] of encoded states [B, H]."""
+        return self.value_head(states).squeeze(-1).float()
+
+    def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """What learners train, the value head aside: "encoder" at the learning rate, "head" at a multiple of it."""
+        return {HEAD: [parameter for name, parameter in self.named_parameters() if not name.startswith("value_head.")]}
+
+    @property
+    def layers(self) -> int:
+        """How many layers ``freeze`` can keep as they are."""
+        return 0
+
+    def freeze(self, layers: int) -> None:
+        """Keep the lowest ``layers`` layers as they are, with what is beneath them; with 0 nothing is frozen."""
+
+    def tokens_read(self, observation: Mapping[str, Tensor]) -> int:
+        """How many tokens are read to score an observation, for throughput; 0 where a policy reads none."""
+        return 0
+
+    def share_encodings(self) -> None:
+        """Keep, from now on, what policies of this process with equal lower layers have encoded."""
+
+    def forget_encodings(self) -> None:
+        """Keep nothing between calls until the next one."""
+
+    def without_reuse(self) -> Policy:
+        """The policy computing everything anew in each call: what reuse is measured against."""
+        return self
+
+    def architecture(self) -> dict[str, Any]:
+        """All that ``blank_policy`` needs."""
+        return {POLICY_TYPE: self.policy_type, **self.config}
+
+    def save_pretrained(self, folder: str | Path, *, training: Mapping | None = None) -> None:
+        """Write a policy folder: weights, config, the decision encoder's files, and how it was trained.
+
+        It is written aside and renamed, so a folder of this name is whole.
+        """
+        with whole_folder(folder, kind=KIND, unlisted=files_of_policy) as aside:
+            self.decision_encoder.save(aside)
+            config = self.architecture() | {ENCODER_TYPE: self.decision_encoder.encoder_type}
+            (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1))
+            (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
+            write_weights(aside, self)
+
+
+def policy_class(name: str) -> type[Policy]:
+    """The class of a policy type. Raises ``RegistryError``."""
+    return load(POLICIES, name)
+
+
+def blank_policy(architecture: Mapping[str, Any]) -> Policy:
+    """A policy of an architecture, whose weights are to be set."""
+    config = dict(architecture)
+    return policy_class(config.pop(POLICY_TYPE, DEFAULT_TYPE)).blank(config)
+
+
+def read_architecture(folder: Place) -> dict[str, Any]:
+    """The architecture of a policy folder's config.json. Raises ``PolicyError`` naming the file and the remedy."""
+    config = read_policy_file(folder, CONFIG_FILE)
+    return {name: value for name, value in config.items() if name != ENCODER_TYPE}
+
+
+def load_policy(folder: Place) -> Policy:
+    """The policy of a folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file and the remedy."""
+    architecture = read_architecture(folder)
+    try:
+        policy = blank_policy(architecture)
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        reason = str(error).rpartition(" __init__() ")[2] or str(error)
+        raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no policy can be made of it ({reason}); {REMEDY}") from None
+    load_weights(local_folder(folder), policy)
+    policy.decision_encoder, policy.name = load_decision_encoder(folder), str(folder)
+    return policy.eval()
+
+
+def freezable_layers(folder: Place) -> int:
+    """How many layers the policy of a folder has to freeze."""
+    with torch.device("meta"):  # no weights are made
+        return blank_policy(read_architecture(folder)).layers

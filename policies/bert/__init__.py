@@ -1,0 +1,1 @@
+"""BERT as an encoder of texts, pretrained or blank."""

@@ -1,0 +1,32 @@
+"""How an episode ended, and what a success is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
+MODES: tuple[Mode, ...] = get_args(Mode)
+FULL_REWARD = 1.0  # rewards are in [0, 1] in every world
+
+
+def is_success(reward):
+    """Whether a reward, or each of an array of rewards, is the full one: exactly 1 (WebShop's rule)."""
+    return reward == FULL_REWARD
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one episode ended. ``reward`` in [0, 1], 0 where it ran out of steps; ``bought``: whether the agent ended it
+    by itself, in a shop by a purchase; ``parts`` is the task's breakdown of the reward."""
+
+    goal: int
+    reward: float
+    steps: int
+    bought: bool
+    parts: dict[str, float | bool] = field(default_factory=dict)
+
+    @property
+    def success(self) -> bool:
+        """See ``is_success``."""
+        return is_success(self.reward)

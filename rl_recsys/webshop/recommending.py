@@ -1,0 +1,164 @@
+"""Requests in words, and what is recommended for them: what sessions bought, and what the search finds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from rl_recsys.core.encoding import DecisionEncoder
+from rl_recsys.webshop.data.catalog import Product
+from rl_recsys.webshop.goals.goal import Goal, typed
+from rl_recsys.webshop.goals.wish import Wish, choices, lacking, understand, within_limit
+from rl_recsys.webshop.observe.decisions import ChoiceSession
+from rl_recsys.webshop.observe.instruction_features import stem, words
+from rl_recsys.webshop.play.session import StepResult
+from rl_recsys.webshop.shop import Shop
+
+Status = Literal["ok", "empty", "too long", "nothing found"]
+ABOVE_LIMIT, NO_WORD = "cost more than the limit", "share no word with the request"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A product with the options to choose.
+
+    ``price`` is what its page shows, ``within_limit`` whether that is within the request's limit, None where it cannot
+    be said. ``share`` of the sessions, in [0, 1], ``source`` "bought" it so; one that only the search found has 0.
+    ``meets`` and ``lacks`` are the options and the words of the request that the product has, and has not.
+    """
+
+    asin: str
+    title: str
+    price: str
+    options: dict[str, str]
+    share: float
+    within_limit: bool | None
+    source: Literal["bought", "search"]
+    meets: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, product: Product, wish: Wish, options: dict[str, str], share: float) -> Recommendation:
+        """A product for a wish; ``share`` of the sessions bought it."""
+        missing = lacking(wish, product)
+        known = {stem(word) for text in _texts(product) for word in words(text)}
+        said = list(dict.fromkeys(words(wish.words)))
+        named = [f"{name}: {value}" for name, value in wish.options]
+        return cls(
+            asin=product.asin,
+            title=product.title,
+            price=product.price_text,
+            options=options,
+            share=share,
+            within_limit=within_limit(wish, product),
+            source="bought" if share else "search",
+            meets=(*(one for one in named if one not in missing), *(word for word in said if stem(word) in known)),
+            lacks=(*missing, *(word for word in said if stem(word) not in known)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request came to. ``wish`` is how it was understood, None where it was not read.
+
+    Status "empty": it names nothing to search for. "too long": its ``tokens``, two markers among them, are more than
+    the ``most`` that the policy reads. "nothing found": no product is left. ``left_out``: why how many were not taken.
+    """
+
+    request: str
+    status: Status
+    wish: Wish | None = None
+    products: tuple[Recommendation, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    tokens: int | None = None
+    most: int | None = None
+
+    @property
+    def goal(self) -> Goal | None:
+        """What to shop for, None where that cannot be."""
+        return Goal.from_words(self.wish.instruction) if self.status == "ok" else None
+
+    def to_mapping(self) -> dict:
+        """Plain values for JSON."""
+        understood = None if self.wish is None else self.wish.to_mapping()
+        products = [asdict(one) for one in self.products]
+        found = {"request": self.request, "status": self.status, "understood": understood, "products": products}
+        length = {} if self.tokens is None else {"tokens": self.tokens, "most_tokens": self.most}
+        return found | {"left_out": self.left_out} | length
+
+
+def search_only(shop: Shop, wish: Wish) -> list[Recommendation]:
+    """What the search finds, in its order, each with the options that the wish names: what to compare with."""
+    found = dict.fromkeys(asin for query in shop.search_candidates(wish.instruction)[:1] for asin in shop.search(query))
+    products = map(shop.product, found)
+    return [Recommendation.of(product, wish, choices(wish, product), 0.0) for product in products]
+
+
+class RequestDesk:
+    """Requests in free words about a shop's products; see ``rl_recsys.core.task.RequestDesk``."""
+
+    def __init__(self, shop: Shop):
+        self._shop = shop
+
+    def read(self, request: str, encoder: DecisionEncoder) -> Answer:
+        """A request as it is understood, with the status "ok" where it can be shopped for."""
+        if not encoder.fits(request):
+            return Answer(request, "too long", tokens=encoder.tokens(request), most=encoder.room)
+        wish = understand(request, lambda said: map(self._shop.product, self._shop.search(typed(said))))
+        if not wish.words:
+            return Answer(request, "empty", wish)
+        if not encoder.fits(wish.instruction):  # in WebShop's words it may be longer
+            return Answer(request, "too long", wish, tokens=encoder.tokens(wish.instruction), most=encoder.room)
+        return Answer(request, "ok", wish)
+
+    def choice(self, session: ChoiceSession, result: StepResult) -> tuple[str, dict[str, str]] | None:
+        """Product and options, or nothing."""
+        played = session.session
+        return (played.product.asin, dict(played.options)) if result.done else None
+
+    def answer(self, understood: Answer, choices: Sequence[tuple[str, dict[str, str]] | None], top: int) -> Answer:
+        """At most ``top`` different products; what costs more than the limit is none of them."""
+        return _filled(self._shop, understood, choices, top)
+
+
+def _filled(shop: Shop, answer: Answer, purchases: Sequence[tuple[str, dict[str, str]] | None], top: int) -> Answer:
+    wish = answer.wish
+    counts: Counter[tuple[str, tuple]] = Counter()
+    for asin, options in filter(None, purchases):
+        # Options that the request names are chosen, whatever the policy left open or took instead.
+        counts[asin, tuple(sorted((options | choices(wish, shop.product(asin))).items()))] += 1
+    found: dict[str, Recommendation] = {}
+    for (asin, options), count in counts.most_common():  # equal ones in the order in which they were met
+        # Of a product that was bought with several choices of options the most frequent.
+        one = Recommendation.of(shop.product(asin), wish, dict(options), count / len(purchases))
+        found.setdefault(asin, one)
+    bought = {asin for asin, _ in counts}
+    left_out: Counter[str] = Counter()
+    for asin in [asin for asin, one in found.items() if one.within_limit is False]:
+        del found[asin]
+        left_out[ABOVE_LIMIT] += 1
+    for one in search_only(shop, wish):
+        if one.within_limit is False:
+            left_out[ABOVE_LIMIT] += one.asin not in bought
+        elif one.asin not in found and not _shares_a_word(shop.product(one.asin), wish):
+            left_out[NO_WORD] += 1
+        else:
+            found.setdefault(one.asin, one)
+    products = tuple(found.values())[:top]
+    return Answer(answer.request, "ok" if products else "nothing found", wish, products, dict(left_out))
+
+
+def _shares_a_word(product: Product, wish: Wish) -> bool:
+    """Whether a product's name or kind has one of the wish's words that carry meaning."""
+    said = {stem(word) for word in words(wish.words)}
+    named = (product.title, product.query, product.product_category)
+    return not said or not said.isdisjoint(stem(word) for text in named for word in words(text))
+
+
+def _texts(product: Product) -> Iterator[str]:
+    """All that a product's pages say of it."""
+    yield from (product.title, product.query, product.product_category, product.description, *product.bullets)
+    for group, values in product.options.items():
+        yield from (group, *values)
