@@ -141,11 +141,11 @@ def test_the_drivers_load_is_a_line_through_blocks():
     assert Block(4, 8, 2.0, played=6.0, driver=0.0, servers=0.0).busy == 0.75
 
 
-def test_real_groups_are_played_and_returned_by_simulated_actors(ray_session, policy_folder, shop_folder, tmp_path):
+def test_real_groups_are_played_and_returned_by_simulated_actors(ray_session, policy_folder, tmp_path, task):
     figures = {
         figure.name: figure
         for figure in scale_figures(
-            policy_folder, shop_folder, tmp_path, parts=("groups", "simulated"), group_size=SIZE, groups=3, rounds=1,
+            policy_folder, task.spec, tmp_path, parts=("groups", "simulated"), group_size=SIZE, groups=3, rounds=1,
             rollout_steps=16, actors=(2, 1), group_seconds=0.02,
         )
     }  # fmt: skip
@@ -157,8 +157,8 @@ def test_real_groups_are_played_and_returned_by_simulated_actors(ray_session, po
     assert (tmp_path / "scale.png").stat().st_size > 10_000
 
 
-def test_ppo_samples_are_counted(ray_session, policy_folder, shop_folder):
-    found = sample_ppo(policy_folder, shop_folder, workers=1, steps=64)
+def test_ppo_samples_are_counted(ray_session, policy_folder, task):
+    found = sample_ppo(policy_folder, task.spec, workers=1, steps=64)
     assert found.workers == 1 and 0 <= found.episodes < found.steps and found.steps >= 64
     assert found.cpu > 0
 

@@ -36,7 +36,7 @@ def test_the_learners_settings_are_checked_too(policy_folder):
     for name in LEARNER_CONFIG:
         with pytest.raises(RangeError, match=f"^{name} is -1"):
             config.copy().learners(learner_config_dict={name: -1}).validate()
-    with pytest.raises(ValueError, match="frozen_layers is 99, the policy's encoder has 2 layers"):
+    with pytest.raises(ValueError, match="frozen_layers is 99, the policy has 2 layers"):
         config.copy().learners(learner_config_dict={"frozen_layers": 99}).validate()
 
 

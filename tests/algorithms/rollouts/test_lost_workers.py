@@ -70,7 +70,7 @@ def test_a_pools_lost_and_hanging_workers_play_the_same_episodes(policy_folder, 
         first, second = pool._workers
 
         def hang_at_the_next_search(worker):
-            worker._shop.hits = lambda query: time.sleep(1e6)
+            worker._task.shop.hits = lambda query: time.sleep(1e6)
 
         os.kill(ray.get(first.__ray_call__.remote(lambda worker: os.getpid())), signal.SIGKILL)
         ray.get(second.__ray_call__.remote(hang_at_the_next_search))
