@@ -12,7 +12,6 @@ from algorithms.common.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTO
 from algorithms.runs.run_folder import begun
 from algorithms.runs.training_flags import GOES_ON, TrainingArguments
 from policies.bert.encoder_folder import BUNDLED
-from policies.bert_choice.model import BertChoice
 from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import phase
 from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO
@@ -71,6 +70,7 @@ def main(arguments: Arguments) -> None:
 
     from algorithms.imitation.algorithm import ImitationConfig
     from algorithms.runs.training_job import configure, run
+    from policies.bert_choice.model import BertChoice
 
     start = arguments.policy
     if start is None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from algorithms.common.ranges import FROZEN_LAYERS, GPUS, ROLLOUT_STEPS, ROLLOUT_WORKERS, UPDATES
-from rl_recsys.console.command import Flags
 from rl_recsys.console.ranges import COUNT, SEED
+from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.plots import Axis
-from rl_recsys.storage.locations import Place, absolute
+from rl_recsys.storage.locations import Place
 
 if TYPE_CHECKING:  # the flags are checked before Ray is there
     from ray.tune.search.sample import Domain
@@ -80,13 +80,11 @@ def space_rows() -> list[list[str]]:
 
 
 @dataclass(kw_only=True)
-class SearchArguments(Flags):
+class SearchArguments(TaskFlags):
     """What a search is told."""
 
     algorithm: Searched
     """What the trials train with: dpo (jobs/dpo.py) or ppo (jobs/ppo.py)."""
-    shop: Place
-    """Shop folder made by jobs/prepare.py."""
     policy: Place
     """Policy folder that every trial starts from."""
     out: Place
@@ -143,7 +141,7 @@ class SearchArguments(Flags):
 def common_flags(arguments: SearchArguments) -> dict[str, Any]:
     """The flags of both jobs that all trials have alike."""
     return {
-        "shop": absolute(arguments.shop),
+        "task": arguments.spec,
         "seed": arguments.seed,
         "num_workers": arguments.num_workers,
         "num_gpus": arguments.num_gpus,

@@ -17,7 +17,7 @@ from rl_recsys.errors import plain_errors
 from rl_recsys.storage.files import write_json
 from rl_recsys.storage.folders import CONTENTS
 from tests.jobs.test_jobs import FAST, job_module
-from tests.rl_recsys.test_files import full_disk
+from tests.rl_recsys.storage.test_files import full_disk
 from tests.rl_recsys.webshop.test_imports import site_log
 
 #: Kind of damage -> what the file holds then, given what it held; None: it is gone.

@@ -152,6 +152,7 @@ def test_flags_that_do_not_go_together_are_refused_before_anything_is_loaded(nam
     required = {"shop", "out", "policy", "trajectories"} & {
         field.name for field in fields(module.Arguments) if field.default is MISSING
     }
+    required |= {"shop"} & {field.name for field in fields(module.Arguments)}
     given = [word for flag in sorted(required) for word in (f"--{flag}", "x") if f"--{flag} " not in f"{words} "]
     with pytest.raises(UserError, match=message):
         read_flags(module.Arguments, "", [*given, *words.split()])

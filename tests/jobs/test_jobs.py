@@ -143,7 +143,7 @@ def test_prepare_makes_the_demo_shop_and_names_what_is_wrong(tmp_path, capsys):
         (
             "dpo",
             ["--shop", "SHOP", "--policy", "POLICY", "--trajectories", "x"],
-            "frozen_layers is 4, the policy's encoder",
+            "frozen_layers is 4, the policy has",
         ),
     ],
 )

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from rl_recsys.console.escaping import for_terminal
-from rl_recsys.core.example_sessions import example_session
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.evaluation.report_page import Report, Table, write_report
 from rl_recsys.webshop import Shop
+from rl_recsys.webshop.observe.example_sessions import example_session
 from tests.jobs.test_jobs import main_of
 
 TITLES = {

@@ -302,7 +302,7 @@ def test_an_axis_has_its_values_where_they_belong():
         (["--algorithm", "dpo", "--trajectories", "nowhere"], "no trajectories here"),
         (["--algorithm", "ppo", "--trials", 0], "--trials is 0, it must be at least 1"),
         (["--algorithm", "ppo", "--iterations", 1], "--grace-period is 2, it must be at most --iterations, 1"),
-        (["--algorithm", "ppo", "--evaluation-goals", 9999], "--evaluation-goals is 9999, the shop has"),
+        (["--algorithm", "ppo", "--evaluation-goals", 9999], "--evaluation-goals is 9999, the task has"),
         (["--algorithm", "ppo", "--num-workers", -1], "--num-workers is -1, it must be at least 0"),
         (["--algorithm", "ppo", "--num-gpus", 1], "GPU: 1 needed, 0 there"),
         (["--algorithm", "ppo", "--num-workers", 64], "CPU: 65 needed"),
