@@ -5,8 +5,9 @@ python jobs/imitate.py --shop shops/demo --trajectories runs/demo/demonstrations
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from algorithms.common.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
 from algorithms.runs.run_folder import begun
@@ -16,10 +17,13 @@ from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import phase
 from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO
 from rl_recsys.console.terminal import say
+from rl_recsys.core.policy_folder import DEFAULT_TYPE
 from rl_recsys.core.text_encoding import TOKENS, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.storage.locations import Place, absolute, place_of
+
+FRESH = ("encoder", "apart_layers", *EncodingShape.__dataclass_fields__)  # flags of a fresh policy
 
 
 @dataclass(kw_only=True)
@@ -34,6 +38,10 @@ class Arguments(TrainingArguments):
     """Adam's rate for the encoder."""
     final_rate: Annotated[float, FINAL_RATE] = 0.1
     """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
+    policy_type: str = DEFAULT_TYPE
+    """What a fresh policy is: bert_choice, or a type that another package offers (docs/extend.md)."""
+    policy_settings: tuple[str, ...] = ()
+    """Settings of a fresh policy as NAME=VALUE, for types that have others than the flags below."""
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a name on the Hugging Face hub."""
     apart_layers: Annotated[int | None, COUNT_OR_ZERO] = None
@@ -57,10 +65,21 @@ class Arguments(TrainingArguments):
     def validate(self) -> None:
         """A policy that is gone on with has its shape."""
         super().validate()
-        if self.policy is not None:
-            for name in ("apart_layers", *EncodingShape.__dataclass_fields__):
-                if getattr(self, name) != getattr(type(self), name):
-                    raise UserError(f"--{name.replace('_', '-')} is a fresh policy's: --policy has its own")
+        if self.policy is not None and (given := self.fresh_settings()):
+            raise UserError(f"--{next(iter(given)).replace('_', '-')} is a fresh policy's: --policy has its own")
+
+    def fresh_settings(self) -> dict[str, Any]:
+        """The settings of a fresh policy that were given, by name."""
+        given = {name: getattr(self, name) for name in FRESH if getattr(self, name) != getattr(type(self), name)}
+        for setting in self.policy_settings:
+            name, separator, value = setting.partition("=")
+            if not (separator and name):
+                raise UserError(f"--policy-settings {setting!r}: write NAME=VALUE")
+            try:
+                given[name] = json.loads(value)
+            except ValueError:
+                given[name] = value  # a text needs no quotes
+        return given
 
 
 @writes_to_its_out("imitate")
@@ -70,18 +89,15 @@ def main(arguments: Arguments) -> None:
 
     from algorithms.imitation.algorithm import ImitationConfig
     from algorithms.runs.training_job import configure, run
-    from policies.bert_choice.model import BertChoice
+    from policies.base import fresh_policy
 
     start = arguments.policy
     if start is None:
         start = arguments.out / "start"
         if not (begun(arguments.out) and start.is_dir()):  # else the flags are compared before anything is written
             torch.manual_seed(arguments.seed)
-            shape = EncodingShape(arguments.state_tokens, arguments.choices, arguments.choice_tokens)
-            with phase(f"loading the encoder {arguments.encoder}"):
-                policy = BertChoice.fresh(
-                    arguments.open_task(), encoder=arguments.encoder, shape=shape, apart_layers=arguments.apart_layers
-                )
+            with phase(f"making a fresh policy, {arguments.policy_type}"):
+                policy = fresh_policy(arguments.policy_type, arguments.open_task(), arguments.fresh_settings())
             policy.save_pretrained(start)
     config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
         trajectories=absolute(arguments.trajectories),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,9 @@ from policies.weights_file import load_weights, write_weights
 from rl_recsys.core.encoding import ENCODER_TYPE, DecisionEncoder, load_decision_encoder
 from rl_recsys.core.policy_folder import (
     CONFIG_FILE,
+    DEFAULT_TYPE,
     KIND,
+    POLICY_TYPE,
     REMEDY,
     TRAINING_FILE,
     PolicyError,
@@ -31,8 +34,6 @@ from rl_recsys.storage.folders import whole_folder
 from rl_recsys.storage.locations import Place, inside, local_folder
 
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
-POLICY_TYPE = "policy_type"  # in config.json
-DEFAULT_TYPE = "bert_choice"  # of policy folders that name none
 ENCODER, HEAD = "encoder", "head"  # names of parameter groups
 
 
@@ -136,6 +137,15 @@ class Policy(nn.Module, ABC):
 def policy_class(name: str) -> type[Policy]:
     """The class of a policy type. Raises ``RegistryError``."""
     return load(POLICIES, name)
+
+
+def fresh_policy(name: str, task: Task, settings: Mapping[str, Any]) -> Policy:
+    """An untrained policy of a type. Raises ``PolicyError`` for a setting that it does not have."""
+    kind = policy_class(name)
+    known = [setting for setting in signature(kind.fresh).parameters if setting != "task"]
+    if unknown := [setting for setting in settings if setting not in known]:
+        raise PolicyError(f"policy type {name!r} has no setting {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+    return kind.fresh(task, **settings)
 
 
 def blank_policy(architecture: Mapping[str, Any]) -> Policy:

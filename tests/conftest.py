@@ -105,7 +105,7 @@ def policy_folder(tmp_path_factory, encoder_folder, task) -> Path:
     """A policy on the tiny encoder with a fresh head."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("policy") / "policy"
-    policy = BertChoice.fresh(task, encoder=str(encoder_folder), shape=SMALL, width=16)
+    policy = BertChoice.fresh(task, encoder=str(encoder_folder), **vars(SMALL), width=16)
     policy.save_pretrained(folder, training={"fresh": True})
     return folder
 

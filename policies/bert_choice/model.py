@@ -53,15 +53,18 @@ class BertChoice(Policy):
         task: Task,
         *,
         encoder: str = BUNDLED,
-        shape: EncodingShape = EncodingShape(),
+        state_tokens: int = EncodingShape.state_tokens,
+        choices: int = EncodingShape.choices,
+        choice_tokens: int = EncodingShape.choice_tokens,
         apart_layers: int | None = None,
         width: int = 128,
     ) -> BertChoice:
         """A policy on a pretrained encoder ("minilm", a folder or a hub name) with a fresh head.
 
-        ``apart_layers`` is by default two thirds of the encoder's layers.
+        ``state_tokens``, ``choices``, ``choice_tokens``: see ``EncodingShape``. ``apart_layers`` is by default two
+        thirds of the encoder's layers.
         """
-        folder = encoder_folder(encoder)
+        folder, shape = encoder_folder(encoder), EncodingShape(state_tokens, choices, choice_tokens)
         bert, texts = load_encoder(folder), TextDecisionEncoder(folder, shape, kinds=len(task.kinds))
         texts.require_room(folder, vocabulary=bert.shape.vocab_size, positions=bert.shape.max_position_embeddings)
         if apart_layers is None:

@@ -14,6 +14,8 @@ from rl_recsys.storage.locations import Place, inside, local_folder
 KIND = "policy"
 CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE = "config.json", "model.safetensors", "training.json"
 TOKENIZER_FILE = "tokenizer.json"  # of those that read text
+POLICY_TYPE = "policy_type"  # in config.json: what policy it is, by its name in the registry
+DEFAULT_TYPE = "bert_choice"  # of policy folders that name none
 REMEDY = "train the policy again or copy it whole"
 
 

@@ -517,7 +517,7 @@ def test_a_query_model_is_trained_and_its_candidates_added_to_a_shop(
     assert json.loads((tmp_path / "shop" / "recall.json").read_text())["goals"] == len(shop.split("test"))
     with pytest.raises(UserError, match="trained with other settings"):
         train(*flags, 2)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="none: missing"):
         train("--pairs", tmp_path / "none", "--out", tmp_path / "x")
     for model, out, message in (
         (tmp_path, tmp_path / "x", "no policy folder"),

@@ -269,7 +269,7 @@ def test_an_encoder_too_small_for_its_tokenizer_or_shape_is_refused_when_it_is_r
     (folder / "config.json").write_text(json.dumps(config))
     safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=message):
-        BertChoice.fresh(task, encoder=str(folder), shape=shape)
+        BertChoice.fresh(task, encoder=str(folder), **vars(shape))
 
 
 def test_a_policy_whose_tokenizer_is_anothers_is_refused_when_it_is_read(policy_folder, tmp_path):
