@@ -43,8 +43,8 @@ class WebShopTextEnv(gymnasium.Env):
     """
     ## Description
     A person wants something and says so in an instruction. The agent searches a shop, opens products, chooses options
-    and buys one. The shop, its pages and its reward are WebShop's (Yao et al. 2022). ``envs.webshop_compat.WebAgentTextEnv``
-    has the original's calls and return values.
+    and buys one. The shop, its pages and its reward are WebShop's (Yao et al. 2022).
+    ``envs.webshop_compat.WebAgentTextEnv`` has the original's calls and return values.
 
     ## Action Space
     Text: "search[words]" on any page, or "click[label]" with a label of the page. Anything else changes nothing.

@@ -42,8 +42,8 @@ class Arguments(TaskFlags):
 
     policies: tuple[str, ...] = ()
     """Arms as NAME=FOLDER, FOLDER being a policy folder. The task's first baseline, of WebShop the rule, is always
-    there; its others go by their names: "heuristic", "comparing". Policies are compared with the first, pair by pair, where they have as many
-    seeds."""
+    there; its others go by their names: "heuristic", "comparing". Policies are compared with the first, pair by pair,
+    where they have as many seeds."""
     out: Place
     """Folder for table.md, results.json and the episodes; finished arms found there are not played again."""
     goals: Annotated[int, COUNT] = 500

@@ -68,7 +68,7 @@ class Policy(nn.Module, ABC):
     @property
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
-        """The architecture as plain values: what ``blank`` takes, and what the decision encoder's ``of_policy`` reads."""
+        """The architecture as plain values: what ``blank`` takes and the decision encoder's ``of_policy`` reads."""
 
     @property
     @abstractmethod

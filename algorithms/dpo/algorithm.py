@@ -129,9 +129,9 @@ class DPOConfig(OfflineConfig):
         ``beta`` is typically 0.5 to 2 for single actions. With an ``imitation_weight`` of 0 only the two actions of a
         pair are encoded, and updates are faster.
         ``train_batch_size_per_learner`` counts pairs. ``ties``: what becomes of a recorded action that the reference
-        draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``task`` (see ``open_task``),
-        ``group_size`` episodes of each goal, ``pair_uses`` updates for each pair of them, and ``rollout_workers``
-        processes that share ``rollout_gpus``.
+        draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``task`` (see
+        ``open_task``), ``group_size`` episodes of each goal, ``pair_uses`` updates for each pair of them, and
+        ``rollout_workers`` processes that share ``rollout_gpus``.
         ``refresh_reference_every``: iterations after which the current policy becomes the reference; 0 keeps the one
         that the run starts from.
         """

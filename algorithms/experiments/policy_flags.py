@@ -16,8 +16,8 @@ from rl_recsys.storage.locations import Place
 def arms_of(policies: Sequence[str], task: Task) -> dict[str, list[str]]:
     """NAME=FOLDER flags as name -> policy folders; a name given several times is one arm trained with several seeds.
 
-    The name of one of the task's baselines alone is that baseline. Raises ``UserError`` for another form, ``PolicyError``
-    where a folder is none.
+    The name of one of the task's baselines alone is that baseline. Raises ``UserError`` for another form,
+    ``PolicyError`` where a folder is none.
     """
     arms: dict[str, list[str]] = defaultdict(list)
     baselines = " or ".join(task.baselines)

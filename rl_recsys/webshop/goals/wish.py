@@ -1,8 +1,8 @@
 """What a request in free words asks for: a price limit, options, and the words that are searched for.
 
 The recommender reads people's requests with it. Environments, shoppers and policies read WebShop's own words, with
-``price_limit`` and ``named_options`` of rl_recsys/webshop/goals/goal.py, and no others: what a policy was trained on must not
-change. ``Wish.instruction`` says what was understood in those words.
+``price_limit`` and ``named_options`` of rl_recsys/webshop/goals/goal.py, and no others: what a policy was trained on
+must not change. ``Wish.instruction`` says what was understood in those words.
 """
 
 from __future__ import annotations

@@ -66,7 +66,10 @@ def test_an_archive_that_cannot_be_made_is_an_error_that_says_why(tmp_path, cach
 
 def test_a_path_in_any_letters_is_searched_whatever_the_locale(tmp_path, shop_folder):
     folder = shutil.copytree(shop_folder, tmp_path / "a größe ★")
-    code = "from rl_recsys.webshop.search.lucene import build_index; from pathlib import Path; build_index(Path({!r}), [('a', 'b')])"
+    code = (
+        "from pathlib import Path; from rl_recsys.webshop.search.lucene import build_index; "
+        "build_index(Path({!r}), [('a', 'b')])"
+    )
     found = run(
         f"{SEARCH.format(str(folder))}\n{code.format(str(tmp_path / 'ö ö'))}", tmp_path / "cache", LC_ALL="C", LANG="C"
     )
@@ -75,7 +78,10 @@ def test_a_path_in_any_letters_is_searched_whatever_the_locale(tmp_path, shop_fo
 
 
 def test_java_that_another_library_started_is_named(tmp_path, shop_folder):
-    start = "import os; from rl_recsys.webshop.search.java import java_home; os.environ['JAVA_HOME'] = java_home(); import jnius\n"
+    start = (
+        "import os; from rl_recsys.webshop.search.java import java_home\n"
+        "os.environ['JAVA_HOME'] = java_home(); import jnius\n"
+    )
     assert (
         "SearchError: Java was started in this process by another library"
         in run(start + SEARCH.format(str(shop_folder)), tmp_path).stderr
