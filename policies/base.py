@@ -49,7 +49,7 @@ class Policy(nn.Module, ABC):
     decision_encoder: DecisionEncoder | None = None
     #: Where it was read from, for messages.
     name: str = "a policy in memory"
-    #: From ``encode`` to a state's value, as [B, 1].
+    #: From ``encode`` to a state's value, as [B, 1]: a network that ends in a linear layer with a bias.
     value_head: nn.Module
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from rl_recsys.webshop import Shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.data.demo import write_demo_files
 from rl_recsys.webshop.task import WebShop
+from tests.extension.installed import install
 
 hypothesis.settings.register_profile("loaded", deadline=None)  # nothing here asserts a time
 hypothesis.settings.load_profile("loaded")
@@ -30,6 +32,13 @@ hypothesis.settings.load_profile("loaded")
 # What tests leave in the user's cache goes with them.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rl-recsys-cache-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+# A world, a policy and a loss of somebody else's, for this process and for those that it starts.
+OFFERED = Path(tempfile.mkdtemp(prefix="rl-recsys-toy-"))
+atexit.register(shutil.rmtree, OFFERED, ignore_errors=True)
+install(OFFERED)
+sys.path.append(str(OFFERED))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(OFFERED))))
 
 torch.set_num_threads(1)  # tiny models: a second thread only waits
 

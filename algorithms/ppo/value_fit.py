@@ -29,8 +29,10 @@ class ValueFit:
     Not kept, where a run is gone on with: the steps of earlier iterations, and the place in the order of their draws.
     """
 
-    def __init__(self, head: nn.Sequential, *, seed: int):
+    def __init__(self, head: nn.Module, *, seed: int):
+        """``head`` ends in a linear layer with a bias, of one output."""
         self._head, self._copy = head, deepcopy(head).requires_grad_(True)
+        self._last = [layer for layer in self._copy.modules() if isinstance(layer, nn.Linear)][-1]
         self._optimizer = torch.optim.Adam(self._copy.parameters(), lr=LEARNING_RATE)
         self._draws = torch.Generator().manual_seed(seed)
         self._kept: deque[tuple[Tensor, Tensor]] = deque(maxlen=ITERATIONS_KEPT)
@@ -42,13 +44,13 @@ class ValueFit:
         """Once there are returns of whole episodes, with any of the learners, value every state at their mean."""
         if self._started:
             return
-        found = self._copy[-1].bias.new_tensor([sum(returns), len(returns)])
+        found = self._last.bias.new_tensor([sum(returns), len(returns)])
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(found)
         total, count = found.tolist()
         if count:
-            nn.init.zeros_(self._copy[-1].weight)
-            nn.init.constant_(self._copy[-1].bias, total / count)
+            nn.init.zeros_(self._last.weight)
+            nn.init.constant_(self._last.bias, total / count)
             self._publish()
             self._started = True
 

@@ -1,0 +1,123 @@
+"""A world, a policy and a loss that live outside the package, through the same jobs."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from policies.base import load_policy
+from policies.play import policy_episodes
+from rl_recsys.core import registry
+from rl_recsys.core.play import baseline_episodes, demonstration
+from rl_recsys.core.task import TaskError, open_task
+from rl_recsys.core.trajectory import read_trajectories
+from rl_recsys.errors import UserError
+from tests.extension.installed import PACKAGE
+from tests.jobs.test_jobs import main_of
+
+MENU = "menu:60"
+QUICK = ("--num-workers", 1, "--evaluate-every", 0, "--head-rate", 1, "--frozen-layers", 0, "--learning-rate", 0.05)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("menu")
+
+
+@pytest.fixture(scope="module")
+def demonstrations(folder):
+    from jobs.demonstrate import Arguments, main
+
+    main(Arguments(task=MENU, out=folder / "demonstrations", trajectories=30))
+    return folder / "demonstrations"
+
+
+@pytest.fixture(scope="module")
+def imitation(folder, demonstrations, ray_session):
+    from jobs.imitate import Arguments, main
+
+    main(
+        Arguments(
+            task=MENU, trajectories=demonstrations, out=folder / "imitation", policy_type="linear",
+            policy_settings=("choices=12",), iterations=3, num_workers=1, evaluate_every=0, head_rate=1.0,
+            frozen_layers=0, learning_rate=0.1,
+        )
+    )  # fmt: skip
+    return folder / "imitation" / "policy"
+
+
+def test_they_import_only_public_names():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+                names = [node.module, *(alias.name for alias in node.names)]
+                assert not [name for name in names if any(part.startswith("_") for part in name.split("."))], path
+
+
+def test_they_are_found_by_entry_points():
+    assert {"menu", "webshop"} <= set(registry.registered(registry.TASKS))
+    assert {"linear", "bert_choice"} <= set(registry.registered(registry.POLICIES))
+    assert "toy-ipo" in registry.registered(registry.LOSSES)
+    with pytest.raises(UserError, match="no task 'forest' is known: there are menu, webshop"):
+        open_task("forest:1")
+    with pytest.raises(TaskError, match="write menu:N with N guests"):
+        open_task("menu:many")
+    with pytest.raises(TaskError, match="write NAME:PLACE, as webshop:shops/demo"):
+        open_task("menu")
+
+
+def test_a_demonstration_succeeds_and_a_baseline_does_not_always():
+    task = open_task(MENU)
+    assert all(demonstration(task, goal).success for goal in task.split("train"))
+    assert not all(outcome.success for outcome in baseline_episodes(task, task.split("test"), "first-dish"))
+
+
+def test_imitation_learns_the_menu(imitation, demonstrations):
+    episodes = list(read_trajectories(demonstrations))
+    assert len(episodes) == 30 and all(episode.success for episode in episodes)
+    policy, task = load_policy(imitation), open_task(MENU)
+    assert (policy.policy_type, policy.decision_encoder.reads) == ("linear", ("menu", 1))
+    rewards = [outcome.reward for outcome in policy_episodes(policy, task, task.split("test"), greedy=True)]
+    baseline = [outcome.reward for outcome in baseline_episodes(task, task.split("test"), "first-dish")]
+    assert sum(rewards) > sum(baseline)
+
+
+def test_a_policy_plays_no_other_world_than_its_own(imitation, policy_folder, task):
+    with pytest.raises(UserError, match="the policy reads decisions of the task 'menu', not of 'webshop'"):
+        list(policy_episodes(load_policy(imitation), task, [0], greedy=True))
+    with pytest.raises(UserError, match="reads decisions of the task 'webshop', not of 'menu'"):
+        list(policy_episodes(load_policy(policy_folder), open_task(MENU), [0], greedy=True))
+
+
+def test_ppo_and_dpo_train_it_and_it_is_evaluated_and_compared(folder, imitation, demonstrations, capsys, ray_session):
+    world = ("--task", MENU)
+    ppo, dpo, rollouts = (folder / name for name in ("ppo", "dpo", "rollouts"))
+    main_of("ppo", capsys)(
+        *world, "--policy", imitation, "--out", ppo, *QUICK, "--iterations", 1, "--rollout-steps", 64, "--batch", 8,
+        "--environments", 2,
+    )  # fmt: skip
+    main_of("dpo", capsys)(
+        *world, "--policy", imitation, "--out", dpo, *QUICK, "--iterations", 1, "--trajectories", demonstrations,
+        "--updates", 2, "--batch", 4,
+    )  # fmt: skip
+    main_of("dpo", capsys)(
+        *world, "--policy", imitation, "--out", rollouts, *QUICK, "--iterations", 1, "--preferences", "rollouts",
+        "--updates", 2, "--batch", 4, "--group-size", 4,
+    )  # fmt: skip
+    arms = [f"{name}={folder / name / 'policy'}" for name in ("imitation", "ppo", "dpo", "rollouts")]
+    said = main_of("evaluate", capsys)(
+        *world, "--policies", *arms, "--out", folder / "evaluation", "--goals", 20, "--num-workers", 1
+    )
+    assert "first-dish" in said and "20 test goals of menu:60" in said
+    results = json.loads((folder / "evaluation" / "results.json").read_text())
+    assert len(results["arms"]) == 1 + 2 * len(arms)
+    main_of("thompson", capsys)(
+        *world, "--policies", "first-dish", *arms[:2], "--out", folder / "thompson", "--runs", 1, "--rollouts", 24,
+        "--goals", 20, "--num-workers", 1,
+    )  # fmt: skip
+    assert json.loads((folder / "thompson" / "thompson.json").read_text())["runs"][0]["arms"].keys() == {
+        "first-dish", "imitation", "ppo",
+    }  # fmt: skip
