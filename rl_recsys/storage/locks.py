@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 from uuid import uuid4
 
 from rl_recsys.console.terminal import say
@@ -38,7 +38,7 @@ class HeldError(UserError):
 
 
 class Lease(Protocol):
-    """Where the holder of a lock says that it lives. OSError: the storage cannot be asked."""
+    """Where the holder of a lock says that it lives. Any exception says that the storage cannot be asked now."""
 
     def read(self) -> bytes | None:
         """What the last holder wrote; None where there is none."""
@@ -124,7 +124,7 @@ def held(path: Path, place: str, lease: Lease | None = None) -> Iterator[None]:
         finally:
             ended.set()
             beating.join()
-            with suppress(OSError):  # the storage is away, and says so elsewhere
+            with suppress(Exception):  # the storage is away, and says so elsewhere
                 if _token(lease.read()) == mine["token"]:
                     lease.remove()
 
@@ -187,12 +187,18 @@ def _beat(mine: dict, lease: Lease, place: str, ended: threading.Event) -> None:
     number = 0
     while not ended.wait(BEAT_S):
         number += 1
-        with suppress(OSError):  # it is tried again
+        with suppress(Exception):  # of whichever client asks the storage: it is tried again
             now = lease.read()
             if now is not None and _token(now) != mine["token"]:
-                say(f"{place}: {_holder(now)} has taken it over, as this job was not seen for long; this one ends")
-                os._exit(128 + signal.SIGTERM)  # at once: what is closed in order would be written over the other's
+                _end_as_taken_over(now, place)
             lease.write(_data(mine, number))
+
+
+def _end_as_taken_over(lease: bytes, place: str) -> NoReturn:
+    try:
+        say(f"{place}: {_holder(lease)} has taken it over, as this job was not seen for long; this one ends")
+    finally:  # whether or not anybody can be told
+        os._exit(128 + signal.SIGTERM)  # at once: what is closed in order would be written over the other's
 
 
 def _refusal(lease: bytes | None, place: str) -> HeldError:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,15 @@ from rl_recsys.storage import locks
 from rl_recsys.storage.locks import HeldError, held, lock_beside, lock_in
 
 HOLDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from rl_recsys.storage import locks
 locks.BEAT_S = 0.05
 with locks.held(Path(sys.argv[1]), "there"):
     print("held", flush=True)
+    if "silent" in sys.argv:
+        sys.stdout.close()
+        os.close(1)
     time.sleep(600)
 """
 
@@ -124,7 +128,8 @@ def test_a_living_lease_of_another_machine_is_not_taken(tmp_path, monkeypatch):
 
     def beat() -> None:
         while not ended.wait(0.05):
-            path.write_text(json.dumps(json.loads(path.read_text()) | {"beat": time.monotonic()}))
+            now = json.loads(path.read_text()) | {"beat": time.monotonic()}
+            locks.FileLease(path).write(json.dumps(now).encode())  # in place: never an empty file
 
     thread = threading.Thread(target=beat)
     thread.start()
@@ -157,6 +162,73 @@ def test_a_holder_that_was_taken_over_ends(tmp_path, holder):
         lock_in(tmp_path).write_text(another)
         time.sleep(0.02)
     assert holder.returncode == 128 + signal.SIGTERM and "process 1 on other (since now)" in holder.stdout.read()
+
+
+def test_a_holder_that_was_taken_over_ends_though_it_can_tell_nobody(tmp_path):
+    path = lock_in(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path), "silent"], stdout=subprocess.PIPE) as process:
+        assert process.stdout.read() == b"held\n"  # to its end: it is closed now
+        end = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < end:
+            path.write_text(json.dumps({"pid": 1, "token": "another"}))
+            time.sleep(0.02)
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+class ClientError(Exception):
+    """What the client of some bucket raises: no OSError."""
+
+
+class BucketLease:
+    """A lease of a bucket that cannot be asked while it is ``away``."""
+
+    def __init__(self):
+        self.data, self.away, self.refused = None, False, 0
+
+    def _asked(self) -> None:
+        if self.away:
+            self.refused += 1
+            raise ClientError("the token has expired")
+
+    def read(self) -> bytes | None:
+        self._asked()
+        return self.data
+
+    def write(self, data: bytes) -> None:
+        self._asked()
+        self.data = data
+
+    def remove(self) -> None:
+        self._asked()
+        self.data = None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_holder_beats_again_after_its_bucket_was_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
+    monkeypatch.setattr(locks, "SETTLE_S", 0.0)
+    lease = BucketLease()
+    with held(lock_in(tmp_path), "s3://there", lease):
+        lease.away = True
+        wait_until(lambda: lease.refused > 2)
+        before, lease.away = lease.data, False
+        wait_until(lambda: lease.data != before)
+    assert lease.data is None
+
+
+def test_a_job_that_cannot_give_its_lease_back_ends_as_it_would(tmp_path):
+    lease = BucketLease()
+    with pytest.raises(ZeroDivisionError), held(lock_in(tmp_path), "s3://there", lease):
+        lease.away = True
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lock_of_a_folder_made_as_a_whole_lies_beside_it_and_follows_links(tmp_path):
