@@ -20,6 +20,21 @@ MAY_IMPORT = {
 }
 LIBRARIES = {"rl_recsys": {"ray", "torch", "transformers", "gymnasium"}, "envs": {"torch", "transformers"}}
 ROOMS = set(MAY_IMPORT)
+#: The floors within two of the rooms, from the ground up: an import points to the same floor or down.
+INNER = {
+    "rl_recsys": (("errors", "console"), ("storage",), ("runs",), ("core",), ("evaluation", "webshop", "replay")),
+    "algorithms": (
+        ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo"), ("runs", "registration"),
+        ("tuning", "experiments", "benchmarks"),
+    ),
+}  # fmt: skip
+#: Names of WebShop's world, and of the BERT choice model: what does not know them can serve another.
+WEBSHOP = {"Shop", "shared_shop", "Goal", "Product", "ChoiceSession", "ChoiceKind", "GoalVariations", "REWARD_PARTS"}
+WEBSHOP |= {"asin", "goal_options", "heuristic_shopper", "rule_shopper", "scripted_shopper", "search_candidates"}
+BERT_CHOICE = {"BertChoice", "ChoiceConfig", "TextEncoder", "EncodingCache"}
+#: The rooms of each, and the one door to them that the package opens for everybody.
+WEBSHOP_ROOMS = ("rl_recsys/webshop/", "envs/webshop_", "rl_recsys/__init__.py", "rl_recsys/replay.py")
+BERT_CHOICE_ROOMS = ("policies/bert_choice/",)
 
 
 def imported(path: Path) -> set[str]:
@@ -42,6 +57,49 @@ def test_imports_point_down(room):
         names = imported(path)
         assert names & ROOMS <= MAY_IMPORT[room], path
         assert not names & LIBRARIES.get(room, set()), path
+
+
+@pytest.mark.parametrize("room", sorted(INNER))
+def test_imports_point_down_within_a_room(room):
+    floors = {name: level for level, names in enumerate(INNER[room]) for name in names}
+    packages = {
+        path.name for path in (ROOT / room).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert {name.removesuffix(".py") for name in packages} - {"__init__"} == set(floors)
+    for path in (ROOT / room).rglob("*.py"):
+        own = path.relative_to(ROOT / room).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module.split(".") if isinstance(node, ast.ImportFrom) else [""]
+            if module[0] == room and len(module) > 1 and own != "__init__":
+                assert floors[module[1]] <= floors[own], f"{path} imports {node.module}"
+
+
+def names_of(path: Path) -> set[str]:
+    """The names, attributes and imported modules of a file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(alias.name for alias in node.names)}
+    return names
+
+
+@pytest.mark.parametrize(
+    "words, package, rooms",
+    [(WEBSHOP, "rl_recsys.webshop", WEBSHOP_ROOMS), (BERT_CHOICE, "policies.bert_choice", BERT_CHOICE_ROOMS)],
+)
+def test_a_world_and_a_policy_are_known_in_their_own_rooms_only(words, package, rooms):
+    knowing = {}
+    for room in ("rl_recsys", "envs", "policies", "algorithms"):
+        for path in (ROOT / room).rglob("*.py"):
+            name = str(path.relative_to(ROOT))
+            said = {each for each in names_of(path) if each in words or each.startswith(package)}
+            if said and not name.startswith(rooms):
+                knowing[name] = said
+    assert not knowing
 
 
 def test_ray_meets_the_environments_and_policies_only_where_it_must():

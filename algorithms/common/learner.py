@@ -11,8 +11,8 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
+from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
-from algorithms.rollouts.malloc import release_memory
 from policies.base import ENCODER, HEAD
 
 #: Keys of ``learner_config_dict``.

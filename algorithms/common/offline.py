@@ -24,10 +24,10 @@ from ray.rllib.utils.metrics import (
 from ray.tune.result import TRAINING_ITERATION
 
 from algorithms.common.config import InRange, check_learner_settings, set_given
+from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
 from algorithms.common.log_folder import LogsAside
 from algorithms.common.start_policy import space_from_policy, start_from_policy
-from algorithms.runs.iteration_timing import count_seconds
 from policies.base import Policy, read_architecture
 from policies.rllib import module_spec
 from rl_recsys.console.terminal import say

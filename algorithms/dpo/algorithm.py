@@ -12,6 +12,7 @@ from ray.tune import PlacementGroupFactory
 from torch import Tensor
 
 from algorithms.common.config import set_given
+from algorithms.common.iteration_timing import ROLLOUT_WAIT_TIMER
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import dpo_loss, imitation_loss
 from algorithms.common.offline import OfflineAlgorithm, OfflineConfig, decisions_to_learn
@@ -29,7 +30,6 @@ from algorithms.dpo.reference import PAIR, PAIRS, REFERENCE_LOGP, REFERENCE_MARG
 from algorithms.rollouts.episode_metrics import log_rollouts
 from algorithms.rollouts.goal_sampler import ContestedGoals
 from algorithms.rollouts.pool import RolloutPool, worker_bundles
-from algorithms.runs.iteration_timing import ROLLOUT_WAIT_TIMER
 from policies.base import Policy
 from policies.module_state import load_module_state, module_state
 from rl_recsys.core.encoding import fitting_goals

@@ -16,14 +16,14 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from algorithms.common.config import InRange, check_learner_settings, set_given
+from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import HEAD_RATE, LEARNER_DEFAULTS
 from algorithms.common.log_folder import LogsAside
+from algorithms.common.malloc import release_memory
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from algorithms.ppo.learner import PPOLearner
 from algorithms.rollouts.episode_metrics import log_episode
-from algorithms.rollouts.malloc import release_memory
 from algorithms.rollouts.watchdog import HANG_S, exit_on_hang
-from algorithms.runs.iteration_timing import count_seconds
 from envs import CHOICE_ID, REQUIRED, register_with_ray
 from policies.base import read_architecture
 from policies.rllib import module_spec

@@ -13,9 +13,9 @@ import ray
 import torch
 
 from algorithms.cluster.connection import require_resources
+from algorithms.common.malloc import release_memory
 from algorithms.rollouts.goal_sampler import GoalsInTurn
 from algorithms.rollouts.groups import BranchGroups, RolloutGroups, call_off
-from algorithms.rollouts.malloc import release_memory
 from algorithms.rollouts.published_weights import Weights
 from algorithms.rollouts.watchdog import HANG_S, exit_on_hang
 from policies.base import Policy, load_policy

@@ -22,11 +22,11 @@ from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.cluster.connection import ClusterError, bundles_of, occupied, shortage
+from algorithms.common.iteration_timing import parts_of, shares
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.ranges import Tracker
 from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.runs.checkpoints import Checkpoints
-from algorithms.runs.iteration_timing import parts_of, shares
 from algorithms.runs.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
 from algorithms.runs.telemetry import Watching
 from policies.base import Policy, load_policy

@@ -11,7 +11,6 @@ from typing import Any
 
 from rl_recsys.core.decision import MAX_CHOICES
 from rl_recsys.core.trajectory import ImportedSessionError, Step, Trajectory
-from rl_recsys.replay import replay
 from rl_recsys.webshop import Goal, Session, Shop, StepResult
 from rl_recsys.webshop.imports.known_goals import known_goals
 from rl_recsys.webshop.imports.site_logs import logged_actions, logged_sessions
@@ -19,6 +18,7 @@ from rl_recsys.webshop.imports.text_pages import ObservationError, TextPage
 from rl_recsys.webshop.imports.text_session import TextSession
 from rl_recsys.webshop.observe.decisions import ChoiceSession
 from rl_recsys.webshop.play.session import parse_action
+from rl_recsys.webshop.replay import replay
 
 _BY_TITLE = "click[item - "  # how WebShop's baseline names a product by its title
 

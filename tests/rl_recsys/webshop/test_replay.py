@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from rl_recsys.errors import UserError
-from rl_recsys.replay import Arguments, main, replay
+from rl_recsys.webshop.replay import Arguments, main, replay
 from tests.conftest import RECORDED
 
 

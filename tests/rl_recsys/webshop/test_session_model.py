@@ -15,12 +15,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rl_recsys.replay import replay
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.observe.decisions import ChoiceKind, ChoiceSession
 from rl_recsys.webshop.play.page import ElementKind, PageKind
 from rl_recsys.webshop.play.session import parse_action
+from rl_recsys.webshop.replay import replay
 
 BACK, PREV, NEXT, BUY = "back to search", "< prev", "next >", "buy now"
 DETAILS = ("description", "features", "reviews")
