@@ -14,7 +14,7 @@ from rl_recsys.webshop import Shop
 from rl_recsys.webshop.play.page import PageKind
 from rl_recsys.webshop.search.java import SearchError, java
 from rl_recsys.webshop.search.lucene import BM25_B, BM25_K1, TOP_K, Searcher, build_index
-from tests.rl_recsys.test_files import full_disk
+from tests.rl_recsys.storage.test_files import full_disk
 
 
 class Anserini:
