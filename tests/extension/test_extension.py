@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,14 @@ def test_ppo_and_dpo_train_it_and_it_is_evaluated_and_compared(folder, imitation
     assert json.loads((folder / "thompson" / "thompson.json").read_text())["runs"][0]["arms"].keys() == {
         "first-dish", "imitation", "ppo",
     }  # fmt: skip
+
+
+def test_the_documentation_shows_this_package():
+    """Every Python block of docs/extend.md stands in the package, word for word; its page is short."""
+    page = (Path(__file__).parents[2] / "docs" / "extend.md").read_text()
+    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.*"))
+    blocks = re.findall(r"```(?:python|toml)\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) >= 5 and len(page.splitlines()) < 150
+    for block in blocks:
+        for part in block.strip("\n").split("\n\n"):
+            assert part in code, part
