@@ -7,10 +7,12 @@ import itertools
 import json
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +20,7 @@ import pyarrow.compute as pc
 
 from rl_recsys.storage.files import file_entry, link_or_copy, read_json, write_json
 from rl_recsys.storage.folders import whole_folder, within
-from rl_recsys.storage.locations import Place, absolute, local_folder
+from rl_recsys.storage.locations import Place, absolute, is_uri, local_folder
 from rl_recsys.webshop.data.catalog import PRODUCT_SCHEMA, Product
 from rl_recsys.webshop.data.manifest import (
     GOALS,
@@ -41,11 +43,12 @@ from rl_recsys.webshop.play.listing import Listing
 from rl_recsys.webshop.play.session import Session
 from rl_recsys.webshop.rules import RulesError, ShopRules
 from rl_recsys.webshop.search.filters import filtered
-from rl_recsys.webshop.search.java import SearchError
 from rl_recsys.webshop.search.lucene import Searcher, make_searches_start_faster
 
 # Kept between steps: enough for all of the 1,000 products, and no more of a million.
 CACHED_PRODUCTS, CACHED_GOALS, CACHED_QUERIES = 1024, 1024, 4096
+
+Part = TypeVar("Part")
 
 
 class Shop:
@@ -61,8 +64,8 @@ class Shop:
         self.folder = folder
         self.manifest = manifest
         self.rules = rules
-        self._products = MappedTable(folder / PRODUCTS, PRODUCT_SCHEMA)
-        self._goals = MappedTable(folder / GOALS, GOAL_SCHEMA)
+        #: How many products the shop has, and goals; a goal's index is its position in WebShop's order.
+        self.product_count, self.goal_count = len(self._products), len(self._goals)
         self._searcher: Searcher | None = None
         self._queries: dict[str, list[str]] | None = None
         self._splits: dict[str, Sequence[int]] = {}
@@ -84,14 +87,24 @@ class Shop:
         """
         folder = local_folder(place)
         manifest = read_manifest(folder)
-        try:
-            prepared = ShopRules(**manifest["rules"])
-        except (KeyError, TypeError, RulesError) as error:
-            raise ShopError(f"{folder / MANIFEST}: rules that this code does not know ({error}); {REMEDY}") from None
+        effective = _effective_rules(folder, manifest, rules)
         verify_shop(folder, manifest, again=verify)
-        shop = cls(absolute(place), folder.resolve(), manifest, prepared.changed(rules))
-        shop._require_the_same_folder()
-        return shop
+        return cls(absolute(place), folder.resolve(), manifest, effective)
+
+    @cached_property
+    def _products(self) -> MappedTable:
+        return self._opened(lambda: MappedTable(self.folder / PRODUCTS, PRODUCT_SCHEMA))
+
+    @cached_property
+    def _goals(self) -> MappedTable:
+        return self._opened(lambda: MappedTable(self.folder / GOALS, GOAL_SCHEMA))
+
+    def _opened(self, open_part: Callable[[], Part]) -> Part:
+        """A part of the folder. Raises ``ShopError`` where it would be, or may have been, another shop's."""
+        try:
+            return open_part()
+        finally:
+            self._require_the_same_folder()
 
     def _require_the_same_folder(self) -> None:
         """Raise ``ShopError`` where another shop took the folder's place since this one was opened."""
@@ -112,16 +125,6 @@ class Shop:
     def fingerprint(self) -> str:
         """A short digest of the products, goals, queries and rules: equal for equal shops, however often prepared."""
         return fingerprint(self.manifest, self.rules)
-
-    @property
-    def goal_count(self) -> int:
-        """How many goals the shop has; a goal's index is its position in WebShop's order."""
-        return len(self._goals)
-
-    @property
-    def product_count(self) -> int:
-        """How many products the shop has."""
-        return len(self._products)
 
     def row(self, asin: str) -> int:
         """A product's place among all in the order of asins. Raises KeyError where there is none of this asin."""
@@ -201,21 +204,9 @@ class Shop:
     def _ranked(self, query: str) -> array:
         with self._opening:
             if self._searcher is None:  # Java starts with the first search, in the process that searches
-                self._searcher = self._open_index()
-        return array("i", self._searcher.search(query))
-
-    def _open_index(self) -> Searcher:
-        try:
-            searcher = Searcher(self.folder / INDEX)
-        except SearchError:
-            self._require_the_same_folder()
-            raise
-        try:
-            self._require_the_same_folder()  # else the rows that it finds would be another shop's
-        except ShopError:
-            searcher.close()
-            raise
-        return searcher
+                self._searcher = self._opened(lambda: Searcher(self.folder / INDEX))
+            searcher = self._searcher
+        return array("i", searcher.search(query))
 
     def search_candidates(self, instruction: str) -> list[str]:
         """What may be typed for an instruction: a query model's queries, best first, and its own ``search_words``.
@@ -302,14 +293,24 @@ class Shop:
         return title_nouns(goal.name)
 
     def close(self) -> None:
-        """Release the files and what was kept of them; the shop cannot be used afterwards."""
-        if self._searcher is not None:
-            self._searcher.close()
-            self._searcher = None
+        """Release the files and what was kept of them. Whoever uses the shop again opens them again."""
+        with self._opening:
+            if self._searcher is not None:
+                self._searcher.close()
+                self._searcher = None
         for kept in (self.listing, self.goal, self.ranked):
             kept.cache_clear()
-        self._products.close()
-        self._goals.close()
+        for table in ("_products", "_goals"):
+            self.__dict__.pop(table, None)
+
+
+def _effective_rules(folder: Path, manifest: Mapping, changes: Mapping[str, object]) -> ShopRules:
+    """The rules that a shop was prepared with, with others in the place of some."""
+    try:
+        prepared = ShopRules(**manifest["rules"])
+    except (KeyError, TypeError, RulesError) as error:
+        raise ShopError(f"{folder / MANIFEST}: rules that this code does not know ({error}); {REMEDY}") from None
+    return prepared.changed(changes)
 
 
 def _reopened(place: str, rules: Mapping[str, object], fingerprint: str) -> Shop:
@@ -321,9 +322,9 @@ def _reopened(place: str, rules: Mapping[str, object], fingerprint: str) -> Shop
     return shop
 
 
-@lru_cache(maxsize=4)
-def _shared(place: str, rules: str, identity: tuple[int, ...]) -> Shop:
-    return Shop.open(place, **json.loads(rules))
+#: The shops of this process that somebody uses, by their folders and rules.
+_shared: WeakValueDictionary[tuple, Shop] = WeakValueDictionary()
+_sharing = threading.Lock()
 
 
 def shared_shop(shop: Shop | str | Path, rules: Mapping[str, object] | None = None) -> Shop:
@@ -336,9 +337,13 @@ def shared_shop(shop: Shop | str | Path, rules: Mapping[str, object] | None = No
         if rules and shop.rules.changed(rules) != shop.rules:
             raise RulesError(f"{shop.folder} is open with {shop.rules}; give its folder to have {dict(rules)}")
         return shop
-    try:
-        status = (local_folder(shop) / MANIFEST).stat()
-    except OSError:
-        return Shop.open(shop)  # says what is missing
-    identity = status.st_ino, status.st_mtime_ns, status.st_size
-    return _shared(absolute(shop), json.dumps(rules or {}, sort_keys=True), identity)
+    folder = local_folder(shop)
+    effective = _effective_rules(folder, read_manifest(folder), rules or {})
+    status = (folder / MANIFEST).stat()
+    # A shop says where it was opened from, so one at a URI is not the one of this node's copy.
+    key = absolute(shop) if is_uri(shop) else str(folder.resolve()), effective, status.st_ino, status.st_mtime_ns
+    with _sharing:
+        opened = _shared.get(key)
+        if opened is None:
+            opened = _shared[key] = Shop.open(shop, **asdict(effective))
+        return opened

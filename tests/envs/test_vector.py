@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 
 import gymnasium
 import numpy as np
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 import envs
 from envs.spaces import FreeText
 from envs.webshop_text import ActionText
+from rl_recsys.webshop import ShopError, shared_shop
+from rl_recsys.webshop.benchmark import files_in_use
 from rl_recsys.webshop.search.java import SearchError
 from tests.conftest import SMALL
 
@@ -189,3 +192,28 @@ def test_a_copy_in_mid_episode_goes_on_alike_and_by_itself(shop_folder, policy_f
     ahead = play(other, 30)
     assert play(env, 30) == ahead == play(third, 30)
     assert before and len(set(map(str, ahead))) > 10
+
+
+def test_environments_of_a_process_share_a_shop_that_any_may_close(tmp_path, shop_folder):
+    folder = shutil.copytree(shop_folder, tmp_path / "shop")
+    rules = {"reward": "corrected"}
+    pickled = pickle.dumps(gymnasium.make(envs.WEBSHOP_TEXT_ID, shop=folder, rules=rules))
+    several = [pickle.loads(pickled) for _ in range(3)]
+    shop = several[0].unwrapped.shop
+    assert all(env.unwrapped.shop is shop for env in several)
+
+    def play(env: gymnasium.Env) -> list:
+        return [env.reset(seed=3)[0], *(env.step(action)[0] for action in ("search[red shirt]", "click[next >]"))]
+
+    expected = play(several[0])
+    several[0].reset()
+    several[0].close()
+    shop.close()
+    assert not files_in_use(folder)
+    assert play(several[1]) == expected == play(gymnasium.make(envs.WEBSHOP_TEXT_ID, shop=folder, rules=rules))
+    assert shared_shop(folder, rules) is shop is shared_shop(folder, dict(rules, protocol="1k"))
+    assert shared_shop(folder) is not shop
+    shop.close()
+    shutil.rmtree(folder)
+    with pytest.raises(ShopError, match="replaced or removed"):
+        play(several[2])

@@ -44,10 +44,6 @@ class MappedTable:
         except pa.ArrowException as error:
             raise ShopError(f"{self._path}: damaged ({error}); {REMEDY}") from None
 
-    def close(self) -> None:
-        """Let go of the file; nothing can be read afterwards."""
-        self._batches, self._columns = [], []
-
     def __len__(self) -> int:
         return self._length
 

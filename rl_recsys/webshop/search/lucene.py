@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rl_recsys.webshop.data.table import REMEDY
 from rl_recsys.webshop.search.java import SearchError, java, reason_of, write_class_archive
@@ -88,6 +90,8 @@ class Searcher:
             self._analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
             self._queries = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
             self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
+        self._release = weakref.finalize(self, _release, self._reader)
+        self._release.atexit = False  # the process's end releases them too
 
     def search(self, query: str) -> list[int]:
         """The numbers of the best documents for a query in words. Raises ``SearchError`` for a damaged index."""
@@ -97,9 +101,13 @@ class Searcher:
             return list(map(int, _DOCUMENT.findall(self._json.writeValueAsString(hits))))
 
     def close(self) -> None:
-        """Release the index's files."""
-        with java():
-            self._reader.close()
+        """Release the index's files, as happens as well once nobody has the searcher any more."""
+        self._release()
+
+
+def _release(reader: Any) -> None:
+    with suppress(SearchError), java():  # a forked process has no Java, nor files of it
+        reader.close()
 
 
 def make_searches_start_faster(index: Path, query: str) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+import pickle
 import random
+import shutil
 import subprocess
 import sys
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
 import pytest
@@ -13,6 +17,7 @@ import pytest
 from rl_recsys.storage.files import checksum
 from rl_recsys.storage.folders import CONTENTS
 from rl_recsys.webshop import RawDataError, Shop, ShopError
+from rl_recsys.webshop.benchmark import files_in_use
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.data.demo import write_demo_files
 from rl_recsys.webshop.data.manifest import GOALS, MANIFEST, PRODUCTS, QUERIES
@@ -236,8 +241,30 @@ def test_a_failed_or_killed_prepare_leaves_the_old_shop(tmp_path, source):
     Shop.open(folder, verify=True)
 
 
-def test_one_shop_a_process(shop_folder):
-    assert shared_shop(shop_folder) is shared_shop(str(shop_folder))
+def test_one_shop_a_process(tmp_path, shop_folder):
+    """However its folder and its rules are written, as long as somebody has it, and however many others are open."""
+    (tmp_path / "link").symlink_to(shop_folder)
+    shop = shared_shop(shop_folder)
+    others = [shared_shop(shop_folder, {"quirks": names}) for names in (["goal_draw"], ["catalog_filters"])]
+    others += [shared_shop(shop_folder, {"protocol": name}) for name in ("original", "product-disjoint")]
+    assert len({*others, shop}) == 5
+    assert shop is shared_shop(str(shop_folder)) is shared_shop(tmp_path / "link") is shared_shop(shop_folder, {})
+    assert shop is shared_shop(shop_folder, asdict(shop.rules)) is pickle.loads(pickle.dumps(shop))
+    assert others[0] is shared_shop(shop_folder, {"quirks": "goal_draw"})
+
+
+def test_a_shop_that_nobody_has_any_more_is_let_go(tmp_path, shop_folder):
+    folder = shutil.copytree(shop_folder, tmp_path / "shop")
+    assert shared_shop(folder).search("shirt") and files_in_use(folder)
+    gc.collect()
+    assert not files_in_use(folder)
+
+
+def test_threads_that_open_a_shop_at_once_have_one(tmp_path, shop_folder):
+    folder = shutil.copytree(shop_folder, tmp_path / "shop")
+    with ThreadPoolExecutor(8) as threads:
+        opened = list(threads.map(lambda _: shared_shop(folder), range(32)))
+    assert len(set(opened)) == 1
 
 
 def test_search_results_are_ranked_and_cached(shop):
