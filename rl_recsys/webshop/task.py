@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_recsys.core.decision import MAX_CHOICES
 from rl_recsys.core.example_sessions import ExampleSession
-from rl_recsys.core.task import Baseline, Task
+from rl_recsys.core.task import Baseline, Task, TaskError
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.webshop.goals.goal import Goal
 from rl_recsys.webshop.goals.variations import GoalVariations
@@ -20,6 +20,7 @@ from rl_recsys.webshop.observe.decisions import DECISION_FORMAT, MAX_STEPS, Choi
 from rl_recsys.webshop.observe.example_sessions import example_session
 from rl_recsys.webshop.play.reward import REWARD_PARTS
 from rl_recsys.webshop.recommending import RequestDesk
+from rl_recsys.webshop.rules import ShopRules
 from rl_recsys.webshop.shop import Shop, shared_shop
 from rl_recsys.webshop.shoppers import (
     SCRIPTED,
@@ -62,7 +63,13 @@ class WebShop(Task):
 
     @property
     def spec(self) -> str:
-        """ "webshop:FOLDER"."""
+        """Raises ``TaskError`` for a shop that was opened with other rules than it was prepared with."""
+        prepared = ShopRules(**self.shop.manifest["rules"])
+        if self.shop.rules != prepared:
+            raise TaskError(
+                f"{self.shop.place} is open with {self.shop.rules}, it was prepared with {prepared}: another process "
+                "would open it with these; prepare a shop with the rules that are wanted"
+            )
         return f"{self.name}:{self.shop.place}"
 
     @property
