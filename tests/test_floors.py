@@ -22,7 +22,9 @@ LIBRARIES = {"rl_recsys": {"ray", "torch", "transformers", "gymnasium"}, "envs":
 ROOMS = set(MAY_IMPORT)
 #: The floors within two of the rooms, from the ground up: an import points to the same floor or down.
 INNER = {
-    "rl_recsys": (("errors", "console"), ("storage",), ("runs",), ("core",), ("evaluation", "webshop", "replay")),
+    "rl_recsys": (
+        ("checkout", "errors", "console"), ("storage",), ("runs",), ("core",), ("evaluation", "webshop", "replay"),
+    ),
     "algorithms": (
         ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo"), ("runs", "registration"),
         ("tuning", "experiments", "benchmarks"),

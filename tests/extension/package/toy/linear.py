@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from rl_recsys.policies.base import MASKED, Policy
 from torch import Tensor, nn
 
-from policies.base import MASKED, Policy
 from rl_recsys.core.decision import Decision
 from rl_recsys.core.encoding import MASK, ArraySpec, DecisionEncoder
 from rl_recsys.core.task import Task
