@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from algorithms.experiments.policy_flags import playable_goals
-from algorithms.rollouts.goal_sampler import SEED_STRIDE
+from algorithms.rollouts.goal_sampler import later_seed
 from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import format_seconds, progress
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
@@ -117,7 +117,7 @@ def _episodes(pool: RolloutPool, arguments: Arguments, training: list[int], skip
         order = random.Random(f"{arguments.seed}:{number}").sample(training, len(training))
         goals = [(goal, draw) for goal in order for draw in range(arguments.group)]
         first = skip - number * each if number == skip // each else 0
-        seed = arguments.seed + number * SEED_STRIDE
+        seed = later_seed(arguments.seed, number)
         yield from pool.trajectories(arguments.policy, goals[first:], seed=seed)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from algorithms.rollouts.goal_sampler import SEED_STRIDE, GoalsInTurn, NextGoal
+from algorithms.rollouts.goal_sampler import GoalsInTurn, NextGoal, later_seed
 from algorithms.rollouts.published_weights import Weights
 from rl_recsys.core.trajectory import Trajectory
 
@@ -75,7 +75,7 @@ class RolloutGroups:
     def _ask(self) -> None:
         following = self._repeated.popleft() if self._repeated else next(self._goals)
         worker = self._workers[self._asked % len(self._workers)]
-        seed = self._seed + self._asked * SEED_STRIDE  # a goal that comes again is drawn for anew
+        seed = later_seed(self._seed, self._asked)  # a goal that comes again is drawn for anew
         self._pending.append((following, self._play(worker, following.goal, seed)))
         self._asked += 1
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.rollouts.goal_sampler import SEED_STRIDE, ContestedGoals, GoalsInTurn, Shuffled, later_seed
+from algorithms.rollouts.groups import RolloutGroups
 from rl_recsys.console.ranges import SEED
 
 GOALS = st.lists(st.integers(0, 10_000), min_size=1, max_size=12, unique=True)
@@ -67,3 +69,22 @@ def test_a_contested_goal_comes_again_until_its_episodes_end_alike():
 def test_a_run_may_go_on_however_often(seed, parts):
     assert later_seed(seed, parts) in SEED
     assert later_seed(7, parts % 2000) == 7 + SEED_STRIDE * (parts % 2000)
+
+
+class Asked(RolloutGroups):
+    """Groups that note the seeds that they ask workers to play with."""
+
+    def _play(self, worker: str, goal: int, seed: int) -> None:
+        self.seeds = [*getattr(self, "seeds", []), seed]
+
+
+@given(seed=st.integers(0, 2**31 - 1), taken=st.integers(0, 10**7))
+def test_groups_are_played_with_seeds_that_differ_and_fit(seed, taken):
+    workers = ["a", "b"]
+    groups = Asked(workers, "policy", GoalsInTurn([1, 2, 3], seed), 4, seed)
+    groups.set_state({"taken": taken, "asked": [], "goals": {"given": taken}})
+    for _ in range(10):
+        groups._ask()
+    assert all(one in SEED for one in groups.seeds) and len(set(groups.seeds)) == 10
+    # RLlib adds to a seed: a million where a worker evaluates, and the worker's number.
+    np.random.RandomState(max(groups.seeds) + 1_000_000 + 100_000)
