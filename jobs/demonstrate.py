@@ -22,10 +22,11 @@ from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.core.trajectory import TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
-from rl_recsys.runs.settings import claim
+from rl_recsys.runs.settings import claim, goes_on_with
 from rl_recsys.storage.locations import Place, place_of
 
 WHAT = ("seed", "trajectories", "variations")  # decide what is played
+INCIDENTAL = ("out", "shop", "task")
 
 
 @dataclass(kw_only=True)
@@ -104,4 +105,4 @@ def _goals(arguments: Arguments, task: Task, training: Sequence[int]) -> list[An
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

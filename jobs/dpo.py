@@ -27,12 +27,13 @@ from algorithms.common.ranges import (
     Preferences,
     Ties,
 )
-from algorithms.runs.training_flags import GOES_ON, TrainingArguments
+from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
 from rl_recsys.console.command import run_job
 from rl_recsys.console.ranges import COUNT
 from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import goes_on_with
 from rl_recsys.storage.locations import Place, absolute, place_of
 
 
@@ -122,4 +123,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, f"{__doc__}\n{GOES_ON}")
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

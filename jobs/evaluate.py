@@ -28,12 +28,17 @@ from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import ASKED, EPISODES, RESULTS, read_episodes
 from rl_recsys.evaluation.comparison import arm_result, markdown_table, print_table, report_json
 from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import goes_on_with
 from rl_recsys.storage.files import write_json, write_text
 from rl_recsys.storage.folders import digest_of
 from rl_recsys.storage.locations import Place, absolute, local_folder
 
 if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
+
+
+#: Flags that may differ where arms that were played are not played again.
+INCIDENTAL = ("out", "shop", "task", "policies", "modes", "num_workers", "num_gpus")
 
 
 @dataclass(kw_only=True)
@@ -167,4 +172,4 @@ def _minutes(folder: str, task: Task) -> float:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

@@ -26,7 +26,7 @@ from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.core.trajectory import Trajectory, TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
-from rl_recsys.runs.settings import claim
+from rl_recsys.runs.settings import claim, goes_on_with
 from rl_recsys.storage.files import read_object, write_json
 from rl_recsys.storage.locations import Place, place_of
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
 
 REPORT = "report.json"
+INCIDENTAL = ("out", "shop", "task", "trajectories", "num_workers", "num_gpus")
 PASSES = 20  # times the training goals are gone through before the policy is given up
 
 
@@ -135,4 +136,4 @@ def _report(arguments: Arguments, played: int, successes: int, seconds: float) -
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

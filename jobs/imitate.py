@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from algorithms.common.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
 from algorithms.runs.run_folder import begun
-from algorithms.runs.training_flags import GOES_ON, TrainingArguments
+from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
 from policies.bert.encoder_folder import BUNDLED
 from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import phase
@@ -21,6 +21,7 @@ from rl_recsys.core.policy_folder import DEFAULT_TYPE
 from rl_recsys.core.text_encoding import TOKENS, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import goes_on_with
 from rl_recsys.storage.locations import Place, absolute, place_of
 
 FRESH = ("encoder", "apart_layers", *EncodingShape.__dataclass_fields__)  # flags of a fresh policy
@@ -112,4 +113,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, f"{__doc__}\n{GOES_ON}")
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

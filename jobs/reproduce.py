@@ -25,6 +25,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import RESULTS, STUDY, TIMED, timed_arm
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.pipeline import Stage, run_stages
+from rl_recsys.runs.settings import goes_on_with
 from rl_recsys.storage.files import write_json
 from rl_recsys.storage.locations import Place, expanded, is_uri
 from rl_recsys.webshop.task import WebShop
@@ -94,6 +95,10 @@ PRESETS = {
         rollout_steps=512, frozen_layers=0, num_gpus=1,
     ),
 }  # fmt: skip
+
+
+#: Flags that may differ where finished stages are not run again; other --seeds are trained besides.
+INCIDENTAL = ("out", "seeds", "at_once", "num_workers", "num_gpus")
 
 
 @dataclass(kw_only=True)
@@ -319,4 +324,4 @@ class Plan:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

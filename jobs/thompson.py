@@ -33,13 +33,14 @@ from rl_recsys.evaluation.comparison import markdown_rows, percent
 from rl_recsys.evaluation.intervals import wilson_interval
 from rl_recsys.evaluation.plots import running_means
 from rl_recsys.runs.outputs import writes_to_its_out
-from rl_recsys.runs.settings import claim, deciding
+from rl_recsys.runs.settings import claim, deciding, goes_on_with
 from rl_recsys.storage.files import naming, read_object, read_rows, require_fields, write_json, write_text
 from rl_recsys.storage.locations import Place, place_of
 
 if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
 
+INCIDENTAL = ("out", "shop", "task", "num_workers", "num_gpus", "truth")
 COLUMNS = ("run", "arm", "pulls", "success % (95 % interval)", "score", "probability to be the best")
 
 
@@ -94,13 +95,13 @@ def main(arguments: Arguments) -> None:
         for run in range(arguments.runs)
     ]  # fmt: skip
     logs = [arguments.out / f"pulls-{run}.jsonl" for run in range(arguments.runs)]
-    settings = deciding(arguments, ("out", "shop", "task", "policies", "num_workers", "num_gpus", "truth"))
+    settings = deciding(arguments, (*INCIDENTAL, "policies"))
     settings |= {
         FINGERPRINT: task.fingerprint,
         "policies": [name for name, seeds in arms.items() for _ in seeds],
     }
     settings |= {"training": [training_of(f, task) for a in arms.values() for f in a]}
-    claim(arguments.out, settings, begun=any(path.is_file() for path in logs))
+    claim(arguments.out, settings, begun=any(path.is_file() for path in logs), incidental=INCIDENTAL)
     for bandit, log in zip(bandits, logs, strict=True):
         _resume(bandit, log)
     if not all(bandit.finished for bandit in bandits):
@@ -246,4 +247,4 @@ def _cells(run: int, arm: str, found: Mapping) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_job(main, Arguments, __doc__)
+    run_job(main, Arguments, f"{__doc__}\n{goes_on_with(INCIDENTAL)}")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algorithms.tuning.search_space import SearchArguments, space_rows
+from algorithms.tuning.search_space import INCIDENTAL, SearchArguments, space_rows
 from rl_recsys.console.command import run_job
 from rl_recsys.console.terminal import print_rows, say
 from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.settings import goes_on_with
 
 
 @dataclass(kw_only=True)
@@ -39,7 +40,7 @@ def description() -> str:
     space = [
         f"    {algorithm} {flag}: {values} (default {default})" for algorithm, flag, values, default in space_rows()
     ]
-    return "\n".join([__doc__, "Searched settings:", *space])
+    return "\n".join([__doc__, goes_on_with(INCIDENTAL), "", "Searched settings:", *space])
 
 
 if __name__ == "__main__":

@@ -38,10 +38,6 @@ INCIDENTAL = (
     "log_to",
     "wait_for_nodes",
 )
-#: What the training jobs' --help says of it.
-GOES_ON = "The same run goes on where only these flags differ; others make another run: " + ", ".join(
-    f"--{name.replace('_', '-')}" for name in INCIDENTAL
-)
 
 
 @dataclass(kw_only=True)

@@ -85,7 +85,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
     settings = deciding(arguments, INCIDENTAL) | {FINGERPRINT: task.fingerprint}
-    training = TrainingRun(arguments.out, settings)
+    training = TrainingRun(arguments.out, settings, incidental=INCIDENTAL)
     training.open()
     if training.finished:
         say(f"{place_of(training.policy_folder)}: this run is finished")

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -92,8 +92,9 @@ class TrainingRun:
     Starting it again with the same settings goes on from the last checkpoint; a finished run is left alone.
     """
 
-    def __init__(self, folder: str | Path, settings: Mapping):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, settings: Mapping, *, incidental: Collection[str] = ()):
+        """``settings``, ``incidental``: see ``claim``."""
+        self.folder, self._incidental = Path(folder), incidental
         self.settings = json.loads(json.dumps(dict(settings), default=str))
         self.rows: list[dict] = []
         self._checkpoints = Checkpoints(self.folder / CHECKPOINTS)
@@ -115,7 +116,7 @@ class TrainingRun:
 
         Checkpoints of a finished run go: it was killed before it could remove them.
         """
-        claim(self.folder, self.settings, begun=begun(self.folder))
+        claim(self.folder, self.settings, begun=begun(self.folder), incidental=self._incidental)
         if self.finished:
             self._checkpoints.remove()
 

@@ -27,7 +27,7 @@ from algorithms.runs.training_flags import TrainingArguments
 from algorithms.runs.training_job import configure
 from algorithms.runs.training_run import current_policy
 from algorithms.tuning.search_results import HeldOut, TrialResult, rank
-from algorithms.tuning.search_space import SPACES, SearchArguments, common_flags
+from algorithms.tuning.search_space import INCIDENTAL, SPACES, SearchArguments, common_flags
 from envs import register_with_ray
 from policies.play import policy_episodes
 from rl_recsys.console.progress import phase
@@ -185,11 +185,10 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
         config.validate()
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
-    decided = deciding(arguments, ("out", "shop", "task")) | {
-        "space": {setting.flag: str(setting) for setting in settings}
-    }
+    decided = deciding(arguments, INCIDENTAL) | {"space": {setting.flag: str(setting) for setting in settings}}
     states = sorted((folder / TUNE).glob("experiment_state-*.json"))
-    claim(folder, decided | {FINGERPRINT: arguments.open_task().fingerprint}, begun=bool(states))
+    decided |= {FINGERPRINT: arguments.open_task().fingerprint}
+    claim(folder, decided, begun=bool(states), incidental=INCIDENTAL)
     if states and read_json(states[-1]) is None:  # Tune would begin anew without a word
         raise SearchError(f"{states[-1]} is damaged, so the search cannot go on; begin one in another --out")
     trials = _trials(folder) if states else []

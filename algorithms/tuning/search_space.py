@@ -67,6 +67,8 @@ SPACES: dict[Searched, tuple[Setting, ...]] = {
         Setting("kl-weight", "kl_weight", 0.0, (0.0, 0.01, 0.1, 1.0), each=True),
     ),
 }
+#: Flags that may differ when a search is gone on with: they say where and how fast it is made.
+INCIDENTAL = ("out", "shop", "task", "num_workers", "num_gpus", "at_once")
 SPACE_COLUMNS = ("algorithm", "flag", "values", "default")
 
 

@@ -98,10 +98,17 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and os.sep in value and not is_uri(value) and os.path.exists(value)
 
 
-def claim(folder: Path, settings: Mapping, *, begun: bool) -> None:
+def goes_on_with(incidental: Collection[str]) -> str:
+    """What --help says of a job's flags that may differ where the job goes on with what it had begun."""
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in incidental)
+    return f"The same run goes on where only these flags differ; others make another run: {flags}"
+
+
+def claim(folder: Path, settings: Mapping, *, begun: bool, incidental: Collection[str] = ()) -> None:
     """Write the settings into ``folder``, or, where work has ``begun`` there, check that they are the same.
 
-    Two settings that name places are the same where the ``CONTENTS`` of both say that they hold the same.
+    Two settings that name places are the same where the ``CONTENTS`` of both say that they hold the same. An earlier
+    version may have written flags that are ``incidental`` now.
     """
     settings = json.loads(json.dumps(dict(settings), default=str))
     path = folder / SETTINGS
@@ -117,7 +124,7 @@ def claim(folder: Path, settings: Mapping, *, begun: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
         return
-    if changed := _changed(before, settings):
+    if changed := [name for name in _changed(before, settings) if name not in incidental]:
         listed = "; ".join(f"{name}: {before.get(name)} before, {settings.get(name)} now" for name in changed)
         raise SettingsError(f"{folder} was begun with other settings ({listed}); use another --out")
 

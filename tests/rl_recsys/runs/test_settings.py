@@ -71,6 +71,13 @@ def test_another_run_is_named_with_what_differs_and_nothing_is_changed(tmp_path,
     assert (run / SETTINGS).read_bytes() == before
 
 
+def test_a_flag_that_decided_in_an_earlier_version_and_does_not_any_more_may_differ(tmp_path):
+    claim(tmp_path, {"seed": 0, "at_once": 2, "shards": 4}, begun=False)
+    claim(tmp_path, {"seed": 0}, begun=True, incidental=("at_once", "shards"))
+    with pytest.raises(SettingsError, match=r"\(shards: 4 before, None now\)"):
+        claim(tmp_path, {"seed": 0}, begun=True, incidental=("at_once",))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"job"', "\xff"])
 def test_damaged_settings_are_one_line_and_stay(tmp_path, text):
     """A15."""
