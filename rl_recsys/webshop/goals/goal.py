@@ -120,7 +120,7 @@ def search_words(instruction: str) -> str:
     option values that it names in WebShop's words ("with color: navy") ``VALUES_AGAIN`` times more.
 
     Most of an instruction is true of many products, and BM25 weighs a word by how often it is typed. Which number was
-    chosen on training goals: docs/learning.md.
+    chosen on training goals: docs/log/2026-11-25-named-options.md.
     """
     values = [value for _, value in named_options(instruction)]
     return " ".join([without_price_clause(instruction), *values * VALUES_AGAIN])

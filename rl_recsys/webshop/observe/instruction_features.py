@@ -82,7 +82,7 @@ def share_missing(instruction: str, missing: Collection[str]) -> str:
     """How many of an instruction's words, its options left out, are among the missing ones: ``FEW`` to ``MOST``.
 
     Once its features were read, more than half of them are missing of every second wrong product that offers all
-    options, and of hardly any right one (docs/learning.md). A model should not have to count.
+    options, and of hardly any right one (docs/log/2026-11-26-comparing-products.md). A model should not have to count.
     """
     wanted = len(dict.fromkeys(words(without_options(instruction))))
     return next(share for share, most in _SHARES.items() if len(missing) <= most * wanted)
