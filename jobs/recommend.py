@@ -44,8 +44,8 @@ class Arguments(Flags):
     policy: Place
     """Policy folder."""
     requests: tuple[str, ...] = ()
-    """What people want, in words. A limit ("under $40", "not over 60 dollars") and options ("size 9", "color: navy")
-    are understood; docs/recommender.md says how."""
+    """What people want, in words. Prices ("under $40", "between 20 and 40 dollars", "at least $15") and options
+    ("size 9", "color: navy") are understood; docs/recommender.md says how."""
     requests_file: Path | None = None
     """A text file with a request a line; each line has its answer, also an empty one."""
     goals: Annotated[int, COUNT_OR_ZERO] = 0
@@ -130,12 +130,11 @@ def _show(answer: Answer, top: int) -> None:
     if answer.status == "empty":
         say(f"{answer.request!r} names nothing to search for, left out")
         return
-    limited = answer.wish.limit is not None
     rows = [
         (
             one.title,
             one.asin,
-            one.price + (" (may be above the limit)" if limited and one.within_limit is None else ""),
+            one.price + _doubt(answer, one),
             ", ".join(f"{name}: {value}" for name, value in one.options.items()),
             f"bought in {one.share:.0%}" if one.share else one.source,
             ", ".join(one.lacks) or "-",
@@ -150,6 +149,13 @@ def _show(answer: Answer, top: int) -> None:
     if len(rows) < top and answer.left_out:
         left = ", ".join(f"{count} {reason}" for reason, count in answer.left_out.items())
         say(f"{len(rows)} of {top}: of what the search found, {left}")
+
+
+def _doubt(answer: Answer, one: Recommendation) -> str:
+    """What a range of prices, or none, leaves open."""
+    above = ["above the limit"] if answer.wish.limit is not None and one.within_limit is None else []
+    below = ["below the floor"] if answer.wish.floor is not None and one.reaches_floor is None else []
+    return f" (may be {' or '.join(above + below)})" if above or below else ""
 
 
 def _quality(shop: Shop, goals: Sequence[int], lists: Sequence[Sequence[Recommendation]], top: int) -> dict[str, dict]:

@@ -10,22 +10,24 @@ from typing import Literal
 from rl_recsys.core.encoding import DecisionEncoder
 from rl_recsys.webshop.data.catalog import Product
 from rl_recsys.webshop.goals.goal import Goal, typed
-from rl_recsys.webshop.goals.wish import Wish, choices, lacking, understand, within_limit
+from rl_recsys.webshop.goals.wish import Wish, choices, lacking, reaches_floor, understand, within_limit
 from rl_recsys.webshop.observe.decisions import ChoiceSession
 from rl_recsys.webshop.observe.instruction_features import stem, words
 from rl_recsys.webshop.play.session import StepResult
 from rl_recsys.webshop.shop import Shop
 
 Status = Literal["ok", "empty", "too long", "nothing found"]
-ABOVE_LIMIT, NO_WORD = "cost more than the limit", "share no word with the request"
+ABOVE_LIMIT, BELOW_FLOOR = "cost more than the limit", "cost less than the floor"
+NO_WORD = "share no word with the request"
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """A product with the options to choose.
 
-    ``price`` is what its page shows, ``within_limit`` whether that is within the request's limit, None where it cannot
-    be said. ``share`` of the sessions, in [0, 1], ``source`` "bought" it so; one that only the search found has 0.
+    ``price`` is what its page shows, ``within_limit`` and ``reaches_floor`` whether that is no more than the request's
+    limit and no less than its floor, None where it cannot be said. ``share`` of the sessions, in [0, 1], ``source``
+    "bought" it so; one that only the search found has 0.
     ``meets`` and ``lacks`` are the options and the words of the request that the product has, and has not.
     """
 
@@ -35,9 +37,15 @@ class Recommendation:
     options: dict[str, str]
     share: float
     within_limit: bool | None
+    reaches_floor: bool | None
     source: Literal["bought", "search"]
     meets: tuple[str, ...]
     lacks: tuple[str, ...]
+
+    @property
+    def misses(self) -> str | None:
+        """Why its price keeps it out of a list; None where it does not."""
+        return ABOVE_LIMIT if self.within_limit is False else BELOW_FLOOR if self.reaches_floor is False else None
 
     @classmethod
     def of(cls, product: Product, wish: Wish, options: dict[str, str], share: float) -> Recommendation:
@@ -53,6 +61,7 @@ class Recommendation:
             options=options,
             share=share,
             within_limit=within_limit(wish, product),
+            reaches_floor=reaches_floor(wish, product),
             source="bought" if share else "search",
             meets=(*(one for one in named if one not in missing), *(word for word in said if stem(word) in known)),
             lacks=(*missing, *(word for word in said if stem(word) not in known)),
@@ -119,7 +128,7 @@ class RequestDesk:
         return (played.product.asin, dict(played.options)) if result.done else None
 
     def answer(self, understood: Answer, choices: Sequence[tuple[str, dict[str, str]] | None], top: int) -> Answer:
-        """At most ``top`` different products; what costs more than the limit is none of them."""
+        """At most ``top`` different products, whose prices are not known to be above the limit or below the floor."""
         return _filled(self._shop, understood, choices, top)
 
 
@@ -136,12 +145,11 @@ def _filled(shop: Shop, answer: Answer, purchases: Sequence[tuple[str, dict[str,
         found.setdefault(asin, one)
     bought = {asin for asin, _ in counts}
     left_out: Counter[str] = Counter()
-    for asin in [asin for asin, one in found.items() if one.within_limit is False]:
-        del found[asin]
-        left_out[ABOVE_LIMIT] += 1
+    for asin in [asin for asin, one in found.items() if one.misses]:
+        left_out[found.pop(asin).misses] += 1
     for one in search_only(shop, wish):
-        if one.within_limit is False:
-            left_out[ABOVE_LIMIT] += one.asin not in bought
+        if one.misses:
+            left_out[one.misses] += one.asin not in bought
         elif one.asin not in found and not _shares_a_word(shop.product(one.asin), wish):
             left_out[NO_WORD] += 1
         else:

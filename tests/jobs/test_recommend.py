@@ -14,7 +14,7 @@ from tests.jobs.test_jobs import main_of
 def test_requests_are_answered_and_written(tmp_path, shop, shop_folder, policy_folder, capsys):
     job, out = main_of("recommend", capsys), tmp_path / "new" / "folder"
     requests = tmp_path / "requests.txt"
-    requests.write_text(f"{shop.goal(1).instruction_text}\n\n{'long ' * 200}\r\nshirts size large, under $90.\u2028\n")
+    requests.write_text(f"{shop.goal(1).instruction_text}\n\n{'long ' * 200}\r\nshirts size large, $20-90.\u2028\n")
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--top", 3, "--episodes", 4, "--out", out]
     said = job(*flags, "--requests", shop.goal(0).instruction_text, "--requests-file", requests)
     lists = json.loads((out / "recommendations.json").read_text())["requests"]
@@ -26,8 +26,10 @@ def test_requests_are_answered_and_written(tmp_path, shop, shop_folder, policy_f
             assert product["asin"] in said and 0 <= product["share"] <= 1
             assert product["options"].keys() <= shop.product(product["asin"]).options.keys()
             assert product["price"] == shop.product(product["asin"]).price_text
-    assert lists[4]["understood"] == {"words": "shirts", "limit": 90.0, "options": {"size": "large"}, "unused": []}
-    assert "understood: shirts; size: large; at most $90.00" in " ".join(said.split())
+    assert lists[4]["understood"] == {
+        "words": "shirts", "floor": 20.0, "limit": 90.0, "options": {"size": "large"}, "unused": []
+    }  # fmt: skip
+    assert "understood: shirts; size: large; at least $20.00; at most $90.00" in " ".join(said.split())
     assert "too long (202 tokens, the policy reads 128)" in said and "'' names nothing to search for" in said
 
 

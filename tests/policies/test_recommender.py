@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ from policies.recommender import recommend
 from rl_recsys.webshop import Goal
 from rl_recsys.webshop.goals.wish import choices, understand
 from rl_recsys.webshop.observe.instruction_features import stem, words
-from rl_recsys.webshop.recommending import ABOVE_LIMIT, NO_WORD, search_only
+from rl_recsys.webshop.recommending import ABOVE_LIMIT, BELOW_FLOOR, NO_WORD, search_only
 
 EPISODES = 12
 
@@ -81,6 +82,20 @@ def test_nothing_above_a_limit_fills_a_list_nor_what_shares_no_word(policy, shop
     (answer,) = recommend(policy, task, ["black earbuds"], top=50, episodes=1)
     assert answer.left_out[NO_WORD] > 0
     assert not [one for one in answer.products if not one.share and "black" not in one.title.lower()]
+
+
+def test_nothing_below_a_floor_is_recommended(policy, shop, task):
+    requests = ["shirts over $50", "shirts from 50 to 90 dollars", "shirts with size: large, at least $50"]
+    for answer in recommend(policy, task, requests, top=50, episodes=8):
+        assert answer.wish.floor == 50 and "50" not in answer.wish.words and answer.products
+        assert answer.to_mapping()["understood"]["floor"] == 50
+        for one in answer.products:
+            prices = [float(price) for price in re.findall(r"[\d.]+", one.price)]
+            assert max(prices) >= 50 and one.reaches_floor is (True if min(prices) >= 50 else None)
+            assert answer.wish.limit is None or min(prices) <= answer.wish.limit == 90
+        assert answer.left_out[BELOW_FLOOR] > 0
+    (answer,) = recommend(policy, task, ["shirts over $900"], episodes=2)
+    assert answer.status == "nothing found" and answer.left_out[BELOW_FLOOR] > 0
 
 
 def test_a_named_option_is_always_chosen_where_the_product_has_it(policy, shop, task):

@@ -1,8 +1,8 @@
-"""What a request in free words asks for: a price limit, options, and the words that are searched for.
+"""What a request in free words asks for: lowest and highest price, options, and the words that are searched for.
 
 The recommender reads people's requests with it. Environments, shoppers and policies read WebShop's own words, with
 ``price_limit`` and ``named_options`` of rl_recsys/webshop/goals/goal.py, and no others: what a policy was trained on
-must not change. ``Wish.instruction`` says what was understood in those words.
+must not change. ``Wish.instruction`` says what was understood in those words, but for the lowest price: they have none.
 """
 
 from __future__ import annotations
@@ -21,27 +21,30 @@ Option = tuple[str, str]  # (name, value) in lower case
 
 @dataclass(frozen=True)
 class Wish:
-    """``words`` are searched for; ``limit`` is the highest price in dollars; ``options`` are to be chosen.
+    """``words`` are searched for; ``options`` are to be chosen.
 
-    ``instruction`` says all of it as WebShop's synthetic goals do.
+    ``floor`` and ``limit`` are the lowest and the highest price, in dollars, both included. ``instruction`` says all
+    but the floor as WebShop's synthetic goals do.
     """
 
     words: str
     limit: float | None
     options: tuple[Option, ...]
     instruction: str
-    unused: tuple[str, ...] = ()  # amounts in other currencies than dollars, which no limit is made of
+    floor: float | None = None
+    unused: tuple[str, ...] = ()  # amounts in other currencies than dollars, which no price is made of
 
     def to_mapping(self) -> dict:
         """Plain values for JSON: how a request was understood."""
-        return {"words": self.words, "limit": self.limit, "options": dict(self.options), "unused": list(self.unused)}
+        prices = {"floor": self.floor, "limit": self.limit}
+        return {"words": self.words, **prices, "options": dict(self.options), "unused": list(self.unused)}
 
     def __str__(self) -> str:
+        options = [f"{name}: {value}" for name, value in self.options]
+        floor = [] if self.floor is None else [f"at least ${self.floor:,.2f}"]
         limit = [] if self.limit is None else [f"at most ${self.limit:,.2f}"]
         unused = [f"{amount} is not in dollars and not used" for amount in self.unused]
-        return "; ".join(
-            [self.words or "anything", *(f"{name}: {value}" for name, value in self.options), *limit, *unused]
-        )
+        return "; ".join([self.words or "anything", *options, *floor, *limit, *unused])
 
 
 def understand(request: str, search: Callable[[str], Iterable[Product]] | None = None) -> Wish:
@@ -57,16 +60,17 @@ def understand(request: str, search: Callable[[str], Iterable[Product]] | None =
     'mugs with size: 12 oz, and color: white, and price lower than 20.00 dollars'
     """
     request = request.strip()
-    if _in_webshops_words(request):
-        return Wish(without_options(request), price_limit(request), tuple(named_options(request)), request)
-    words, limit = _without_limits(_POLITE.sub("", " ".join(request.split())).rstrip(" .!?"))
-    words, options = _without_named(words)
-    wish = _wish(words, limit, options)
-    unused = tuple(found[0] for found in _FOREIGN.finditer(" ".join(request.split())))
-    if search is not None and wish.words:
+    said, wish = request, _read(request)
+    for _ in range(_READINGS):  # what stood apart may be a price or an option where something between was taken
+        if wish.instruction == said:
+            break
+        said, before = wish.instruction, wish
+        wish = _read(said)
+        unused = tuple(dict.fromkeys((*before.unused, *wish.unused)))
+        wish = replace(wish, floor=_most([before.floor, wish.floor]), unused=unused)
+    if search is not None and wish.words and not _in_webshops_words(request):
         wish = _with_catalogue(wish, search(wish.words))
-    said = wish.instruction if wish.limit is not None or wish.options else request
-    return replace(wish, instruction=said, unused=unused)
+    return wish
 
 
 def choices(wish: Wish, product: Product) -> dict[str, str]:
@@ -98,10 +102,36 @@ def within_limit(wish: Wish, product: Product) -> bool | None:
     None where no limit or no price is said, and where a range of prices has the limit in it: which of them the options
     of a wish cost is not known.
     """
-    prices = [float(number.replace(",", "")) for number in _PRICE.findall(product.price_text)]
+    prices = _prices(product)
     if wish.limit is None or not prices:
         return None
     return True if max(prices) <= wish.limit else False if min(prices) > wish.limit else None
+
+
+def reaches_floor(wish: Wish, product: Product) -> bool | None:
+    """Whether the price that a product's page shows is no lower than a wish's floor; None as in ``within_limit``."""
+    prices = _prices(product)
+    if wish.floor is None or not prices:
+        return None
+    return True if min(prices) >= wish.floor else False if max(prices) < wish.floor else None
+
+
+def _prices(product: Product) -> list[float]:
+    return [float(number.replace(",", "")) for number in _PRICE.findall(product.price_text)]
+
+
+def _read(request: str) -> Wish:
+    """What a request says by itself, whatever the shop has."""
+    if _in_webshops_words(request):
+        unused = tuple(amount[0] for amount in _AMOUNT.finditer(request) if _is_foreign(amount))
+        return Wish(
+            without_options(request), price_limit(request), tuple(named_options(request)), request, unused=unused
+        )
+    text, prices = _without_prices(_POLITE.sub("", " ".join(request.split())).rstrip(" .!?"))
+    words, options = _without_named(text)
+    wish = _wish(words, prices.limit, options)
+    said = wish.instruction if prices.named or options else request
+    return replace(wish, instruction=said, floor=prices.floor, unused=prices.unused)
 
 
 # WebShop's words
@@ -112,51 +142,105 @@ def _in_webshops_words(request: str) -> bool:
     limit, named = price_limit(request), named_options(request)
     if limit is None and not named:
         return False
-    # The clause that goals end with is said by no person; before it stands what the catalogue has, whatever that is.
-    texts = (
-        [without_options(request)]
-        if _CLAUSE.search(request) and named
-        else [without_options(request), *dict(named).values()]
-    )
-    return all(_without_limits(text)[1] is None and not _without_named(text)[1] for text in texts)
+    values = dict(named).values()
+    if _without_prices(without_options(request))[1].named or _without_named(without_options(request))[1]:
+        return False
+    if _CLAUSE.search(request) and named:
+        # The clause that goals end with is said by no person; before it stands what the catalogue has, whatever that
+        # is, but no option costs anything.
+        return not any(_has_price(value) for value in values)
+    return not any(_without_prices(value)[1].named or _without_named(value)[1] for value in values)
+
+
+def _has_price(value: str) -> bool:
+    """Whether an option's value has a price with a currency in it."""
+    return _without_prices(value)[1].named and any(map(_has_currency, _AMOUNT.finditer(value)))
 
 
 def _wish(words: str, limit: float | None, options: Sequence[Option]) -> Wish:
     """A wish with its instruction in WebShop's words."""
-    words = _GLUE.sub("", " ".join(typed(words).split()))
+    words = _tidy(_COLON.sub(" ", typed(words)))  # a colon would name an option
     words = words if any(unicodedata.category(char)[0] in "LNS" for char in words) else ""
     named = ", and ".join(f"{name}: {value}" for name, value in options)
     clause = "" if limit is None else f", and price lower than {limit:.2f} dollars"
-    said = _COLON.sub(" ", words)  # it would name an option
-    return Wish(words, limit, tuple(options), f"{said}{' with ' if named else ''}{named}{clause}")
+    return Wish(words, limit, tuple(options), f"{words}{' with ' if named else ''}{named}{clause}")
 
 
-# Price limits
+def _tidy(words: str) -> str:
+    """Words without what joined, or stood around, something that is gone."""
+    kept, opened = list(words), []
+    for place, sign in enumerate(words):
+        if sign == "(":
+            opened.append(place)
+        elif sign == ")" and opened:
+            opened.pop()
+        elif sign == ")":
+            kept[place] = " "
+    for place in opened:
+        kept[place] = " "
+    words = _EMPTY.sub(" ", "".join(kept))
+    words = _REPEATED.sub(r"\1", _APART.sub(r"\1", " ".join(words.split())))
+    return _GLUE.sub("", words)
 
+
+# Prices
+
+_READINGS = 8  # of a request, at most
+_NEAR = 100  # characters before an amount, among which is what makes a price of it
 _PRICE = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,9})(?:\.\d+)?"
-_OTHER = r"(?:[€£¥₹]|(?:euros?|eur|gbp|quid|yen|jpy|cny|rupees?|inr|chf|francs?)\b)"
-_FOREIGN = re.compile(rf"(?<!\w){_OTHER}\s*{_NUMBER}(?![\w%]|[.,]\d)|(?<![\w.,$/]){_NUMBER}\s*{_OTHER}", re.IGNORECASE)
+_OTHERS = tuple("euros euro eur gbp quid yen jpy cny rmb rupees rupee inr chf francs franc cad aud nzd".split())
+_CURRENCIES = ("dollars", "bucks", "usd", *_OTHERS)
+_OTHER = rf"(?:[€£¥₹₩₽]|(?<![^\W\d])(?:{'|'.join(_OTHERS)})\b)"
+_OTHER_DOLLARS = r"(?<![^\W_])(?:ca?|au?|nz|hk|s)\$"
+# A hyphen after a letter is part of a name, "wd-40", but for "20 dollars-40 dollars".
+_NOT_IN_A_NAME = rf"(?<![\w.,$/])(?:(?<![^\W\d]-)|{'|'.join(f'(?<={one}-)' for one in _CURRENCIES)})"
 _AMOUNT = re.compile(
-    rf"(?:(?P<before>(?:\bus\s?)?\$\s*|\busd\s+)|(?<![\w.,$/])(?<![^\W\d]-))(?P<number>{_NUMBER})"
-    rf"(?P<after>\s*(?:\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b))?(?!\s*{_OTHER})(?![\w%'\"°/]|[.,]\d)",
+    rf"(?:(?P<foreign>(?:{_OTHER}|{_OTHER_DOLLARS})\s*)|(?P<before>(?:\bus\s?)?\$\s*|\busd\s+)"
+    rf"|{_NOT_IN_A_NAME})(?P<number>{_NUMBER})"
+    rf"(?:\s*(?:(?P<after>\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b)|(?P<foreign_after>{_OTHER})))?"
+    r"(?![\w%'\"°/]|[.,]\d)",
     re.IGNORECASE,
 )
+_LESS = r"(?:under|below|beneath|less than|lower than)"
+_MORE = r"(?:over|above|more than|higher than|greater than|exceed(?:ing)?|upwards? of)"
+_NOT = (
+    r"(?:\b(?:not|no|never|nothing|none|without|cannot|dont|cant|wont|shouldnt)|\b\w*n['’]t)"
+    r"(?: (?:be|is|are|to|any|anything|it|costs?|costing|priced?|go(?:es|ing)?|pay(?:ing)?|spend(?:ing)?|want|wish|like"
+    r"|much))*"
+)
+_NOT_CHEAPER = re.compile(rf"{_NOT} (?:{_LESS}|cheaper than|less expensive than)\s*:?\s*$", re.I)
+_NOT_DEARER = re.compile(rf"{_NOT} (?:{_MORE}|pricier than|more expensive than)\s*:?\s*$", re.I)
 _CHEAPER = re.compile(
     r"(?:\bcheaper than|\bless expensive than|\b(?:budget|maximum price|max price|price limit)(?: is| of)?:?)\s*$", re.I
 )
+_DEARER = re.compile(
+    r"(?:\bpricier than|\bmore expensive than|\b(?:minimum price|min price|lowest price)(?: is| of)?:?)\s*$", re.I
+)
 _PRICED = re.compile(r"\b(?:price[ds]?|pricing|costs?|costing|pay|spend|budget)\b[\w\s]{0,20}$", re.I)
 _BELOW = re.compile(
-    r"(?:(?<!\bnot )(?<!\bno )\b(?:under|below|beneath|less than|lower than|within)"
-    r"|(?:\bnot|\bno|\bnever|n't)(?: \w+)? (?:over|above|more than|higher than|exceed|exceeding)"
-    r"|\bat (?:the )?(?:very )?most|\bat max(?:imum)?|\bup to|\bmax(?:imum)?(?: of)?|[<≤]=?)\s*:?\s*$",
+    rf"(?:\b{_LESS}|\bwithin|\bat (?:the )?(?:very )?most|\bat max(?:imum)?|\bup to|\bmax(?:imum)?(?: of)?|[<≤]=?)"
+    r"\s*:?\s*$",
+    re.I,
+)
+_ABOVE = re.compile(
+    rf"(?:\b{_MORE}|\bat (?:the )?(?:very )?least|\bat min(?:imum)?|\bmin(?:imum)?(?: of)?"
+    r"|\bstarting (?:at|from)|[>≥]=?)\s*:?\s*$",
     re.I,
 )
 _OR_LESS = re.compile(
-    r"\s*(?:\(?(?:or|and) (?:less|lower|under|below|cheaper)\)?|max(?:imum)?|at (?:the )?most|tops)\b", re.I
+    r"\s*(?:\(?(?:or|and) (?:less|lower|under|below|cheaper)\)?|max(?:imum)?|at (?:the )?(?:very )?most|tops)(?!\w)",
+    re.I,
+)
+_OR_MORE = re.compile(
+    r"\s*(?:\(?(?:or|and) (?:more|higher|over|above|up|upwards?|pricier)\)?|min(?:imum)?"
+    r"|at (?:the )?(?:very )?least|\+)(?!\w)",
+    re.I,
 )
 _RANGE = re.compile(r"\s*(?:-|–|—|\bto\b|\band\b)\s*$", re.I)
-_BETWEEN = re.compile(r"\b(?P<sure>between)\s*$|\bfrom\s*$", re.I)
+_BETWEEN = re.compile(r"\b(?P<sure>between)\s*$|\b(?:from|price range(?: is| of)?:?)\s*$", re.I)
+_FROM = re.compile(r"\bfrom\s*$", re.I)
+_BUT = re.compile(r"\s*,?\s*(?:and|but)?\s*", re.I)
 # A number without a currency is a price only where no noun follows that it could count.
 _ENDS = re.compile(
     r"\s*(?:$|[,;.!?)](?:\s|$)|(?:and|or|but|with|please|that|which|total|each|altogether|for|in(?=\s+[a-z]))\b)", re.I
@@ -167,27 +251,147 @@ _COUNTED = re.compile(  # what stands before a number that is no price
     r"(?: (?:is|are|of|that|who))*\s*$",
     re.I,
 )
-# What leads to a limit and means nothing without it, as "with a price that is".
+# What leads to a price and means nothing without it, as "with a price that is".
 _LEAD = re.compile(
-    r"(?:[,;(]|\b(?:and|but|with|that|which|price[ds]?|pricing|costs?|costing|is|are|be|should|must|can|will|the|a|its|my|at|"
-    r"for|of|has|have|having|pay|spend|only|in|range|budget|it|want to|would|like to|i))\s*$",
+    r"(?:[,;:(]|[-–—](?<=\s.)|\b(?:and|but|with|that|which|price[ds]?|pricing|costs?|costing|is|are|be|should|must|the|its|my|at|"
+    r"for|of|has|have|having|pay|spend|only|budget|it|want to|would|like to|i"
+    r"|(?:that|which|it|i|we|you|price|cost) (?:can|will)|(?:at|for|with|of|on|has|have|having) an?"
+    r"|(?:in )?(?:an? |the |my )?(?:price|budget) range|in (?:an? |the |my )?(?:range|budget)))\s*$",
     re.I,
 )
 
 
-def _without_limits(text: str) -> tuple[str, float | None]:
-    """A text without the limits that it names, and the lowest of them."""
-    limits, spans = [], []
+@dataclass(frozen=True)
+class _Prices:
+    """What a text says of prices. ``named``: whether a price is named, in whatever currency."""
+
+    floor: float | None
+    limit: float | None
+    named: bool
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A price, or two, that a text names from ``start`` to ``end``; ``amounts`` are those of the text that it takes."""
+
+    start: int
+    end: int
+    floor: re.Match | None = None
+    limit: re.Match | None = None
+
+    @property
+    def amounts(self) -> list[re.Match]:
+        return [amount for amount in (self.floor, self.limit) if amount is not None]
+
+
+def _without_prices(text: str) -> tuple[str, _Prices]:
+    """A text without the prices that it names, and these: of several floors the highest, of limits the lowest."""
     amounts = list(_AMOUNT.finditer(text))
-    for place, amount in enumerate(amounts):
-        start = _start_of_limit(text, amounts, place)
-        if start is None:
+    named: list[_Named] = []
+    unused: list[str] = []
+    floors, limits = [], []
+    place = 0
+    while place < len(amounts):
+        found = _range(text, amounts, place) or _bound(text, amounts, place)
+        if found is None:
+            if _is_foreign(amounts[place]):
+                unused.append(amounts[place][0])
+            place += 1
             continue
-        less = _OR_LESS.match(text, amount.end())
-        spans.append((start, less.end() if less else amount.end()))
-        limits.append(float(amount["number"].replace(",", "")))
-    *before, rest = _around(text, spans)
-    return " ".join([*map(_without_lead, before), rest]), min(filter(None, limits), default=None)
+        taken = found.amounts
+        place += len(taken)
+        named.append(found)
+        if any(map(_is_foreign, taken)):
+            unused.append(text[taken[0].start() : taken[-1].end()])
+            continue
+        floor, limit = found.floor and _dollars(found.floor), found.limit and _dollars(found.limit)
+        if floor is not None and limit is not None:
+            floor, limit = sorted((floor, limit))
+        floors.append(floor)
+        limits.append(limit)
+    *before, rest = _around(text, [(one.start, one.end) for one in named])
+    words = " ".join([*map(_without_lead, before), rest])
+    return words, _Prices(_most(floors), min(filter(None, limits), default=None), bool(named), tuple(unused))
+
+
+def _most(prices: Iterable[float | None]) -> float | None:
+    return max(filter(None, prices), default=None)
+
+
+def _dollars(amount: re.Match) -> float:
+    return round(float(amount["number"].replace(",", "")), 2)
+
+
+def _is_foreign(amount: re.Match) -> bool:
+    return bool(amount["foreign"] or amount["foreign_after"])
+
+
+def _has_currency(amount: re.Match) -> bool:
+    return bool(amount["before"] or amount["after"]) or _is_foreign(amount)
+
+
+def _range(text: str, amounts: Sequence[re.Match], place: int) -> _Named | None:
+    """The lowest and the highest price that two amounts name, "between $20 and $40"; None where they do not."""
+    if place + 1 == len(amounts):
+        return None
+    least, most = amounts[place : place + 2]
+    if not _RANGE.fullmatch(text, least.end(), most.start()):
+        return None
+    near = max(0, least.start() - _NEAR), least.start()
+    between = _BETWEEN.search(text, *near)
+    sure = _has_currency(least) or _has_currency(most)
+    if not sure and between and between["sure"]:
+        sure = _ENDS.match(text, most.end()) and not _COUNTED.search(text, near[0], between.start())
+    if not sure:
+        return None
+    lead = between or _CHEAPER.search(text, *near)
+    return _Named(lead.start() if lead else least.start(), most.end(), least, most)
+
+
+def _bound(text: str, amounts: Sequence[re.Match], place: int) -> _Named | None:
+    """The lowest or the highest price that an amount is; None where it is neither."""
+    amount = amounts[place]
+    near = max(0, amount.start() - _NEAR), amount.start()
+    less, more = _OR_LESS.match(text, amount.end()), _OR_MORE.match(text, amount.end())
+    end = (less or more or amount).end()
+
+    def priced(words: re.Match) -> bool:
+        return _has_currency(amount) or bool(_PRICED.search(text, near[0], words.start()))
+
+    def uncounted(words: re.Match) -> bool:
+        return bool(_ENDS.match(text, amount.end())) and not _COUNTED.search(text, near[0], words.start())
+
+    if (words := _NOT_CHEAPER.search(text, *near)) and priced(words):
+        return _Named(words.start(), end, floor=amount)
+    if (words := _NOT_DEARER.search(text, *near)) and (priced(words) or uncounted(words)):
+        return _Named(words.start(), end, limit=amount)
+    if words:
+        return None
+    if words := _CHEAPER.search(text, *near):
+        return _Named(words.start(), end, limit=amount)
+    if words := _DEARER.search(text, *near):
+        return _Named(words.start(), end, floor=amount)
+    if words := _BELOW.search(text, *near):
+        return _Named(words.start(), end, limit=amount) if priced(words) or uncounted(words) else None
+    if words := _ABOVE.search(text, *near):  # "for women over 50" is no price
+        sure = priced(words) or _has_limit_behind(text, amounts, place)
+        return _Named(words.start(), end, floor=amount) if sure else None
+    if _has_currency(amount) and less:
+        return _Named(amount.start(), end, limit=amount)
+    if _has_currency(amount) and more:
+        words = _FROM.search(text, *near)
+        return _Named(words.start() if words else amount.start(), end, floor=amount)
+    return None
+
+
+def _has_limit_behind(text: str, amounts: Sequence[re.Match], place: int) -> bool:
+    """Whether a limit with a currency follows at once, as in "over 20 but under 40 dollars"."""
+    if place + 1 == len(amounts) or not _has_currency(amounts[place + 1]):
+        return False
+    start, end = amounts[place].end(), amounts[place + 1].start()
+    below = _BELOW.search(text, start, end)
+    return bool(below and _BUT.fullmatch(text, start, below.start()))
 
 
 def _around(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
@@ -197,30 +401,6 @@ def _around(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
         pieces.append(text[end : max(start, end)])
         end = stop
     return [*pieces, text[end:]]
-
-
-def _start_of_limit(text: str, amounts: Sequence[re.Match], place: int) -> int | None:
-    """Where the words begin that make an amount a limit; None where it is none."""
-    amount = amounts[place]
-    before, after = text[: amount.start()], text[amount.end() :]
-    currency = bool(amount["before"] or amount["after"])
-    if cheaper := _CHEAPER.search(before):
-        return cheaper.start()
-    if below := _BELOW.search(before):
-        said = text[: below.start()]
-        sure = currency or _PRICED.search(said) or (_ENDS.match(after) and not _COUNTED.search(said))
-        return below.start() if sure else None
-    if currency and _OR_LESS.match(after):
-        return amount.start()
-    if place and _RANGE.fullmatch(text, amounts[place - 1].end(), amount.start()):
-        least = amounts[place - 1]
-        between = _BETWEEN.search(text[: least.start()])
-        priced = currency or least["before"] or least["after"]
-        if priced or (
-            between and between["sure"] and _ENDS.match(after) and not _COUNTED.search(text[: between.start()])
-        ):
-            return between.start() if between else least.start()
-    return None
 
 
 def _without_lead(text: str) -> str:
@@ -249,7 +429,8 @@ def _with_catalogue(wish: Wish, products: Iterable[Product]) -> Wish:
         if found and found[0] not in options:
             options[found[0]] = found[1]
             words = f"{words[: place.start()]} {rest}{words[place.end() :]}"
-    return _wish(words, wish.limit, list(options.items()))
+    found = _wish(words, wish.limit, list(options.items()))
+    return replace(found, floor=wish.floor, unused=wish.unused)
 
 
 _WORD = r"[^\W\d_][\w'&-]*"
@@ -272,8 +453,14 @@ _COLOR = re.compile(
 )
 _IN = re.compile(r"\bin\s+(?:an? |the )?(?P<value>[^,;.]+)", re.I)
 _POLITE = re.compile(r"[,\s]*\b(?:please|thanks|thank you)\b[\s.!]*$", re.I)
-_GLUE = re.compile(r"^[\s,;.]+|(?:\s*(?:[,;]|\b(?:and|with)))+\s*$", re.I)  # what joined something that is gone
-_COLON = re.compile(r"\s*:(?=\s|$)")
+_GLUE = re.compile(  # at the ends
+    r"^(?:[\s,;.:!?|]|[-–—](?=\s|$)|(?:and|but|or|with)\s)+|(?:\s*(?:[,;:|!?]|\.(?!\w)|(?<=\s)[-–—&/]|\b(?:and|but|or|with)\b))+\s*$",
+    re.I,
+)
+_EMPTY = re.compile(r"\([\s,;:.]*\)")
+_APART = re.compile(r"\s+([,;)])|(?<=\()\s+()")
+_REPEATED = re.compile(r"([,;])(?:\s*[,;])+")
+_COLON = re.compile(r"\s*:+(?=\s|$)")
 _CLAUSE = re.compile(r", and price lower than \d+\.\d\d dollars$")
 _PART = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]{3}")

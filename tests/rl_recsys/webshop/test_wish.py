@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rl_recsys.webshop.goals.goal import named_options, price_limit, without_options
-from rl_recsys.webshop.goals.wish import choices, lacking, understand, within_limit
+from rl_recsys.webshop.goals.wish import choices, lacking, reaches_floor, understand, within_limit
 from tests.rl_recsys.webshop.test_goals import product
 
 
@@ -49,9 +51,9 @@ from tests.rl_recsys.webshop.test_goals import product
         ("toys for kids under 3", "toys for kids under 3", None, {}),
         ("rope up to 6 feet", "rope up to 6 feet", None, {}),
         ("tent for at most 3 people", "tent for at most 3 people", None, {}),
-        ("not under $50 watch", "not under $50 watch", None, {}),
-        ("no less than $20 watch", "no less than $20 watch", None, {}),
-        ("a phone over $200", "a phone over $200", None, {}),
+        ("vitamins for women over 50", "vitamins for women over 50", None, {}),
+        ("pack of at least 15", "pack of at least 15", None, {}),
+        ("elegant scarf, more than 20 colors", "elegant scarf, more than 20 colors", None, {}),
         ("lights less than 50% off", "lights less than 50% off", None, {}),
         ("tv 16:9 monitor", "tv 16:9 monitor", None, {}),
         ("http://x.y/z mugs", "http://x.y/z mugs", None, {}),
@@ -81,16 +83,30 @@ def test_the_real_goals_are_read_as_environments_read_them(webshop):
     assert all(read_as_a_goal(webshop.goal(goal).instruction_text) for goal in range(webshop.goal_count))
 
 
-@given(st.one_of(st.text(), st.text("und ermaxst$0159.,:; sizecolorwithand-\n%[]=")))
+PIECES = (
+    "under over $50 20 40 euros € - to and with size: size 9 color: red in : ; , . ( ) shoes between from $20-$40 or "
+    "less more at least max not price lower than 20.00 dollars"
+).split()
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.lists(st.sampled_from(PIECES)).map(" ".join),
+        st.text("und ermaxst$0159.,:; sizecolorwithand-\n%[]="),
+    )
+)
 @example("size: a, size: b")
 @example("= : =")
 @example("0;A:0\n0")
 @example("mugs under $" + "9" * 400)
 def test_what_was_understood_is_said_in_words_that_policies_read(request_):
     wish = understand(request_)
-    if wish.limit is None and not wish.options:
+    if wish.limit is None and wish.floor is None and not wish.options and not wish.unused:
         assert wish.instruction == request_.strip()
     elif wish.words:
+        again = understand(wish.instruction)
+        assert replace(again, unused=()) == replace(wish, floor=None, unused=())
         limit = price_limit(wish.instruction)
         assert limit == pytest.approx(wish.limit, abs=0.006) if wish.limit is not None else limit is None
         assert named_options(wish.instruction) == list(wish.options)
@@ -136,6 +152,44 @@ def test_a_price_is_that_of_the_page():
     assert prices("mugs under $30") == [None, True, None]
     assert prices("mugs under $9.98") == [False, False, None]
 
+    def floors(text: str) -> list[bool | None]:
+        return [reaches_floor(understand(text), one) for one in (SHOES, MUGS, product(price_text=""))]
+
+    assert floors("mugs under $60") == [None, None, None]
+    assert floors("mugs at least $20") == [True, False, None]
+    assert floors("mugs over $20.01") == [None, False, None]
+    assert floors("mugs over $60.01") == [False, False, None]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words", "floor", "limit", "options", "unused"),
+    [
+        (
+            "shoes with size: 9 under 40 euros, and price lower than 50.00 dollars",
+            "shoes",
+            None,
+            50,
+            ["9"],
+            ["40 euros"],
+        ),
+        ("shoes under 40 euros, and price lower than 50.00 dollars", "shoes", None, 50, [], ["40 euros"]),
+        ("shoes with size: 9 for under €40", "shoes", None, None, ["9"], ["€40"]),
+        ("shoes over $20 with size: 9, and price lower than 50.00 dollars", "shoes", 20, 50, ["9"], []),
+        ("shoes with size: 9 over $20, and price lower than 50.00 dollars", "shoes", 20, 50, ["9"], []),
+        ("lamp (20-30 €, size large)", "lamp", None, None, ["large"], ["20-30 €"]),
+        ("gift card of 50 CHF", "gift card of 50 chf", None, None, [], ["50 CHF"]),
+        ("wd-40 lubricant, $10-20", "wd-40 lubricant", 10, 20, [], []),
+        ("i don't want to spend over 40 dollars: lamp", "lamp", None, 40, [], []),
+        ("a lamp between $40 and $20", "a lamp", 20, 40, [], []),
+        ("books over 300 pages, over $5 and over $6", "books over 300 pages", 6, None, [], []),
+    ],
+)
+def test_floors_and_other_currencies(request_, words, floor, limit, options, unused):
+    wish = understand(request_)
+    values = [value for _, value in wish.options]
+    assert (wish.words, wish.floor, wish.limit, values, list(wish.unused)) == (words, floor, limit, options, unused)
+    assert "over" not in wish.instruction.replace("over 300", "")
+
 
 @pytest.mark.parametrize("amount", ["40 euros", "£30", "30 EUR", "€ 40", "1,200.50 GBP"])
 @pytest.mark.parametrize("limit", ["under {}", "cheaper than {}", "price below {}", "my budget is {}", "{} or less"])
@@ -144,3 +198,94 @@ def test_an_amount_in_another_currency_is_no_limit_and_is_said(limit, amount):
     assert wish.limit is None
     assert wish.unused == (amount,) and wish.to_mapping()["unused"] == [amount]
     assert f"{amount} is not in dollars and not used" in str(wish)
+
+
+PRODUCTS = st.sampled_from(
+    [
+        "running shoes for women", "trash can", "vitamin a", "plug-in night light", "gas range",
+        "over the door hooks", "under bed storage (2 pack)", "tv 4k 55 inch", "蓝牙耳机", "women's t-shirt",
+        "usb c to usb c cable", "1/4 drill bit", "black & white rug", "dr. martens boots", "elegant scarf",
+        "toys for kids",
+    ]
+)  # fmt: skip
+CENTS = st.integers(1, 200_000)
+DOLLARS = st.sampled_from(
+    ["${}", "$ {}", "US ${}", "US${}", "usd {}", "{}$", "{} $", "{} dollars", "{} us dollars", "{} bucks", "{} USD"]
+)
+OTHERS = st.sampled_from(
+    ["€{}", "€ {}", "£{}", "EUR {}", "{}€", "{} €", "{} euros", "{} GBP", "{} CHF", "C${}", "AU${}"]
+)
+LIMITS = st.sampled_from(
+    [
+        "under {}", "below {}", "less than {}", "lower than {}", "cheaper than {}", "at most {}", "at the most {}",
+        "up to {}", "max {}", "maximum of {}", "not over {}", "no more than {}", "not more expensive than {}", "< {}",
+        "for under {}", "that costs less than {}", "costing at most {}", "price lower than {}", "price: under {}",
+        "with a price below {}", "in the price range of up to {}", "that can cost at most {}", "{} or less", "{} max",
+        "for {} or under", "that doesn't cost more than {}", "nothing over {}", "budget: {}", "my budget is {}",
+    ]
+)  # fmt: skip
+FLOORS = st.sampled_from(
+    [
+        "over {}", "above {}", "more than {}", "higher than {}", "at least {}", "at the very least {}", "min {}",
+        "minimum of {}", "starting at {}", "not under {}", "no less than {}", "not cheaper than {}",
+        "more expensive than {}", "> {}", "that costs over {}", "price over {}", "with a price above {}",
+        "minimum price {}", "{} or more", "{}+", "from {} and up", "{} and above", "that shouldn't be less than {}",
+    ]
+)  # fmt: skip
+BOTH = st.sampled_from(
+    [
+        "between {} and {}", "from {} to {}", "{}-{}", "{} - {}", "{} to {}", "{} – {}", "price range: {}-{}",
+        "over {} and under {}", "more than {} but less than {}", "at least {}, at most {}",
+        "priced between {} and {}", "for {} to {}",
+    ]
+)  # fmt: skip
+PLACES = st.sampled_from(
+    [
+        "{0} {1}", "{1} {0}", "{0}, {1}", "{1}, {0}", "{0} ({1})", "{0}: {1}", "{1}: {0}", "{0} {1}.", "{0}; {1}!",
+        "{0} [{1}]", "({1}) {0}", "{0} and {1}", "{0} - {1}", "{0} {1} please",
+    ]
+)  # fmt: skip
+
+
+def amount(draw, cents: int, currency: str) -> str:
+    number = f"{cents / 100:{draw(st.sampled_from(['', ',']))}.2f}"
+    return currency.format(number.removesuffix(".00"))
+
+
+@st.composite
+def requests(draw, currencies=DOLLARS):
+    """(request, product words, floor, limit, what is said in its currency)"""
+    words, place = draw(PRODUCTS), draw(PLACES)
+    which, first, currency = draw(st.sampled_from(["limit", "floor", "both"])), draw(CENTS), draw(currencies)
+    if which == "both":
+        second = first + draw(CENTS)
+        said = [amount(draw, first, currency), amount(draw, second, currency)]
+        phrase, floor, limit = draw(BOTH).format(*said), first / 100, second / 100
+    else:
+        said = [amount(draw, first, currency)]
+        phrase = draw(LIMITS if which == "limit" else FLOORS).format(*said)
+        floor, limit = (None, first / 100) if which == "limit" else (first / 100, None)
+    phrase = draw(st.sampled_from([str, str.upper, str.capitalize]))(phrase)
+    request = place.format(words, phrase)
+    return draw(st.sampled_from([request, request.replace(" ", "  ")])), words, floor, limit, said
+
+
+@settings(max_examples=600)
+@given(requests())
+def test_a_price_in_any_spelling_leaves_exactly_the_product_words(request_):
+    text, words, floor, limit, _ = request_
+    wish = understand(text)
+    assert (wish.words, wish.floor, wish.limit, wish.options, wish.unused) == (words, floor, limit, (), ())
+    assert price_limit(wish.instruction) == limit
+    again = understand(wish.instruction)
+    assert (again.words, again.limit, again.options, again.instruction) == (words, limit, (), wish.instruction)
+
+
+@settings(max_examples=300)
+@given(requests(OTHERS))
+def test_a_price_in_another_currency_leaves_exactly_the_product_words_and_is_said(request_):
+    text, words, _, _, said = request_
+    wish = understand(text)
+    assert (wish.words, wish.floor, wish.limit, wish.options) == (words, None, None, ())
+    unused = " ".join(wish.unused).upper()
+    assert all(one.upper() in unused for one in said) and wish.unused
