@@ -20,12 +20,12 @@ import numpy as np
 import psutil
 import ray
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
 from algorithms.benchmarks.simulated_workers import SimulatedWorker
 from algorithms.benchmarks.soak import PLAYERS, actor_class
 from algorithms.cluster.connection import connect
 from algorithms.common.ranges import ScalePart
+from algorithms.common.rllib_compat import sample_all_env_runners
 from algorithms.ppo.algorithm import PPOConfig
 from algorithms.rollouts.goal_sampler import GoalsInTurn
 from algorithms.rollouts.groups import TASKS_AHEAD, RolloutGroups
@@ -247,9 +247,7 @@ def sample_ppo(policy: Path, task: str, *, workers: int, steps: int) -> Real:
         )
         processes = _players()
         before, start = _cpu(processes), time.perf_counter()
-        episodes = synchronous_parallel_sample(
-            worker_set=algorithm.env_runner_group, max_env_steps=steps, _uses_new_env_runners=True
-        )
+        episodes = sample_all_env_runners(algorithm.env_runner_group, steps=steps)
         seconds, cpu = time.perf_counter() - start, _cpu(processes) - before
     finally:
         algorithm.stop()

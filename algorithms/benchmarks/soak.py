@@ -10,7 +10,6 @@ import csv
 import itertools
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -25,8 +24,8 @@ import numpy as np
 import psutil
 from grpc import RpcError
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 
+from algorithms.common.rllib_compat import REMOTE_LEARNER, actors_and_store, titled_class
 from algorithms.runs.run_folder import RESULTS
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.plots import STYLES
@@ -36,7 +35,7 @@ from rl_recsys.runs.processes import ending_with_parent
 NAME = "training-soak"
 RUN, TEMPORARY = "run", "tmp"  # folders of a soak's work
 DRIVER, LEARNER, WORKER, RAY, ALL = "driver", "learner", "rollout worker", "rest of Ray", "all"
-LEARNERS, PLAYERS = ("PPOLearner", "_WrappedExecutable"), ("WatchedEnvRunner", "_RolloutWorker", "SimulatedWorker")
+LEARNERS, PLAYERS = ("PPOLearner", REMOTE_LEARNER), ("WatchedEnvRunner", "_RolloutWorker", "SimulatedWorker")
 START_PATIENCE_S, END_PATIENCE_S = 600.0, 60.0
 LEAST_LOOKS = 3  # that a line is drawn through
 HELD = (
@@ -46,7 +45,6 @@ HELD = (
     ("actors", "living actors", ""),
     ("store", "object store in use", "MB"),
 )
-_TITLE = re.compile(r"ray::([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,7 @@ class Family:
 def actor_class(process: psutil.Process) -> str | None:
     """The class of the actor in a process, as Ray titles it ("IDLE": none yet); None of any other process."""
     with suppress(psutil.Error):
-        title = _TITLE.match(" ".join(process.cmdline()))
-        return title.group(1) if title else None
+        return titled_class(" ".join(process.cmdline()))
     return None
 
 
@@ -140,13 +137,8 @@ def _of_ray(family: Family) -> dict[str, float]:
     with suppress(psutil.Error, StopIteration, RpcError, AssertionError, OSError, RuntimeError):
         flags = (flag for process in family.seen if running(process) for flag in process.cmdline())
         address = next(flag for flag in flags if flag.startswith("--gcs-address=")).partition("=")[2]
-        state = get_state_from_address(address)
-        try:  # a connection a look: one that is open when Ray ends would end this process as well
-            actors = state.actor_table(None, actor_state_name="ALIVE")
-            store = get_memory_info_reply(state).store_stats.object_store_bytes_used
-        finally:
-            state.disconnect()
-        return {"actors": len(actors), "store": store / MEGABYTE}
+        actors, store = actors_and_store(address)
+        return {"actors": actors, "store": store / MEGABYTE}
     return {}
 
 

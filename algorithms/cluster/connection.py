@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ray
-from ray._private.state import available_resources_per_node  # ray.available_resources has only their sum
 from ray.autoscaler.sdk import request_resources
 from ray.util import accelerators
 
@@ -147,6 +146,8 @@ def shortage(bundles: Sequence[Bundle]) -> str:
 
 def occupied(bundles: Sequence[Bundle]) -> str:
     """What of ``bundles`` is not free now; "" where all is."""
+    from algorithms.common.rllib_compat import available_resources_per_node  # here: the setup hook must be light
+
     return lacking(bundles, list(available_resources_per_node().values()), "free")
 
 

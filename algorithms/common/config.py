@@ -49,4 +49,4 @@ def check_learner_settings(config: AlgorithmConfig) -> None:
         require_in_range(name, settings[name], allowed)
     frozen, layers = settings[FROZEN_LAYERS], freezable_layers(config.policy)
     if frozen > layers:
-        config._value_error(f"{FROZEN_LAYERS} is {frozen}, the policy has {layers} layers")
+        raise ValueError(f"{FROZEN_LAYERS} is {frozen}, the policy has {layers} layers")

@@ -13,7 +13,9 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
+from algorithms.common.rllib_compat import is_asked_for
 from policies.base import ENCODER, HEAD
+from policies.torch_compat import cpu_computes_bfloat16
 
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
@@ -54,7 +56,7 @@ class PolicyLearner(TorchLearner):
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Register one optimizer for the encoder and one for the head."""
-        module = self._module[module_id].unwrapped()
+        module = self.module[module_id].unwrapped()
         settings = learner_settings(config)
         module.model.freeze(settings[FROZEN_LAYERS])
         rates = {ENCODER: 1.0, HEAD: settings[HEAD_RATE]}
@@ -83,7 +85,7 @@ class PolicyLearner(TorchLearner):
         if self._updates == self._last_update:
             return {}
         if not self._gathered:
-            for optimizer in self._optimizer_parameters:
+            for optimizer in self._all_optimizers():
                 optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(sum(loss_per_module.values())).backward()
         self._gathered += 1
@@ -97,12 +99,13 @@ class PolicyLearner(TorchLearner):
         """One step of both optimizers, or none where a gradient is not finite."""
         if not gradients_dict:
             return
+        parameters = self._trained_parameters()
         for key, gradient in gradients_dict.items():
-            self._params[key].grad = gradient
+            parameters[key].grad = gradient
         found = [gradient for gradient in gradients_dict.values() if gradient is not None]
         finite = bool(torch.nn.utils.get_total_norm(found).isfinite())
         if finite:
-            for optimizer in self._optimizer_parameters:
+            for optimizer in self._all_optimizers():
                 self._scaler.step(optimizer)
         self._scaler.update()
         self._updates += 1
@@ -132,11 +135,19 @@ class PolicyLearner(TorchLearner):
         """The weights of the policy that a run writes, as a ``PolicyModule``'s state: those it has now."""
         return self.module[DEFAULT_MODULE_ID].unwrapped().get_state()
 
+    def _all_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [each for module_id, _ in self.module.items() for _, each in self.get_optimizers_for_module(module_id)]
+
+    def _trained_parameters(self) -> dict[Any, torch.nn.Parameter]:
+        """By RLlib's keys for their gradients."""
+        groups = (group for optimizer in self._all_optimizers() for group in optimizer.param_groups)
+        return {self.get_param_ref(parameter): parameter for group in groups for parameter in group["params"]}
+
     def _take_gathered(self) -> dict[Any, torch.Tensor]:
-        for optimizer in self._optimizer_parameters:
+        for optimizer in self._all_optimizers():
             if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
                 self._scaler.unscale_(optimizer)
-        gradients = {key: parameter.grad for key, parameter in self._params.items()}
+        gradients = {key: parameter.grad for key, parameter in self._trained_parameters().items()}
         if self._gathered > 1:
             for gradient in gradients.values():
                 if gradient is not None:
@@ -147,7 +158,7 @@ class PolicyLearner(TorchLearner):
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, and, where more than the weights is asked for, the loss scale and the updates so far."""
         state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component("updates", components, not_components):
+        if is_asked_for(self, "updates", components, not_components):
             state |= {"loss_scaler": self._scaler.state_dict(), "updates": self._updates}
         return state
 
@@ -165,9 +176,7 @@ def computing_precision(name: Precision, device: torch.device) -> torch.dtype:
         return getattr(torch, name)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    # Elsewhere a CPU would emulate it.
-    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if has_bfloat16 else torch.float32
+    return torch.bfloat16 if cpu_computes_bfloat16() else torch.float32
 
 
 def _scaled(rate: float | list, factor: float) -> float | list:

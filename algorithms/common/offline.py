@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
-from ray.rllib.core import COMPONENT_LEARNER_GROUP, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from ray.rllib.utils.checkpoints import Checkpointable
 from ray.rllib.utils.metrics import (
     LEARNER_RESULTS,
     LEARNER_UPDATE_TIMER,
@@ -21,12 +19,11 @@ from ray.rllib.utils.metrics import (
     OFFLINE_SAMPLING_TIMER,
     TIMERS,
 )
-from ray.tune.result import TRAINING_ITERATION
 
 from algorithms.common.config import InRange, check_learner_settings, set_given
 from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
-from algorithms.common.log_folder import LogsAside
+from algorithms.common.rllib_compat import LogsAside, WithoutEnvRunners, train_batch
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from policies.base import Policy, read_architecture
 from policies.rllib import module_spec
@@ -159,7 +156,6 @@ class OfflineConfig(InRange, AlgorithmConfig):
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or OfflineAlgorithm)
-        self._is_online = False
         self.policy: str | None = None
         self.trajectories: str | None = None
         self.minimum_reward = 1.0
@@ -199,10 +195,15 @@ class OfflineConfig(InRange, AlgorithmConfig):
         """Raises ValueError where the policy or the trajectories are not named."""
         for name in ("policy", "trajectories") if self.needs_trajectories else ("policy",):
             if not getattr(self, name):
-                self._value_error(f"{name} is not set: .training({name}=FOLDER)")
+                raise ValueError(f"{name} is not set: .training({name}=FOLDER)")
         space_from_policy(self)
         super().validate()
         check_learner_settings(self)
+
+    @property
+    def is_online(self) -> bool:
+        """There are no environments to sample from."""
+        return False
 
     @property
     def needs_trajectories(self) -> bool:
@@ -214,7 +215,7 @@ class OfflineConfig(InRange, AlgorithmConfig):
         return module_spec(read_architecture(self.policy))
 
 
-class OfflineAlgorithm(LogsAside):
+class OfflineAlgorithm(LogsAside, WithoutEnvRunners):
     """Draws batches from the trajectories in the driver and hands them to the learners."""
 
     @classmethod
@@ -260,27 +261,18 @@ class OfflineAlgorithm(LogsAside):
         for name, value in self.source.figures().items():
             self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
 
-    def _next_batch(self) -> MultiAgentBatch:
+    def _next_batch(self) -> Any:
         columns = self.source.next_batch()
         decisions = len(columns[Columns.OBS][MASK])
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, decisions, reduce="lifetime_sum")
-        return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=decisions)
+        return train_batch(columns, rows=decisions)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and the position in the data."""
         return super().get_state(*args, **kwargs) | {"source": self.source.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """The inverse of ``get_state``. RLlib's own would also sync environment runners, and there are none."""
+        """The inverse of ``get_state``."""
+        super().set_state(state)
         if "source" in state:
             self.source.set_state(state["source"])
-        if COMPONENT_LEARNER_GROUP in state:
-            self.learner_group.set_state(state[COMPONENT_LEARNER_GROUP])
-        if COMPONENT_METRICS_LOGGER in state:
-            self.metrics.set_state(state[COMPONENT_METRICS_LOGGER])
-        if TRAINING_ITERATION in state:
-            self._iteration = state[TRAINING_ITERATION]
-
-    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
-        """RLlib's own fails for every algorithm without environment runners (Ray 2.60): it would sync them."""
-        Checkpointable.restore_from_path(self, path, *args, **kwargs)

@@ -157,17 +157,17 @@ class DPOConfig(OfflineConfig):
         super().validate()
         for name, known in (("preferences", Preferences), ("pairing", Pairing), ("ties", Ties)):
             if getattr(self, name) not in get_args(known):
-                self._value_error(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
+                raise ValueError(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
         if self.pairing == "branch" and self.preferences != "rollouts":
-            self._value_error("pairing by branch needs rollouts: recorded episodes have no branches")
+            raise ValueError("pairing by branch needs rollouts: recorded episodes have no branches")
         if self.preferences != "recorded" and not self.task:
-            self._value_error(
+            raise ValueError(
                 f"{self.preferences} preferences need a task to roll out in: .training(task='webshop:FOLDER')"
             )
         if self.preferences != "recorded" and not self.rollout_workers:
-            self._value_error(f"{self.preferences} preferences need rollout workers: .training(rollout_workers=1)")
+            raise ValueError(f"{self.preferences} preferences need rollout workers: .training(rollout_workers=1)")
         if self.pair_uses > 1 and self.preferences == "recorded":
-            self._value_error("pair_uses is for pairs from rollouts; recorded ones come again by themselves")
+            raise ValueError("pair_uses is for pairs from rollouts; recorded ones come again by themselves")
 
     @property
     def needs_trajectories(self) -> bool:

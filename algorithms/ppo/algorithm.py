@@ -18,8 +18,8 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from algorithms.common.config import InRange, check_learner_settings, set_given
 from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import HEAD_RATE, LEARNER_DEFAULTS
-from algorithms.common.log_folder import LogsAside
 from algorithms.common.malloc import release_memory
+from algorithms.common.rllib_compat import LogsAside, unhealthy_env_runners
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from algorithms.ppo.learner import PPOLearner
 from algorithms.rollouts.episode_metrics import log_episode
@@ -91,10 +91,7 @@ class FailFast(RLlibCallback):
 
     def on_train_result(self, *, algorithm: Any, metrics_logger: Any = None, result: dict, **kwargs: Any) -> None:
         """Ask each unhealthy worker why."""
-        manager = algorithm.env_runner_group._worker_manager
-        for index, actor in manager.actors().items():
-            if manager.is_actor_healthy(index):
-                continue
+        for index, actor in unhealthy_env_runners(algorithm.env_runner_group).items():
             try:
                 failure = ray.get(actor.failure.remote(), timeout=FAILURE_PATIENCE_S)
             except (RayActorError, GetTimeoutError):
@@ -188,13 +185,13 @@ class PPOConfig(InRange, RLlibPPOConfig):
     def validate(self) -> None:
         """Raises ValueError for settings that do not go together, or not with the policy."""
         if not self.policy:
-            self._value_error("policy is not set: .training(policy=FOLDER)")
+            raise ValueError("policy is not set: .training(policy=FOLDER)")
         if self.imitation_weight and not self.trajectories:
-            self._value_error("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
+            raise ValueError("the imitation term needs demonstrations: .training(trajectories=FOLDER)")
         if self.env in REQUIRED:
             missing = [name for name in REQUIRED[self.env] if not (self.env_config or {}).get(name)]
             if missing:
-                self._value_error(f"env_config lacks {' and '.join(missing)}: .environment(env_config={{...: ...}})")
+                raise ValueError(f"env_config lacks {' and '.join(missing)}: .environment(env_config={{...: ...}})")
             register_with_ray()  # here: a worker that does not know the environment ends without saying so
         space_from_policy(self)
         super().validate()

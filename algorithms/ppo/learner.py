@@ -11,13 +11,13 @@ from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.connectors.learner import GeneralAdvantageEstimation
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor
 
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss, kl_divergence, ppo_loss
 from algorithms.common.offline import decisions_to_learn, fitting_trajectories
+from algorithms.common.rllib_compat import PassesOverOwnRows, connectors_of, is_asked_for
 from algorithms.imitation.algorithm import Demonstrations
 from algorithms.ppo.averaging import WeightAverage
 from algorithms.ppo.value_fit import ValueFit
@@ -59,7 +59,7 @@ class FitValues(ConnectorV2):
             known = (pooled != 0).any(-1)  # a page without a choice was not encoded
             if Columns.LOSS_MASK in columns:
                 known &= columns[Columns.LOSS_MASK].bool()
-            self._values.learn(pooled[known], columns[Postprocessing.VALUE_TARGETS][known])
+            self._values.learn(pooled[known], columns[Columns.VALUE_TARGETS][known])
         return batch
 
 
@@ -89,10 +89,10 @@ class KeepDecisions(ConnectorV2):
             decisions = keep.nonzero().squeeze(-1)
             likely = columns[Columns.ACTION_DIST_INPUTS][decisions].softmax(-1).amax(-1)
             doubtful = self._in_doubt(likely)
-            advantages = columns[Postprocessing.ADVANTAGES]
+            advantages = columns[Columns.ADVANTAGES]
             of_decisions = advantages[decisions]
             spread = of_decisions.std().clamp(min=1e-4) if len(decisions) > 1 else 1.0
-            columns[Postprocessing.ADVANTAGES] = (advantages - of_decisions.mean()) / spread
+            columns[Columns.ADVANTAGES] = (advantages - of_decisions.mean()) / spread
             rows = decisions[doubtful]
             self.kept_share = len(rows.unique()) / len(decisions)
             batch[module_id] = tree.map_structure(
@@ -135,7 +135,7 @@ class AddReference(ConnectorV2):
         return batch
 
 
-class PPOLearner(PolicyLearner, PPOTorchLearner):
+class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
     """Minimises ``ppo_loss`` on the kept decisions, with the terms that hold the policy near what was demonstrated.
 
     These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
@@ -151,13 +151,14 @@ class PPOLearner(PolicyLearner, PPOTorchLearner):
         module = self.module[DEFAULT_MODULE_ID].unwrapped()
         self._average = WeightAverage(module) if self.config.average_weights else None
         self._values = ValueFit(module.value_head, seed=self.config.seed or 0)
-        self._learner_connector.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
-        self._learner_connector.append(FitValues(self._values))
+        connectors = connectors_of(self)
+        connectors.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
+        connectors.append(FitValues(self._values))
         everywhere = self.config.kl_weight or self.config.entropy_coeff  # terms that are of every page
         self._keep = KeepDecisions(0.0 if everywhere else self.config.doubt, self.config.minibatch_size)
-        self._learner_connector.append(self._keep)
+        connectors.append(self._keep)
         if self.config.kl_weight:
-            self._learner_connector.append(AddReference(self.config.policy))
+            connectors.append(AddReference(self.config.policy))
         if self.config.imitation_weight:
             encoder = load_decision_encoder(self.config.policy)
             found = fitting_trajectories(self.config.trajectories, encoder, minimum_reward=self.config.minimum_reward)
@@ -171,11 +172,11 @@ class PPOLearner(PolicyLearner, PPOTorchLearner):
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, the average of the weights, that of the values, and the place in the demonstrations."""
         state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._average and self._check_component("average", components, not_components):
+        if self._average and is_asked_for(self, "average", components, not_components):
             state["average"] = self._average.get_state()
-        if self._check_component("values", components, not_components):
+        if is_asked_for(self, "values", components, not_components):
             state["values"] = self._values.get_state()
-        if self.config.imitation_weight and self._check_component("demonstrations", components, not_components):
+        if self.config.imitation_weight and is_asked_for(self, "demonstrations", components, not_components):
             state["demonstrations"] = self._demonstrations.get_state()
         return state
 
@@ -192,11 +193,6 @@ class PPOLearner(PolicyLearner, PPOTorchLearner):
     def policy_state(self) -> dict[str, Any]:
         """The average of the iterations' weights so far, or those it has now."""
         return super().policy_state() | (convert_to_numpy(self._average.weights) if self._average else {})
-
-    def _create_iterator_if_necessary(self, **kwargs: Any) -> Any:
-        """RLlib's, over the rows that are left: each of several learners, which have equally many, would go over them
-        as often as all sampled steps ask for."""
-        return super()._create_iterator_if_necessary(**kwargs | {"num_total_minibatches": 0})
 
     def _imitation_loss(self, module: PolicyModule) -> Tensor:
         columns = self._demonstrations.next_batch()
@@ -224,7 +220,7 @@ class PPOLearner(PolicyLearner, PPOTorchLearner):
             fwd_out[Columns.ACTION_DIST_INPUTS],
             batch[Columns.ACTIONS],
             batch[Columns.ACTION_LOGP],
-            batch[Postprocessing.ADVANTAGES],
+            batch[Columns.ADVANTAGES],
             clip=config.clip_param,
             entropy_weight=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
         )

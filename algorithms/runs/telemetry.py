@@ -13,6 +13,7 @@ from ray.util.metrics import Gauge
 from tensorboardX import SummaryWriter
 
 from algorithms.common.ranges import Tracker
+from algorithms.common.rllib_compat import RunAsTrial, tracker_callback
 from rl_recsys.console.escaping import for_label
 from rl_recsys.errors import UserError
 from rl_recsys.storage.locations import absolute, place_of
@@ -56,20 +57,6 @@ METRICS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A run as Ray's logger callbacks see a trial."""
-
-    trial_id: str
-    experiment_dir_name: str
-    local_path: str
-    config: dict
-    checkpoint: None = None
-
-    def __str__(self) -> str:
-        return f"{self.experiment_dir_name}/{self.trial_id}"
-
-
 class Watching:
     """Shows the rows of a run: each has "iteration" and figures under names like "rollouts/success".
 
@@ -81,7 +68,7 @@ class Watching:
         self, folder: Path, algorithm: str, settings: Mapping, *, trackers: Sequence[Tracker] = (), done: int = 0
     ):
         place = PurePosixPath(absolute(place_of(folder)))  # equal after each restart, on whatever node
-        self._run = _Run(place.name, place.parent.name, str(folder), dict(settings))
+        self._run = RunAsTrial(place.name, place.parent.name, str(folder), dict(settings))
         self._callbacks = [tracker(name) for name in trackers]
         self._writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=done + 1)
         labels = ("run", "algorithm")
@@ -134,13 +121,7 @@ class Watching:
 def tracker(name: Tracker) -> LoggerCallback:
     """Ray's callback for an experiment tracker; where it sends to is said by the tracker's own variables."""
     try:
-        if name == "wandb":
-            from ray.air.integrations.wandb import WandbLoggerCallback
-
-            return WandbLoggerCallback(project="rl-recsys")
-        from ray.air.integrations.mlflow import MLflowLoggerCallback
-
-        return MLflowLoggerCallback(experiment_name="rl-recsys")
+        return tracker_callback(name, project="rl-recsys")
     except (ImportError, RuntimeError) as error:
         raise UserError(f"--log-to {name}: {error}. pip install {name}") from None
 

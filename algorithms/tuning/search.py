@@ -17,10 +17,12 @@ import optuna
 from ray import tune
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.tune.experiment import Trial
+from ray.tune.result import TRAINING_ITERATION
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from algorithms.cluster.connection import connect, quiet, require
+from algorithms.common.rllib_compat import TUNE_VARIABLES, trial_number
 from algorithms.dpo.algorithm import DPOConfig
 from algorithms.ppo.algorithm import PPOConfig
 from algorithms.runs.training_flags import TrainingArguments
@@ -48,9 +50,6 @@ REDUCTION = 2  # ASHA: of the trials that come to a rung, one in so many goes on
 STARTUP_SHARE = 2  # Optuna: one in so many trials is drawn at random before the others are modelled, at most ten
 KEPT = 3  # checkpoints of a trial
 MAX_FAILURES = 2  # of a trial, each from its last checkpoint on
-#: Seconds after which Tune writes down what its trials have done: with its ten a kill would lose trials that had begun
-#: since. And no boxes, which name a folder for TensorBoard that is gone with the job.
-TUNE_VARIABLES = {"TUNE_GLOBAL_CHECKPOINT_S": "2", "RAY_AIR_NEW_OUTPUT": "0"}
 
 
 class SearchError(UserError):
@@ -80,7 +79,8 @@ class LastingASHA(ASHAScheduler):
         """Put what the trial has reported on the rungs."""
         super().on_trial_add(tune_controller, trial)
         for row in _reported(Path(trial.path)) if trial.has_reported_at_least_once else []:
-            self._trial_info[trial.trial_id].on_result(trial, row["training_iteration"], row["evaluation"]["score"])
+            reported = {TRAINING_ITERATION: row[TRAINING_ITERATION], SCORE: row["evaluation"]["score"]}
+            self.on_trial_result(tune_controller, trial, reported)
 
 
 class Lines(tune.Callback):
@@ -92,12 +92,14 @@ class Lines(tune.Callback):
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any) -> None:
         """Print it, with the trials that are done and the best so far."""
         scores = {
-            _number(one): one.last_result["evaluation"]["score"] for one in trials if one.has_reported_at_least_once
+            trial_number(each): each.last_result["evaluation"]["score"]
+            for each in trials
+            if each.has_reported_at_least_once
         }
-        scores[_number(trial)] = result["evaluation"]["score"]
+        scores[trial_number(trial)] = result["evaluation"]["score"]
         best = min(scores, key=lambda number: (-scores[number], number))
         say(
-            f"trial {_number(trial)}, iteration {result['training_iteration']} of {self._iterations}: "
+            f"trial {trial_number(trial)}, iteration {result['training_iteration']} of {self._iterations}: "
             f"score {result['evaluation']['score']:.1f}, success {result['evaluation']['success']:.1%}  "
             f"({sum(one.is_finished() for one in trials)} of {self._trials} trials done, "
             f"best: trial {best} with {scores[best]:.1f})",
@@ -105,7 +107,7 @@ class Lines(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Say where its traceback is."""
-        say(f"trial {_number(trial)} failed: {Path(trial.path) / 'error.txt'}")
+        say(f"trial {trial_number(trial)} failed: {Path(trial.path) / 'error.txt'}")
 
 
 class KeepLast(tune.Callback):
@@ -294,12 +296,7 @@ def _scheduler(arguments: SearchArguments) -> ASHAScheduler | None:
 
 def trial_folder(trial: Trial) -> str:
     """What a trial's folder is called."""
-    return f"trial-{_number(trial):03d}-{trial.trial_id}"
-
-
-def _number(trial: Trial) -> int:
-    """From 1 on, in the order in which trials were begun."""
-    return int(trial.experiment_tag.partition("_")[0])
+    return f"trial-{trial_number(trial):03d}-{trial.trial_id}"
 
 
 def _trials(folder: Path) -> list[Trial]:
@@ -338,7 +335,7 @@ def _result(arguments: SearchArguments, trial: Trial) -> TrialResult:
     figures = last.get("evaluation", {})
     stopped = last["training_iteration"] < arguments.iterations
     return TrialResult(
-        number=_number(trial),
+        number=trial_number(trial),
         state="failed" if trial.status == Trial.ERROR else "stopped early" if stopped else "finished",
         iterations=last["training_iteration"],
         score=figures.get("score"),

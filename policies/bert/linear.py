@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from policies.torch_compat import has_onednn_linear, onednn_linear
+
 #: oneDNN makes a program for each number of rows and keeps it, half a megabyte each: there must be few such numbers.
 FEW_ROWS, ROWS, MANY_ROWS = 1024, 64, 128  # up to so many, multiples of the second; above, of the third
 
@@ -39,15 +41,10 @@ def _takes(given: Tensor) -> bool:
         given.device.type == "cpu"
         and given.dtype is torch.float32
         and given.numel() > 0
-        and torch.backends.mkldnn.is_available()
+        and has_onednn_linear()
         and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows [T, in] times weight [out, in] transposed, by what torch.compile makes of a linear layer on a CPU."""
-    return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
 
 
 class _Product(torch.autograd.Function):
@@ -56,7 +53,7 @@ class _Product(torch.autograd.Function):
         count = given.numel() // given.shape[-1]
         rows = with_round_rows(given.reshape(count, -1))
         ctx.save_for_backward(rows, weight)
-        return _product(rows, weight, bias)[:count].view(*given.shape[:-1], -1)
+        return onednn_linear(rows, weight, bias)[:count].view(*given.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -65,7 +62,7 @@ class _Product(torch.autograd.Function):
         of_rows = with_round_rows(gradient.reshape(count, -1))
         of_given, of_weight, of_bias = ctx.needs_input_grad
         return (
-            _product(of_rows, weight.t())[:count].view(*gradient.shape[:-1], -1) if of_given else None,
-            _product(of_rows.t(), rows.t()) if of_weight else None,
+            onednn_linear(of_rows, weight.t())[:count].view(*gradient.shape[:-1], -1) if of_given else None,
+            onednn_linear(of_rows.t(), rows.t()) if of_weight else None,
             of_rows.sum(0) if of_bias else None,
         )

@@ -9,6 +9,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
+from policies.torch_compat import write_mark
+
 KEPT_TOKENS = 150_000  # whose encodings are kept of the same weights: 230 MB of MiniLM's
 
 
@@ -57,7 +59,7 @@ class EncodingCache:
         """What is kept of these weights, by whomever; it is kept for as long as a cache has joined it."""
         # Writes are counted: weights that are loaded again, as rollout workers do, may be what they were. Where each
         # lies changes when the model moves.
-        written = [(parameter.data_ptr(), parameter._version) for parameter in self._parameters()]
+        written = [write_mark(parameter) for parameter in self._parameters()]
         if written != self._written:
             digest = hashlib.blake2b(self._reading.encode(), digest_size=16)
             for parameter in self._parameters():

@@ -19,12 +19,13 @@ import ray
 import torch
 from gymnasium import spaces
 from ray import tune
-from ray.rllib.core import COMPONENT_RL_MODULE
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 
 from algorithms.benchmarks.learner import measure_updates
 from algorithms.cluster.connection import ClusterError, require
 from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE
 from algorithms.common.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
+from algorithms.common.rllib_compat import connectors_of
 from algorithms.dpo.algorithm import DPOConfig, episode_margins
 from algorithms.dpo.preferences import (
     MixedPreferences,
@@ -670,7 +671,7 @@ def test_ppo_credits_no_episode_that_ran_out_of_steps(policy_folder, shop_folder
     """Through RLlib's own advantages: two steps, never a purchase, and a value head that expects a reward of 1."""
     algorithm = ppo(policy_folder, shop_folder, workers=0, max_steps=2).build_algo()
     learner = algorithm.learner_group._learner
-    pieces = [type(piece).__name__ for piece in learner._learner_connector.connectors]
+    pieces = [type(piece).__name__ for piece in connectors_of(learner).connectors]
     order = [pieces.index(name) for name in ("StartValues", "GeneralAdvantageEstimation", "FitValues", "KeepDecisions")]
     assert order == sorted(order)
     learner._values.start([1.0])
@@ -778,10 +779,9 @@ def test_a_run_whose_workers_never_come_back_is_given_up(monkeypatch):
     class Nobody:
         """An algorithm all of whose workers are gone."""
 
-        class env_runner_group:
-            class _worker_manager:
-                actors = staticmethod(dict)
+        env_runner_group = None
 
+    monkeypatch.setattr("algorithms.ppo.algorithm.unhealthy_env_runners", lambda group: {})
     watch = FailFast()
     sampled = {"env_runners": {"num_env_steps_sampled_lifetime": 64.0}}
     watch.on_train_result(algorithm=Nobody, result=sampled)
@@ -937,9 +937,8 @@ def test_ppo_with_updates_lays_its_rates_out_over_them(policy_folder, shop_folde
     try:
         while learner._updates < 6:
             algorithm.train()
-        assert [float(learner._get_optimizer_lr(one)) for one in learner._optimizer_parameters] == [
-            pytest.approx(1e-4)
-        ] * 2
+        optimizers = [each for _, each in learner.get_optimizers_for_module(DEFAULT_MODULE_ID)]
+        assert [float(each.param_groups[0]["lr"]) for each in optimizers] == [pytest.approx(1e-4)] * 2
     finally:
         algorithm.stop()
 

@@ -1,0 +1,61 @@
+"""Every private name of torch that this project needs, each once and with the reason.
+
+Checked with torch 2.13.0. tests/compat/test_torch.py has a canary for each and holds the rest of the project to public
+names.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def onednn_linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """rows [T, in] times weight [out, in] transposed, plus a bias [out], by oneDNN; by ``F.linear`` where this torch
+    cannot be asked for it.
+
+    ``F.linear`` leaves float32 to MKL, which is half as fast on processors that are not Intel's, and no setting changes
+    that. This is what torch.compile makes of a linear layer on a CPU.
+    """
+    if _LINEAR_POINTWISE is None:
+        return F.linear(rows, weight, bias)
+    return _LINEAR_POINTWISE(rows, weight, bias, "none", [], "")
+
+
+def has_onednn_linear() -> bool:
+    """Whether this torch has oneDNN's product, with the arguments that ``onednn_linear`` gives it."""
+    return _LINEAR_POINTWISE is not None
+
+
+def write_mark(tensor: Tensor) -> tuple[int, int]:
+    """Equal as long as nothing was written to a tensor in place, and it lies where it lay.
+
+    torch has no public count of writes, and to compare the values takes longer than what is kept by them saves. Writes
+    through ``.data`` and steps of fused optimizers are not counted.
+    """
+    return tensor.data_ptr(), tensor._version
+
+
+def cpu_computes_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16; elsewhere it is emulated, which is slower than float32.
+
+    No name of it is private, but what torch calls the instructions is written down nowhere.
+    """
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_tile"))
+
+
+def _linear_pointwise() -> torch._ops.OpOverloadPacket | None:
+    """oneDNN's product, where it is there and takes what it is given."""
+    operator = getattr(getattr(torch.ops, "mkldnn", None), "_linear_pointwise", None)
+    if operator is None or not torch.backends.mkldnn.is_available():
+        return None
+    try:
+        found = operator(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4), "none", [], "")
+    except (RuntimeError, NotImplementedError, TypeError):  # another version's has other arguments
+        return None
+    return operator if found.shape == (2, 4) and bool((found == 4).all()) else None
+
+
+_LINEAR_POINTWISE = _linear_pointwise()
