@@ -24,6 +24,7 @@ from rl_recsys.console.terminal import say
 from rl_recsys.core.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import replaces_its_out
+from rl_recsys.runs.settings import SHOWN
 from rl_recsys.storage.files import read_object
 from rl_recsys.storage.folders import require_replaceable
 from rl_recsys.storage.locations import Place, place_of
@@ -61,7 +62,7 @@ def main(arguments: Arguments) -> None:
 
     from policies.queries import KIND, BartQueries, KeywordQueries, token_f1
 
-    settings = {name: str(value) for name, value in asdict(arguments).items() if name != "out"}
+    settings = {name: str(value) for name, value in asdict(arguments).items() if name not in ("out", SHOWN)}
     if (arguments.out / CONFIG_FILE).is_file():
         if read_policy_file(arguments.out, TRAINING_FILE, fields={"settings": dict})["settings"] != settings:
             raise UserError(f"{place_of(arguments.out)} was trained with other settings; use another --out")

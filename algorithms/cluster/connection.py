@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import threading
 import time
@@ -18,16 +17,20 @@ from ray.util import accelerators
 
 from rl_recsys.console.progress import format_seconds, phase
 from rl_recsys.console.terminal import say
+from rl_recsys.console.verbosity import shows_everything, variables
 from rl_recsys.errors import UserError
 
 if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes seconds
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-#: What Ray and RLlib print on every run that no user can act on.
-_NOISE = re.compile(
-    "new API stack|RLModuleConfig|RLModule\\(config=|Install gputil|Trainable.setup took|Overriding environment"
+#: What Ray says on every run that no user can act on, by the logger and by how it begins: that PPO is of the new stack,
+#: that RLlib itself calls what it has deprecated, that a tool is missing, and that learners take a while to build.
+_NOISE = (
+    ("ray.rllib.algorithms.algorithm_config", "You are running "),
+    ("ray._common.deprecation", "DeprecationWarning: `RLModule(config=[RLModuleConfig object])`"),
+    ("ray.tune.utils.util", "Install gputil"),
+    ("ray.tune.trainable.trainable", "Trainable.setup took"),
 )
-
 
 Bundle = Mapping[str, float]  # resource -> amount, of a process or of a node
 ACCELERATOR = "accelerator_type:"  # Ray's prefix; such a node has 1 of it, whatever it is used for
@@ -42,15 +45,17 @@ class ClusterError(UserError):
 
 class _Quiet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        return not _NOISE.search(record.getMessage())
+        return not any(record.name == logger and record.getMessage().startswith(start) for logger, start in _NOISE)
 
 
 _QUIET = _Quiet()
 
 
 def quiet() -> None:
-    """Leave out the log lines of ``_NOISE`` in this process; runs in the driver and in every worker."""
-    for name in (None, "ray", "ray.rllib", "ray.tune", "gymnasium"):
+    """Leave out the log lines of ``_NOISE`` in this process, unless all is to be shown; every worker runs it."""
+    if shows_everything():
+        return
+    for name in (None, "ray", "ray.rllib", "ray.tune"):
         logger = logging.getLogger(name)
         for one in (logger, *logger.handlers):  # a logger's filter is not asked about what its children log
             one.addFilter(_QUIET)  # once, however often it is added
@@ -68,8 +73,8 @@ def connect(*, num_cpus: int | None = None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options = {
-        "logging_level": "WARNING",
-        "runtime_env": {"worker_process_setup_hook": "algorithms.cluster.connection.quiet"},
+        "logging_level": "INFO" if shows_everything() else "WARNING",
+        "runtime_env": {"worker_process_setup_hook": "algorithms.cluster.connection.quiet", "env_vars": variables()},
     }
     address = os.environ.get("RAY_ADDRESS")
     if not address:

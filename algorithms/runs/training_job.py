@@ -24,6 +24,7 @@ from algorithms.runs.training_run import Evaluation, Schedule, TrainingRun
 from policies.base import Policy
 from policies.play import policy_episodes
 from rl_recsys.console.terminal import say
+from rl_recsys.console.verbosity import shows_everything
 from rl_recsys.core.encoding import fitting_goals, load_decision_encoder
 from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.core.task import Task
@@ -61,7 +62,7 @@ def configure(
             LAST_UPDATE: updates,
         },
     )
-    return config.debugging(seed=arguments.seed, log_level="ERROR")
+    return config.debugging(seed=arguments.seed, log_level="INFO" if shows_everything() else "WARN")
 
 
 def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -13,11 +14,16 @@ import tyro
 from rl_recsys.console.dispatch import PROGRAM
 from rl_recsys.console.ranges import Range, check_ranges
 from rl_recsys.console.terminal import say
+from rl_recsys.console.verbosity import show_everything
 from rl_recsys.errors import plain_errors
 
 
+@dataclass(kw_only=True)
 class Flags:
     """A job's flags: a dataclass whose number fields are ``Annotated`` with the ``Range`` that --help shows."""
+
+    quiet: bool = True
+    """Leave out lines of Ray that no user can act on; --no-quiet shows all, and deprecation warnings of Python."""
 
     def validate(self) -> None:
         """Raise ``UserError`` for flags that cannot be, alone or together."""
@@ -35,6 +41,8 @@ def run_job(main: Callable[[Any], None], flags: type[Flags] | Mapping[str, type[
     with plain_errors():
         program, words = _called()
         given = read_flags(flags, description, words, program)
+        if not given.quiet:
+            show_everything()
         say(f"{Path(program.split()[-1]).stem}: begun")  # before all that takes its time
         main(given)
 

@@ -17,6 +17,7 @@ from rl_recsys.storage.locks import LOCK
 
 SETTINGS = "settings.json"
 JOB = "job"  # in it: which job makes the folder
+SHOWN = "quiet"  # the flag of every job that decides only what is shown
 CONTENTS = "contents"  # in it: name of a setting -> a digest of what the place holds that it names
 #: What the settings of a job had that no other's had, before they named the job.
 _TELLING = {
@@ -84,7 +85,8 @@ def deciding(arguments: Any, incidental: Collection[str]) -> dict[str, Any]:
     the same run wherever it lies.
     """
     hints = get_type_hints(type(arguments))
-    flags = {field.name: getattr(arguments, field.name) for field in fields(arguments) if field.name not in incidental}
+    left_out = {*incidental, SHOWN}
+    flags = {field.name: getattr(arguments, field.name) for field in fields(arguments) if field.name not in left_out}
     places = {name for name, value in flags.items() if value is not None and Path in get_args(hints[name])}
     held = {name: digest_of(local_folder(flags[name])) for name in places}
     return {
