@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from rl_recsys.errors import UserError
 from rl_recsys.storage.files import are_file_entries, checksum, file_entry, read_json, read_object, write_json
@@ -27,7 +27,8 @@ _MAKER = "maker.json"  # in a folder that is being made, beside what it becomes
 _NEW, _OLD = "new", "old-"
 _SHOWN = 3  # names in a message
 
-#: The names of a folder's files, for a folder of a version that wrote no ``CONTENTS``; None for any other folder.
+#: The names of a folder's files, for a folder of a version that wrote no ``CONTENTS``; None for any other folder. An
+#: empty folder in it may be named as well, with a "/" at the end.
 Unlisted = Callable[[Path], Collection[str] | None]
 
 
@@ -56,7 +57,8 @@ def whole_folder(target: str | Path, *, kind: str, unlisted: Unlisted = lambda f
 
     A block that fails leaves ``target`` as it was; a kill leaves the old one, or for an instant none, never half.
     Several may build the same target at once: the last to end has its place. Of a symbolic link the folder is replaced
-    that it points to. Raises ``FolderError``, before the block, where ``require_replaceable`` does.
+    that it points to. No empty folder in it is kept. Raises ``FolderError``, before the block, where
+    ``require_replaceable`` does.
     """
     target = Path(os.path.realpath(target))
     require_replaceable(target, kind=kind, unlisted=unlisted)
@@ -66,6 +68,7 @@ def whole_folder(target: str | Path, *, kind: str, unlisted: Unlisted = lambda f
         new = aside / _NEW
         new.mkdir()
         yield new
+        _remove_empty_folders(new)  # none is listed, so each is somebody else's
         files = {name: file_entry(new / name) for name in sorted(_names(new))}
         write_json(new / CONTENTS, {"kind": kind, "files": files})
         require_replaceable(target, kind=kind, unlisted=unlisted)  # meanwhile somebody may have put files there
@@ -76,7 +79,7 @@ def require_replaceable(target: str | Path, *, kind: str, unlisted: Unlisted = l
     """Raise ``FolderError`` unless a new folder of this kind may stand at ``target``.
 
     It may where there is nothing, an empty folder, or a folder of the same kind that this project made and that holds
-    nothing else.
+    nothing else, not even an empty folder.
     """
     target = Path(os.path.realpath(target))
     if not os.path.lexists(target):
@@ -95,7 +98,8 @@ def require_replaceable(target: str | Path, *, kind: str, unlisted: Unlisted = l
             f"{target} holds files that are no {kind} of this project ({_shown(found)}): they are left as they are; "
             "name a folder that is not there yet"
         )
-    if others := found.difference(known):
+    folders = {f"{parent.as_posix()}/" for name in known for parent in PurePosixPath(name).parents}
+    if others := found.difference(known, folders):
         raise FolderError(
             f"{target} holds files that do not belong to the {kind} in it ({_shown(others)}): it is left as it is; "
             "move them away, or name another folder"
@@ -156,12 +160,24 @@ def _listing(folder: Path) -> dict | None:
 
 
 def _names(folder: Path) -> set[str]:
-    """All that is no folder, links to folders among it. Raises OSError for what cannot be looked into."""
+    """All files, links to folders among them, and empty folders, with a "/" at the end.
+
+    Raises OSError for what cannot be looked into.
+    """
     found = set()
     for root, folders, files in os.walk(folder, onerror=_raise):
         links = [name for name in folders if os.path.islink(os.path.join(root, name))]
         found.update(Path(root, name).relative_to(folder).as_posix() for name in (*files, *links))
+        if not folders and not files and root != str(folder):
+            found.add(f"{Path(root).relative_to(folder).as_posix()}/")
     return found
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    for root, folders, _ in os.walk(folder, topdown=False):
+        for name in folders:
+            with suppress(OSError):  # not empty, or a link
+                os.rmdir(os.path.join(root, name))
 
 
 def _raise(error: OSError) -> None:

@@ -194,7 +194,8 @@ def _change(path: Path) -> tuple[int, int]:
 
 
 def _names_in(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    """All of a folder's files and folders, these with a "/" at the end."""
+    return {f"{path.relative_to(folder).as_posix()}{'/' if path.is_dir() else ''}" for path in folder.rglob("*")}
 
 
 @contextmanager

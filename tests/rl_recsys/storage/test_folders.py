@@ -74,6 +74,15 @@ def a_shop_with_a_link(at: Path) -> None:
     (at / "link").symlink_to("/etc")
 
 
+def a_shop_with_an_empty_folder(at: Path) -> None:
+    make(at, a="1")
+    (at / "deep" / "mine" / "to come").mkdir(parents=True)
+
+
+def a_folder_of_folders(at: Path) -> None:
+    (at / "work" / "to come").mkdir(parents=True)
+
+
 def a_policy(at: Path) -> None:
     make(at, kind="policy", a="1")
 
@@ -93,6 +102,8 @@ FOREIGN = {
     a_file: "is a file",
     a_shop_with_notes: "holds files that do not belong to the shop in it .deep/notes.txt.",
     a_shop_with_a_link: "holds files that do not belong to the shop in it .link.",
+    a_shop_with_an_empty_folder: "holds files that do not belong to the shop in it .deep/mine/to come/.",
+    a_folder_of_folders: "holds files that are no shop of this project .work/to come/.",
     a_policy: "holds a policy, not a shop",
     a_damaged_listing: "holds files that are no shop of this project",
     a_manifest_of_somebody_else: "holds files that are no shop of this project .manifest.json.",
@@ -107,6 +118,17 @@ def test_what_is_not_ours_is_refused_before_anything_is_made_and_left_as_it_was(
     with pytest.raises(FolderError, match=f"{target} {FOREIGN[put]}"), whole_folder(target, kind="shop"):
         pytest.fail("the work was begun")
     assert tree(tmp_path) == before
+
+
+def test_a_folder_whose_own_files_were_removed_is_made_again(tmp_path):
+    make(tmp_path / "out", a="1")
+    (tmp_path / "out" / "deep" / "a").unlink()
+    make(tmp_path / "out", b="2")
+    assert (tmp_path / "out" / "deep" / "b").read_text() == "2"
+    with whole_folder(tmp_path / "other", kind="shop") as aside:
+        (aside / "a").write_text("1")
+        (aside / "empty" / "too").mkdir(parents=True)
+    make(tmp_path / "other", a="1")
 
 
 def test_files_that_came_while_it_was_made_are_not_replaced(tmp_path):

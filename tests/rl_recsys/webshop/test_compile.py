@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from rl_recsys.storage.files import checksum
-from rl_recsys.storage.folders import CONTENTS
+from rl_recsys.storage.folders import CONTENTS, FolderError
 from rl_recsys.webshop import RawDataError, Shop, ShopError
 from rl_recsys.webshop.benchmark import files_in_use
 from rl_recsys.webshop.data.compile import Source, compile_shop
@@ -239,6 +239,25 @@ def test_a_failed_or_killed_prepare_leaves_the_old_shop(tmp_path, source):
     assert run.returncode == -9
     assert (folder / MANIFEST).read_text() == before
     Shop.open(folder, verify=True)
+
+
+@pytest.mark.parametrize("own", ["notes/", "index/notes/", "index/notes.txt", "notes.txt"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_shop_with_something_of_the_users_in_it_is_not_replaced(tmp_path, shop_folder, source, own, listed):
+    folder = tmp_path / "shop"
+    shutil.copytree(shop_folder, folder)
+    if not listed:  # as versions before wrote it
+        (folder / CONTENTS).unlink()
+    if own.endswith("/"):
+        (folder / own).mkdir()
+    else:
+        (folder / own).write_text("years")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(FolderError, match=f"{own}.*move them away, or name another folder"):
+        compile_shop(source, folder, progress=lambda *done: pytest.fail("the work was begun"))
+    with pytest.raises(FolderError, match=f"{own}.*move them away, or name another folder"):
+        Shop.open(folder).with_queries(folder, {}, made_by={})
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_one_shop_a_process(tmp_path, shop_folder):
