@@ -35,6 +35,9 @@ from policies.module_state import load_module_state, module_state
 from rl_recsys.core.encoding import fitting_goals
 from rl_recsys.core.task import open_task
 
+#: Times that a batch may have the same recorded episode: more of it teaches nothing and takes ever longer to collect.
+REPEATS = 16
+
 
 class DPOLearner(PolicyLearner):
     """Minimises ``dpo_loss``, plus ``imitation_weight`` times the imitation loss of the preferred actions.
@@ -224,16 +227,19 @@ class DPO(OfflineAlgorithm):
         """By decision as in the paper: against what the reference does instead. By trajectory: failed episodes too."""
         if self.config.pairing == "trajectory":
             recorded = self.recorded_trajectories(0.0)
-            self._require_enough(len(recorded), "episodes")
+            self._require_enough(len(recorded), "episodes", repeats=REPEATS)
             return self._outcomes(RecordedGroups(recorded, seed=self.config.seed or 0), uses=1)
         episodes = decisions_to_learn(self.recorded_trajectories())
         self._require_enough(sum(map(len, episodes)), "decisions")
         return RecordedPreferences(episodes, self._reference, ties=self.config.ties, **self._of_batches())
 
-    def _require_enough(self, found: int, what: str) -> None:
-        """Raise ``NoPreferences`` where a batch has more pairs than there is to make them of: none would be full."""
+    def _require_enough(self, found: int, what: str, *, repeats: int = 1) -> None:
+        """Raise ``NoPreferences`` where a batch has more pairs than there is to make them of: none would be full.
+
+        ``repeats``: how often a batch may have the same, where they come again.
+        """
         pairs = self.config.train_batch_size_per_learner
-        if pairs > found:
+        if pairs > repeats * found:
             raise NoPreferences(
                 f"{self.config.trajectories}: a batch of {pairs} pairs is asked for, {found} {what} are there; take a "
                 "smaller batch or record more"

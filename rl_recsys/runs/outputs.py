@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
@@ -23,8 +23,10 @@ from rl_recsys.storage.locations import (
     StorageError,
     absolute,
     expanded,
+    is_of_places,
     is_uri,
     names_at,
+    of_each,
     uri_lock,
     working_folder,
 )
@@ -70,15 +72,9 @@ def with_homes(arguments: Any) -> Any:
     changed = {}
     for name, hint in get_type_hints(type(arguments)).items():
         value = getattr(arguments, name)
-        if Path not in _parts(hint) or value is None:
-            continue
-        changed[name] = tuple(map(expanded, value)) if isinstance(value, tuple) else expanded(value)
+        if value is not None and is_of_places(hint):
+            changed[name] = of_each(expanded, value)
     return replace(arguments, **changed)
-
-
-def _parts(hint: Any) -> set[Any]:
-    """A type hint and all that it is made of."""
-    return {hint}.union(*map(_parts, get_args(hint)))
 
 
 @contextmanager

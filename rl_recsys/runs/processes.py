@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -57,6 +58,19 @@ def ending_with_parent(command: Sequence[str]) -> list[str]:
     system sends the signal when that thread ends.
     """
     return _becoming(command, parent=os.getpid())
+
+
+def end_with_parent() -> None:
+    """Have a process of ``multiprocessing`` end when the one that made it does, as where that is killed.
+
+    One of a pool would wait for work for ever.
+    """
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def on_one_core(command: Sequence[str]) -> list[str]:

@@ -7,12 +7,12 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from rl_recsys.errors import UserError
 from rl_recsys.storage.files import read_json, read_object, require_fields, write_json
 from rl_recsys.storage.folders import digest_of, kind_of
-from rl_recsys.storage.locations import absolute, is_uri, local_folder
+from rl_recsys.storage.locations import Place, absolute, is_of_places, is_uri, local_folder, of_each
 from rl_recsys.storage.locks import LOCK
 
 SETTINGS = "settings.json"
@@ -87,12 +87,21 @@ def deciding(arguments: Any, incidental: Collection[str]) -> dict[str, Any]:
     hints = get_type_hints(type(arguments))
     left_out = {*incidental, SHOWN}
     flags = {field.name: getattr(arguments, field.name) for field in fields(arguments) if field.name not in left_out}
-    places = {name for name, value in flags.items() if value is not None and Path in get_args(hints[name])}
-    held = {name: digest_of(local_folder(flags[name])) for name in places}
+    places = {name for name, value in flags.items() if value is not None and is_of_places(hints[name])}
+    held = {name: _digests(flags[name]) for name in places}
     return {
-        **{name: absolute(value) if name in places or _is_path(value) else value for name, value in flags.items()},
-        CONTENTS: {name: digest for name, digest in held.items() if digest is not None},
+        **{
+            name: of_each(absolute, value) if name in places or _is_path(value) else value
+            for name, value in flags.items()
+        },
+        CONTENTS: {name: digests for name, digests in held.items() if digests is not None},
     }
+
+
+def _digests(places: Place | tuple[Place, ...]) -> Any:
+    """What a place holds, or each of several; None where one of them does not say it."""
+    found = of_each(lambda place: digest_of(local_folder(place)), places)
+    return None if isinstance(found, tuple) and None in found else found
 
 
 def _is_path(value: Any) -> bool:

@@ -16,9 +16,10 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
+from typing import Any, get_args
 
 import platformdirs
 import pyarrow as pa
@@ -55,6 +56,16 @@ def is_uri(place: Place) -> bool:
 def absolute(place: Place) -> str:
     """A place as every process knows it, whatever directory it runs in."""
     return str(place) if is_uri(place) else os.path.realpath(expanded(place))
+
+
+def is_of_places(hint: Any) -> bool:
+    """Whether a type hint is of a place or of several, as ``tuple[Place, ...] | None`` is."""
+    return hint is Path or any(map(is_of_places, get_args(hint)))
+
+
+def of_each(change: Callable[[Place], Any], places: Place | tuple[Place, ...]) -> Any:
+    """What ``change`` makes of a place, or of each of several."""
+    return tuple(map(change, places)) if isinstance(places, tuple) else change(places)
 
 
 def expanded(place: Place) -> Place:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +12,7 @@ from itertools import islice
 from typing import TypeVar
 
 from rl_recsys.errors import UserError
+from rl_recsys.runs.processes import end_with_parent
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ def nouns_of(titled: Iterable[tuple[str, T]], *, processes: int = 1) -> Iterator
     # spaCy's own processes send whole documents back, which costs more than the tagging. They are not forked: this
     # process may have Java in it.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
         ahead: deque = deque()
 
         def first_done() -> Iterator[tuple[T, tuple[str, ...]]]:
@@ -76,13 +75,3 @@ def nouns_of(titled: Iterable[tuple[str, T]], *, processes: int = 1) -> Iterator
 def _tag(titles: list[str]) -> list[tuple[str, ...]]:
     documents = _tagger().pipe(titles, batch_size=CHUNK)
     return [tuple(token.text.lower() for token in document if token.pos_ in NOUN_TAGS) for document in documents]
-
-
-def _end_with_parent() -> None:
-    """A pool's process waits for work for ever when the one that made it is killed; this one ends too."""
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -623,6 +623,19 @@ def test_a_batch_of_more_pairs_than_can_be_made_is_refused(policy_folder, trajec
         config.build_algo()
 
 
+def test_a_few_recorded_episodes_fill_a_batch_as_they_come_again(tmp_path, policy_folder, trajectories):
+    by_goal: dict[int, dict] = {}  # goal -> reward -> an episode
+    for episode in read_trajectories(trajectories / "groups"):
+        by_goal.setdefault(episode.goal_index, {})[episode.reward] = episode
+    with TrajectoryWriter(tmp_path) as writer:
+        for episode in list(max(by_goal.values(), key=len).values())[:2]:
+            writer.append(episode)
+    config = dpo(policy_folder, tmp_path, imitation_weight=0.0)
+    algorithm = config.training(pairing="trajectory", train_batch_size_per_learner=8).build_algo()
+    assert "dpo_loss" in str(algorithm.train()["learners"])
+    algorithm.stop()
+
+
 def test_frozen_layers_stay(policy_folder, trajectories):
     config = imitation(policy_folder, trajectories).learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 1})
     algorithm = config.build_algo()

@@ -6,12 +6,13 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 
 from rl_recsys.runs.settings import SETTINGS, SettingsError, claim, deciding, mark_own, require_own, unmark_unused
 from rl_recsys.storage.folders import whole_folder
-from rl_recsys.storage.locations import Place
+from rl_recsys.storage.locations import Place, is_of_places
 
 
 @dataclass(kw_only=True)
@@ -19,6 +20,7 @@ class Arguments:
     out: Place
     policy: Place | None = None
     trajectories: Place | None = None
+    others: tuple[Place, ...] = ()
     encoder: str = "minilm"
     num_workers: int = 2
     seed: int = 0
@@ -69,6 +71,34 @@ def test_another_run_is_named_with_what_differs_and_nothing_is_changed(tmp_path,
     with pytest.raises(SettingsError, match="policy"):
         begun(first, run)
     assert (run / SETTINGS).read_bytes() == before
+
+
+def test_several_places_are_told_as_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        make_policy(tmp_path / name, name)
+    first, run = Arguments(out="run", others=("a", "b")), tmp_path / "run"
+    begun(first, run)
+    begun(replace(first, others=(tmp_path / "a", "./a/../b")), run)
+    begun(replace(first, others=("a", shutil.copytree("b", "elsewhere"))), run)
+    for others in (("a",), ("b", "a"), ("a", "nowhere"), ()):
+        with pytest.raises(SettingsError, match="others: "):
+            begun(replace(first, others=others), run)
+    make_policy(tmp_path / "b", "trained again")
+    with pytest.raises(SettingsError, match="others: "):
+        begun(first, run)
+
+
+@pytest.mark.parametrize(
+    ("hint", "of_places"),
+    [
+        (Place, True), (Place | None, True), (tuple[Place, ...], True), (tuple[Path, ...] | None, True),
+        (Annotated[tuple[Place, ...], "positional"], True), (str, False), (str | None, False),
+        (tuple[str, ...] | None, False), (Literal["a", "b"] | None, False),
+    ],
+)  # fmt: skip
+def test_a_flag_of_places_is_known_by_its_type(hint, of_places):
+    assert is_of_places(hint) == of_places
 
 
 def test_a_flag_that_decided_in_an_earlier_version_and_does_not_any_more_may_differ(tmp_path):
