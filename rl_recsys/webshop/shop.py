@@ -147,7 +147,9 @@ class Shop:
 
     def goal_weights(self, goals: Sequence[int]) -> np.ndarray:
         """How likely each of some goals is to be drawn, up to a factor."""
-        weights = np.concatenate([column.to_numpy() for column in self._goals.columns("weight")])
+        weights = np.concatenate(
+            [np.from_dlpack(column) for column in self._goals.columns("weight")]
+        )  # to_numpy loads pandas
         return weights[np.asarray(goals)]
 
     def attributes(self, row: int) -> list[str]:
@@ -156,12 +158,15 @@ class Shop:
 
     def products_of_goals(self, chosen: np.ndarray) -> np.ndarray:
         """Which products [row] some goals are about; ``chosen`` [goal] says which goals, as booleans."""
-        asins = pa.chunked_array(self._goals.columns("asin")).filter(pa.array(chosen)).unique()
-        return np.concatenate([pc.is_in(column, asins).to_numpy(False) for column in self._products.columns("asin")])
+        bits = pa.py_buffer(np.packbits(chosen, bitorder="little"))
+        mask = pa.BooleanArray.from_buffers(pa.bool_(), len(chosen), [None, bits])  # pa.array loads pandas
+        asins = pa.chunked_array(self._goals.columns("asin")).filter(mask).unique()
+        found = [pc.is_in(column, asins).cast(pa.uint8()) for column in self._products.columns("asin")]
+        return np.concatenate([np.from_dlpack(column) for column in found]).astype(bool)
 
     def instruction_bytes(self, goals: Sequence[int]) -> np.ndarray:
         """How many bytes of UTF-8 the instruction of each of some goals has."""
-        lengths = [pc.binary_length(column).to_numpy() for column in self._goals.columns("instruction_text")]
+        lengths = [np.from_dlpack(pc.binary_length(column)) for column in self._goals.columns("instruction_text")]
         return np.concatenate(lengths)[np.asarray(goals, int)]
 
     def split(self, name: str) -> Sequence[int]:

@@ -113,6 +113,16 @@ def test_equal_seeds_deal_equal_goals_each_once(shop_folder, policy_folder):
     assert sorted(map(int, goals(1))) == list(range(20))
 
 
+def test_nobody_waits_for_goals_that_nobody_wants(shop_folder, policy_folder, monkeypatch):
+    """Before the first one can be made up all goals are read, which takes seconds."""
+    monkeypatch.setattr("rl_recsys.webshop.task._variations", lambda *_: pytest.fail("all goals were read"))
+    env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL)
+    for _ in range(3):
+        env.reset()
+    later = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL, variations=1.0)
+    later.reset(options={"goal": 1})
+
+
 def test_some_goals_are_made_up_and_groups_keep_theirs(shop_folder, policy_folder):
     def instructions(seed, **options) -> list[tuple[str, str]]:
         env = envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL, **options)

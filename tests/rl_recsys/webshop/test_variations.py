@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -101,6 +103,18 @@ def test_an_option_without_values_is_not_asked_for(tmp_path):
     goals = [variations.goal(number) for number in range(COUNT)]
     assert any("style" in shop.product(one.asin).options for one in goals)
     assert not any("style" in one.goal_options for one in goals)
+
+
+def test_what_a_shop_reads_of_its_tables_loads_no_pandas(shop_folder):
+    """It takes half a second, or two beside others."""
+    code = (
+        "import sys\nimport numpy as np\nfrom rl_recsys.webshop.task import WebShop\n"
+        f"task = WebShop.open({str(shop_folder)!r})\n"
+        "task.variation(0), task.instruction_bytes([0, 1]), task.shop.goal_weights([0, 1])\n"
+        "print('pandas' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert ended.stdout.strip() == "False"
 
 
 def test_a_shop_that_leaves_nothing_else_to_ask_for_is_named(shop, monkeypatch):
