@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -245,6 +246,23 @@ def test_a_home_that_cannot_be_written_to_gives_its_place_to_temporary_files(buc
     (tmp_path / f"rl-recsys-{os.getuid()}").chmod(0o777)
     with pytest.raises(DiskError, match="file/rl-recsys/copies: cannot be written .*XDG_CACHE_HOME names another"):
         local_folder(bucket)
+
+
+@pytest.mark.parametrize("cache", ["elsewhere with spaces", "", None])
+def test_the_command_of_the_docs_frees_the_space(bucket, monkeypatch, tmp_path, cache):
+    page = (Path(__file__).parents[3] / "docs" / "cluster" / "run.md").read_text()
+    command = re.search(r"To free the space\W+`([^`]+)`", page)[1]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if cache is None:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", cache and str(tmp_path / cache))
+    put(bucket, a="1")
+    folder = local_folder(bucket)
+    assert folder.is_relative_to(tmp_path / (cache or "home"))
+    subprocess.run(["sh", "-c", command], check=True)
+    assert not folder.exists() and not folder.parent.parent.exists()
+    assert contents(local_folder(bucket)) == {"a.txt": "1"}
 
 
 def test_places_have_names_and_a_home(monkeypatch, tmp_path):
