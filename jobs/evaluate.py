@@ -28,6 +28,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import ASKED, EPISODES, RESULTS, read_episodes
 from rl_recsys.evaluation.comparison import arm_result, markdown_table, print_table, report_json
 from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.provenance import MADE_WITH, note_maker
 from rl_recsys.runs.settings import goes_on_with
 from rl_recsys.storage.files import write_json, write_text
 from rl_recsys.storage.folders import digest_of
@@ -109,6 +110,7 @@ def main(arguments: Arguments) -> None:
     write_text(arguments.out / "table.md", f"{for_markdown(title)}\n\n{markdown_table(results)}")
     context = {"command": shlex.join(sys.argv), "title": title, "shop": task.fingerprint, "episodes": files}
     context |= {"too_long": found.too_long} if found.too_long else {}
+    context[MADE_WITH] = note_maker(arguments.out)
     write_json(arguments.out / RESULTS, report_json(results, context))
 
 

@@ -46,11 +46,10 @@ from rl_recsys.evaluation.plots import by_size, learning_curves, running_means
 from rl_recsys.evaluation.report_page import Picture, Report, Table, write_report
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.pipeline import DONE, read_done
-from rl_recsys.runs.provenance import commit, machine, versions
+from rl_recsys.runs.provenance import MADE_WITH, made_by, maker
 from rl_recsys.storage.files import read_object, read_rows, require_fields
 from rl_recsys.storage.locations import Place, place_of
 
-PACKAGES = ("torch", "ray", "transformers", "gymnasium", "numpy", "pyarrow", "pyserini")
 REMEDY = "run jobs/reproduce.py again"
 #: Fields of the files that are read here.
 DESCRIBED = {"recorded": str, "thompson": str, "arms": dict, "settings": dict, "at_once": int}
@@ -446,9 +445,8 @@ class Study:
             kept["precision"] = training["precision"]  # as it was, where the setting is "auto"
             facts[f"{folder.name}: settings"] = "; ".join(f"{k} {_shown(v)}" for k, v in kept.items())
             facts[f"{folder.name}: time"] = f"{format_seconds(training['training_seconds'])}: {shares}"
-        facts["versions"] = ", ".join(f"{name} {found}" for name, found in versions(PACKAGES).items())
-        facts["machine"] = machine()
-        facts["commit"] = commit()
+        facts["made with"] = made_by({name: row.get(MADE_WITH, []) for name, row in self._stages.items()})
+        facts["this report with"] = made_by({"report": [maker()]})
         return facts
 
     def _order(self, item: tuple[tuple[str, str], Played]) -> tuple[int, int]:

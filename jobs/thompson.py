@@ -33,6 +33,7 @@ from rl_recsys.evaluation.comparison import markdown_rows, percent
 from rl_recsys.evaluation.intervals import wilson_interval
 from rl_recsys.evaluation.plots import running_means
 from rl_recsys.runs.outputs import writes_to_its_out
+from rl_recsys.runs.provenance import MADE_WITH, note_maker
 from rl_recsys.runs.settings import claim, deciding, goes_on_with
 from rl_recsys.storage.files import naming, read_object, read_rows, require_fields, write_json, write_text
 from rl_recsys.storage.locations import Place, place_of
@@ -222,6 +223,7 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
         f"{for_markdown(title)}\n\n{markdown_rows(COLUMNS, rows)}\n{for_markdown(note)}\n",
     )
     context = {"command": shlex.join(sys.argv), "title": title, "means_from": source}
+    context[MADE_WITH] = note_maker(arguments.out)
     write_json(arguments.out / "thompson.json", context | {"runs": runs})
     for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}

@@ -30,6 +30,7 @@ from rl_recsys.core.policy_folder import (
 )
 from rl_recsys.core.registry import POLICIES, load
 from rl_recsys.core.task import Task
+from rl_recsys.runs.provenance import MADE_WITH, maker
 from rl_recsys.storage.folders import whole_folder
 from rl_recsys.storage.locations import Place, inside, local_folder
 
@@ -122,7 +123,7 @@ class Policy(nn.Module, ABC):
         return {POLICY_TYPE: self.policy_type, **self.config}
 
     def save_pretrained(self, folder: str | Path, *, training: Mapping | None = None) -> None:
-        """Write a policy folder: weights, config, the decision encoder's files, and how it was trained.
+        """Write a policy folder: weights, config, the decision encoder's files, how it was trained, and by what.
 
         It is written aside and renamed, so a folder of this name is whole.
         """
@@ -130,7 +131,7 @@ class Policy(nn.Module, ABC):
             self.decision_encoder.save(aside)
             config = self.architecture() | {ENCODER_TYPE: self.decision_encoder.encoder_type}
             (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1))
-            (aside / TRAINING_FILE).write_text(json.dumps(dict(training or {}), indent=1))
+            (aside / TRAINING_FILE).write_text(json.dumps({MADE_WITH: [maker()], **(training or {})}, indent=1))
             write_weights(aside, self)
 
 

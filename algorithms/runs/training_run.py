@@ -35,6 +35,7 @@ from rl_recsys.console.progress import Task, format_seconds, progress
 from rl_recsys.console.terminal import say
 from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.errors import UserError
+from rl_recsys.runs.provenance import MADE_WITH, note_maker
 from rl_recsys.runs.settings import claim
 from rl_recsys.storage.files import DiskFullError, full_disk_named, naming, write_text
 from rl_recsys.storage.locations import place_of
@@ -87,7 +88,8 @@ class Schedule:
 
 
 class TrainingRun:
-    """One run folder: settings.json, result.json (a line an iteration), tensorboard/, checkpoints/, at the end policy/.
+    """One run folder: settings.json, made_with.json, result.json (a line an iteration), tensorboard/, checkpoints/,
+    at the end policy/.
 
     Starting it again with the same settings goes on from the last checkpoint; a finished run is left alone.
     """
@@ -130,6 +132,7 @@ class TrainingRun:
         no room.
         """
         losses = 0
+        note_maker(self.folder)
         with progress(*schedule.length(config.algo_class.__name__)) as task:
             while True:
                 before = self._logged
@@ -304,6 +307,7 @@ class TrainingRun:
             "shares_of_time": shares(self.rows),
             "precision": learners_precision(algorithm),
             "settings": self.settings,
+            MADE_WITH: note_maker(self.folder),
         }
         policy.save_pretrained(folder, training=summary)
         return summary

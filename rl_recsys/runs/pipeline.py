@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from rl_recsys.console.progress import Task, format_seconds, progress
 from rl_recsys.errors import UserError
 from rl_recsys.runs.processes import ending_with_parent
+from rl_recsys.runs.provenance import MADE_WITH, maker
 from rl_recsys.storage.files import read_object, require_fields, write_json
 from rl_recsys.storage.locations import absolute, is_uri
 from rl_recsys.storage.locks import HELD_BY_PARENT
@@ -61,6 +62,7 @@ def run_stages(stages: Sequence[Stage], folder: Path, *, at_once: int, cores: in
     cores = cores or os.cpu_count() or 1
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     done = _done(folder, stages)
+    kept = set(done)
     running: dict[str, _Running] = {}
     with progress("study, in expected minutes", round(sum(stage.minutes for stage in stages))) as task:
         task.resume(round(sum(stage.minutes for stage in stages if stage.name in done)))
@@ -80,7 +82,8 @@ def run_stages(stages: Sequence[Stage], folder: Path, *, at_once: int, cores: in
                     if one.process.poll() is not None:
                         del running[one.stage.name]
                         done[one.stage.name] = one.end()
-                        _write(folder, stages, done)
+                        _write(folder, stages, done, kept)
+                        kept = set(done)
                 _show(task, stages, done, running)
         finally:
             _stop(running)
@@ -173,12 +176,15 @@ def _deciding(command: Sequence[str]) -> list[str]:
     return kept
 
 
-def _write(folder: Path, stages: Sequence[Stage], done: Mapping[str, float]) -> None:
+def _write(folder: Path, stages: Sequence[Stage], done: Mapping[str, float], kept: Collection[str]) -> None:
+    """``kept``: the stages that were not run again since the file was written."""
+    before = read_done(folder / DONE) if (folder / DONE).is_file() else {}
     rows = {
         stage.name: {
             "command": list(stage.command),
             "places": _spelled_out(_deciding(stage.command)),
             "seconds": round(done[stage.name], 1),
+            MADE_WITH: before[stage.name].get(MADE_WITH, []) if stage.name in kept else [maker()],
         }
         for stage in stages
         if stage.name in done

@@ -19,6 +19,7 @@ from policies.rllib import module_spec
 from rl_recsys.core.encoding import EncodingError, load_decision_encoder
 from rl_recsys.core.policy_folder import CONFIG_FILE, PolicyError, read_policy_file
 from rl_recsys.errors import UserError
+from rl_recsys.runs.provenance import maker
 from rl_recsys.storage.folders import CONTENTS
 from rl_recsys.webshop.observe.decisions import ChoiceSession
 from tests.conftest import SMALL
@@ -123,7 +124,8 @@ def test_a_policy_folder_is_whole_and_loads_to_the_same_model(model, policy_fold
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
         "config.json", "contents.json", "model.safetensors", "tokenizer.json", "training.json",
     ]  # fmt: skip
-    assert json.loads((tmp_path / "p" / "training.json").read_text()) == {"algorithm": "again"}
+    training = json.loads((tmp_path / "p" / "training.json").read_text())
+    assert training == {"made_with": [maker()], "algorithm": "again"}
     again = load_policy(tmp_path / "p")
     torch.testing.assert_close(again(observation)[0], model(observation)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["p"]

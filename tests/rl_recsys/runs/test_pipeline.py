@@ -11,7 +11,8 @@ import time
 import pytest
 
 from rl_recsys.errors import UserError
-from rl_recsys.runs.pipeline import Stage, run_stages
+from rl_recsys.runs import provenance
+from rl_recsys.runs.pipeline import Stage, read_done, run_stages
 from rl_recsys.runs.processes import ending_with_parent, on_one_core
 from rl_recsys.runs.settings import mark_own
 from rl_recsys.storage.locks import held, lock_in
@@ -125,6 +126,29 @@ def test_places_may_be_spelled_otherwise(tmp_path, monkeypatch):
     assert lines("--shop", "s3://b/key=a/shop", "--policies", "ppo=runs/dpo") == 4
     written = json.loads((tmp_path / "study" / "stages.json").read_text())["one"]["places"]
     assert written == ["job.py", "--shop", "s3://b/key=a/shop", "--policies", f"ppo={tmp_path}/runs/dpo"]
+
+
+def test_each_stage_keeps_what_made_it(tmp_path, monkeypatch):
+    def makers() -> dict[str, list]:
+        return {name: row["made_with"] for name, row in read_done(tmp_path / "stages.json").items()}
+
+    log, now = tmp_path / "log", provenance.maker()
+    run_stages([stage("first", append(log, "first"))], tmp_path, at_once=1)
+    assert makers() == {"first": [now]}
+    later = now | {"commit": "a later one"}
+    monkeypatch.setattr(provenance, "_maker", lambda: later)
+    more = [append(log, "second"), append(log, "third")]
+    stages = [stage("first", append(log, "first")), stage("second", more[0]), stage("third", more[1], "second")]
+    run_stages(stages, tmp_path, at_once=1)
+    assert makers() == {"first": [now], "second": [later], "third": [later]}
+    assert provenance.made_by(makers()).startswith("A MIXTURE. first: ")
+    run_stages([stage("first", append(log, "again")), *stages[1:]], tmp_path, at_once=1)
+    assert makers()["first"] == [later]
+    rows = read_done(tmp_path / "stages.json")
+    del rows["first"]["made_with"]  # of an earlier version
+    (tmp_path / "stages.json").write_text(json.dumps(rows))
+    run_stages([stage("first", append(log, "again")), *stages[1:], stage("fourth", more[0])], tmp_path, at_once=1)
+    assert makers() == {"first": [], "second": [later], "third": [later], "fourth": [later]}
 
 
 def _state(pid: str) -> str:
