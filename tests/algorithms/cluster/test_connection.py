@@ -13,6 +13,7 @@ import ray
 from algorithms.cluster import connection as cluster
 from algorithms.cluster.connection import ClusterError, connect, lacking, quiet, require_resources
 from algorithms.dpo.algorithm import DPO, DPOConfig
+from rl_recsys.console import verbosity
 
 CORE = {"CPU": 1.0}
 
@@ -108,3 +109,46 @@ def test_connecting_leaves_signals_and_warnings_as_they_are(ray_session, monkeyp
     code = "import os; from algorithms.cluster.connection import quiet; quiet(); print('PYTHONWARNINGS' in os.environ)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+SAYING = """
+import logging, warnings
+from rl_recsys.console import command
+from algorithms.cluster.connection import quiet
+from ray._common.deprecation import deprecation_warning
+
+def main(given):
+    quiet()
+    logging.getLogger("ray.tune.trainable.trainable").warning("Trainable.setup took 12 seconds")
+    logging.getLogger("ray.rllib.algorithms.algorithm").warning("Trainable.setup took what another logger says")
+    deprecation_warning(old="RLModule(config=[RLModuleConfig object])")
+    deprecation_warning(old="what we call")
+    warnings.warn("python's own", DeprecationWarning)
+
+command.run_job(main, command.Flags, "A job.")
+"""
+
+
+@pytest.mark.parametrize("all_of_it", [False, True])
+def test_only_what_no_user_can_act_on_is_left_out(all_of_it, tmp_path):
+    job = tmp_path / "job.py"
+    job.write_text(SAYING)
+    flags = ["--no-quiet"] if all_of_it else []
+    done = subprocess.run([sys.executable, str(job), *flags], capture_output=True, text=True, check=True)
+    for line in ("what another logger says", "`what we call` has been deprecated"):
+        assert line in done.stderr
+    for line in ("setup took 12 seconds", "RLModuleConfig object"):
+        assert (line in done.stderr) == all_of_it
+
+
+def test_workers_show_as_much_as_their_driver(monkeypatch):
+    monkeypatch.delenv(verbosity.SHOW_ALL, raising=False)
+    assert verbosity.variables() == {} and not verbosity.shows_everything()
+    monkeypatch.setenv(verbosity.WARNINGS, "default")
+    monkeypatch.setenv(verbosity.SHOW_ALL, "1")
+    assert verbosity.variables() == {verbosity.SHOW_ALL: "1", verbosity.WARNINGS: "default"}
+    started = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: started.update(options))
+    connect()
+    assert started["logging_level"] == "INFO" and started["runtime_env"]["env_vars"] == verbosity.variables()
