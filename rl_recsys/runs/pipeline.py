@@ -15,7 +15,7 @@ from pathlib import Path
 from rl_recsys.console.progress import Task, format_seconds, progress
 from rl_recsys.errors import UserError
 from rl_recsys.runs.processes import ending_with_parent
-from rl_recsys.runs.provenance import MADE_WITH, maker
+from rl_recsys.runs.provenance import MADE_WITH, are_makers, maker
 from rl_recsys.storage.files import read_object, require_fields, write_json
 from rl_recsys.storage.locations import absolute, is_uri
 from rl_recsys.storage.locks import HELD_BY_PARENT
@@ -147,6 +147,8 @@ def read_done(path: Path) -> dict[str, dict]:
         require_fields(row, {"command": list, "seconds": float}, f"{path}, stage {name!r}", remedy)
         if not row["command"] or not all(isinstance(word, str) for word in row["command"]):
             raise UserError(f"{path}, stage {name!r}: damaged (its command is none); {remedy}")
+        if not are_makers(row.get(MADE_WITH, [])):
+            raise UserError(f"{path}, stage {name!r}: damaged (its {MADE_WITH} is none); {remedy}")
     return found
 
 

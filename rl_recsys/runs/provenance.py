@@ -54,11 +54,18 @@ def note_maker(folder: Path) -> list[dict[str, Any]]:
     They are kept in a file of their own, which no settings are compared with: another version may go on.
     """
     found = read_json(folder / MAKERS)
-    makers = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    makers = found if are_makers(found) else []
     if maker() not in makers:
         makers.append(maker())
         write_json(folder / MAKERS, makers)
     return makers
+
+
+def are_makers(value: object) -> bool:
+    """Whether a value of a file is what ``note_maker`` returns."""
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and isinstance(one.get("packages"), dict) for one in value
+    )
 
 
 def made_by(makers: Mapping[str, Sequence[Mapping]]) -> str:

@@ -167,7 +167,9 @@ def test_progress_of_a_stage_is_its_last_iteration(tmp_path):
     assert one.share == 0.25
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"one": 1}', '{"one": {"command": [], "seconds": 1}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"one": 1}', '{"one": {"command": [], "seconds": 1}}',
+     '{"one": {"command": ["a"], "seconds": 1, "made_with": [{"packages": 1}]}}'],
+)  # fmt: skip
 def test_a_damaged_list_of_stages_is_one_line_and_nothing_is_run(tmp_path, text):
     (tmp_path / "stages.json").write_text(text)
     with pytest.raises(
