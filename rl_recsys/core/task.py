@@ -21,6 +21,8 @@ DEFAULT_TASK = "webshop"  # whose folder --shop names, and of which files that n
 
 
 EPISODES_A_REQUEST = 16  # where a policy recommends
+#: What a class of tasks must have beside its methods.
+NEEDED = ("name", "kinds", "baselines", "demonstrator")
 
 
 class TaskError(UserError):
@@ -57,7 +59,7 @@ class Session(Protocol):
 
     @property
     def url(self) -> str:
-        """Where in the world this is: equal where the same actions lead on to the same."""
+        """A key of the state: two sessions of a goal with equal ones go on alike. Loops and pairs are found by it."""
 
     @property
     def observation(self) -> str:
@@ -95,7 +97,9 @@ class RequestDesk(Protocol):
 class Task(ABC):
     """A world. Another package's is found by an entry point of the group "rl_recsys.tasks" (docs/extend.md).
 
-    An episode is of a goal: one of the task's by its index, or another as a mapping.
+    An episode is of a goal: one of the task's by its index, or another as a mapping. A subclass must have ``name``,
+    ``kinds``, ``baselines``, ``demonstrator``, and the methods ``open``, ``spec``, ``fingerprint``, ``split``, ``goal``
+    and ``session``; the rest has defaults. ``rl_recsys.core.check.check_task`` plays a task and names what is amiss.
     """
 
     #: What ``open_task`` knows the world by.
@@ -200,4 +204,7 @@ def open_task(task: str | Task) -> Task:
     if not separator:
         names = ", ".join(registered(TASKS))
         raise TaskError(f"task {task!r}: write NAME:PLACE, as webshop:shops/demo; names are {names}")
-    return task_class(name).open(place)
+    kind = task_class(name)
+    if missing := [needed for needed in NEEDED if not getattr(kind, needed, None)]:
+        raise TaskError(f"the task {name!r} lacks {', '.join(missing)}: its class, {kind.__qualname__}, must have them")
+    return kind.open(place)
