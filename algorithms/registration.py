@@ -11,9 +11,9 @@ def register_with_ray() -> None:
     """Register the algorithms and the environments: ``tune.run("DPO", config=...)`` and ``Tuner("DPO", ...)`` work."""
     from ray.tune import register_trainable
 
-    from algorithms.dpo.algorithm import DPO
-    from algorithms.imitation.algorithm import Imitation
-    from algorithms.ppo.algorithm import PPO
+    from algorithms.dpo import DPO
+    from algorithms.imitation import Imitation
+    from algorithms.ppo import PPO
 
     register_environments()
     for name, algorithm in (("Imitation", Imitation), ("DPO", DPO), (PPO_NAME, PPO)):

@@ -90,7 +90,7 @@ class Arguments(TrainingArguments):
 @writes_to_its_out("dpo")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
-    from algorithms.dpo.algorithm import DPOConfig
+    from algorithms.dpo import DPOConfig
     from algorithms.runs.training_job import configure, run
 
     config = configure(

@@ -88,7 +88,7 @@ def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
     import torch
 
-    from algorithms.imitation.algorithm import ImitationConfig
+    from algorithms.imitation import ImitationConfig
     from algorithms.runs.training_job import configure, run
     from policies.base import fresh_policy
 

@@ -93,7 +93,7 @@ class Arguments(TrainingArguments):
 @writes_to_its_out("ppo")
 def main(arguments: Arguments) -> None:
     """Train and say where the policy is."""
-    from algorithms.ppo.algorithm import PPOConfig
+    from algorithms.ppo import PPOConfig
     from algorithms.runs.training_job import configure, run
     from envs import register_with_ray
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from ray.rllib.core.columns import Columns
 
-from algorithms.common.losses import dpo_loss
 from algorithms.common.offline import decisions_to_learn
+from algorithms.dpo.losses import dpo_loss
 from algorithms.dpo.preferences import RecordedPreferences
 from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
 from policies.base import Policy, load_policy

@@ -26,7 +26,7 @@ from algorithms.benchmarks.soak import PLAYERS, actor_class
 from algorithms.cluster.connection import connect
 from algorithms.common.ranges import ScalePart
 from algorithms.common.rllib_compat import sample_all_env_runners
-from algorithms.ppo.algorithm import PPOConfig
+from algorithms.ppo import PPOConfig
 from algorithms.rollouts.goal_sampler import GoalsInTurn
 from algorithms.rollouts.groups import TASKS_AHEAD, RolloutGroups
 from algorithms.rollouts.pool import RolloutPool

@@ -1,1 +1,7 @@
-"""Direct preference optimisation."""
+"""Direct preference optimisation: its settings, config, losses, learner, pairs and algorithm."""
+
+from algorithms.common.lazy import load_on_demand
+
+__all__ = ["DPO", "DPOConfig"]
+
+__getattr__ = load_on_demand(__name__, {"DPO": "algorithm", "DPOConfig": "config"})

@@ -1,1 +1,7 @@
-"""Imitation of recorded decisions."""
+"""Imitation of recorded decisions: its settings, config, learner and algorithm."""
+
+from algorithms.common.lazy import load_on_demand
+
+__all__ = ["Imitation", "ImitationConfig"]
+
+__getattr__ = load_on_demand(__name__, {"Imitation": "algorithm", "ImitationConfig": "config"})

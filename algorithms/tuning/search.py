@@ -23,8 +23,8 @@ from ray.tune.search.optuna import OptunaSearch
 
 from algorithms.cluster.connection import connect, quiet, require
 from algorithms.common.rllib_compat import TUNE_VARIABLES, trial_number
-from algorithms.dpo.algorithm import DPOConfig
-from algorithms.ppo.algorithm import PPOConfig
+from algorithms.dpo import DPOConfig
+from algorithms.ppo import PPOConfig
 from algorithms.runs.training_flags import TrainingArguments
 from algorithms.runs.training_job import configure
 from algorithms.runs.training_run import current_policy

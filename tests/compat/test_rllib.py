@@ -27,7 +27,7 @@ from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 from algorithms.common import rllib_compat as compat
-from algorithms.ppo.algorithm import WatchedEnvRunner
+from algorithms.ppo.env_runner import WatchedEnvRunner
 from algorithms.rollouts.watchdog import HANG_S
 from policies.rllib import PolicyModule
 from tests.compat.canary import Canaries

@@ -12,7 +12,7 @@ import ray
 
 from algorithms.cluster import connection as cluster
 from algorithms.cluster.connection import ClusterError, connect, lacking, quiet, require_resources
-from algorithms.dpo.algorithm import DPO, DPOConfig
+from algorithms.dpo import DPO, DPOConfig
 from rl_recsys.console import verbosity
 
 CORE = {"CPU": 1.0}

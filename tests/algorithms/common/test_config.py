@@ -8,9 +8,9 @@ import pytest
 from ray import tune
 
 from algorithms.common.ranges import CONFIG, LEARNER_CONFIG
-from algorithms.dpo.algorithm import DPOConfig
-from algorithms.imitation.algorithm import ImitationConfig
-from algorithms.ppo.algorithm import PPOConfig
+from algorithms.dpo import DPOConfig
+from algorithms.imitation import ImitationConfig
+from algorithms.ppo import PPOConfig
 from rl_recsys.console.ranges import RangeError
 
 CONFIGS = [ImitationConfig, DPOConfig, PPOConfig]

@@ -9,9 +9,10 @@ import torch
 
 from algorithms.common.iteration_timing import parts_of, shares
 from algorithms.common.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, computing_precision
-from algorithms.dpo.algorithm import DPOConfig
-from algorithms.imitation.algorithm import ImitationConfig, ImitationLearner
-from algorithms.ppo.algorithm import PPOConfig
+from algorithms.dpo import DPOConfig
+from algorithms.imitation import ImitationConfig
+from algorithms.imitation.learner import ImitationLearner
+from algorithms.ppo import PPOConfig
 from algorithms.runs.training_job import learning_rates
 from algorithms.runs.training_run import current_policy, flatten
 from envs import CHOICE_ID

@@ -7,7 +7,9 @@ from math import exp, log
 import pytest
 import torch
 
-from algorithms.common.losses import dpo_loss, imitation_loss, kl_divergence, ppo_loss
+from algorithms.common.losses import imitation_loss
+from algorithms.dpo.losses import dpo_loss
+from algorithms.ppo.losses import kl_divergence, ppo_loss
 
 
 def test_imitation_is_the_cross_entropy_over_the_available_actions():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import tree
 
-from algorithms.ppo.learner import KeepDecisions, StartValues
+from algorithms.ppo.connectors import KeepDecisions, StartValues
 from algorithms.ppo.value_fit import ValueFit
 from policies.base import load_policy
 from rl_recsys.errors import UserError

@@ -26,7 +26,8 @@ from algorithms.cluster.connection import ClusterError, require
 from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE
 from algorithms.common.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
 from algorithms.common.rllib_compat import connectors_of
-from algorithms.dpo.algorithm import DPOConfig, episode_margins
+from algorithms.dpo import DPOConfig
+from algorithms.dpo.learner import episode_margins
 from algorithms.dpo.preferences import (
     MixedPreferences,
     NoPreferences,
@@ -35,9 +36,10 @@ from algorithms.dpo.preferences import (
     RecordedPreferences,
 )
 from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
-from algorithms.imitation.algorithm import ImitationConfig
-from algorithms.ppo.algorithm import FailFast, PPOConfig, WorkerFailure
-from algorithms.ppo.learner import KeepDecisions
+from algorithms.imitation import ImitationConfig
+from algorithms.ppo import PPOConfig
+from algorithms.ppo.connectors import KeepDecisions
+from algorithms.ppo.env_runner import FailFast, WorkerFailure
 from algorithms.registration import register_with_ray
 from algorithms.rollouts import pool as rollouts
 from algorithms.rollouts.goal_sampler import GoalsInTurn
@@ -794,12 +796,12 @@ def test_a_run_whose_workers_never_come_back_is_given_up(monkeypatch):
 
         env_runner_group = None
 
-    monkeypatch.setattr("algorithms.ppo.algorithm.unhealthy_env_runners", lambda group: {})
+    monkeypatch.setattr("algorithms.ppo.env_runner.unhealthy_env_runners", lambda group: {})
     watch = FailFast()
     sampled = {"env_runners": {"num_env_steps_sampled_lifetime": 64.0}}
     watch.on_train_result(algorithm=Nobody, result=sampled)
     watch.on_train_result(algorithm=Nobody, result=sampled)
-    monkeypatch.setattr("algorithms.ppo.algorithm.PATIENCE_S", 0.0)
+    monkeypatch.setattr("algorithms.ppo.env_runner.PATIENCE_S", 0.0)
     with pytest.raises(WorkerFailure, match="no environment step was sampled in 0 s"):
         watch.on_train_result(algorithm=Nobody, result=sampled)
 
@@ -921,7 +923,7 @@ def test_learners_of_which_one_has_no_decision_all_say_so(ray_session, tmp_path)
     def keep(rank: int, decisions: list[int]) -> list:
         import torch
 
-        from algorithms.ppo.learner import KeepDecisions
+        from algorithms.ppo.connectors import KeepDecisions
         from rl_recsys.errors import UserError
 
         torch.distributed.init_process_group("gloo", f"file://{tmp_path}/meeting", rank=rank, world_size=2)

@@ -1,0 +1,56 @@
+"""PPO's losses, as pure functions of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PPOTerms:
+    """The terms of ``ppo_loss``, each a scalar; ``total`` is their weighted sum."""
+
+    total: Tensor
+    policy: Tensor
+    entropy: Tensor
+    clipped: Tensor
+
+
+def ppo_loss(
+    logits: Tensor,
+    actions: Tensor,
+    old_log_probability: Tensor,
+    advantages: Tensor,
+    *,
+    clip: float,
+    entropy_weight: float,
+) -> PPOTerms:
+    """Proximal policy optimisation with an entropy term (Schulman et al. 2017, eq. 9, less the value's, which is learnt
+    apart: ``ValueFit``):
+
+    -mean min(z A, clip(z, 1 - eps, 1 + eps) A) - c_e mean H(pi),  z = pi(a|s) / pi_old(a|s).
+
+    logits [B, A]; actions [B] integer; all others [B]. ``clipped`` is the share of rows where the clip is active.
+    """
+    log_probabilities = logits.log_softmax(-1)
+    log_probability = log_probabilities.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
+    ratio = (log_probability - old_log_probability).exp()
+    bounded = ratio.clamp(1 - clip, 1 + clip)
+    policy = -torch.minimum(ratio * advantages, bounded * advantages).mean()
+    entropy = -(log_probabilities.exp() * log_probabilities).sum(-1).mean()
+    total = policy - entropy_weight * entropy
+    return PPOTerms(total, policy, entropy, (ratio != bounded).float().mean())
+
+
+def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
+    """Mean over rows of KL(pi || pi_ref) = sum_a pi(a|s) (log pi(a|s) - log pi_ref(a|s)).
+
+    logits [B, A] and reference [B, A], unavailable actions at a large negative value in both -> scalar.
+    """
+    log_probabilities = logits.log_softmax(-1)
+    probabilities = log_probabilities.exp()
+    # What is not there has probability 0; its log-ratio is rounding error.
+    ratio = torch.where(probabilities > 0, log_probabilities - reference.log_softmax(-1), 0.0)
+    return (probabilities * ratio).sum(-1).mean()
