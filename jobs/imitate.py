@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from algorithms.common.ranges import FINAL_RATE, LEARNING_RATE, MAXIMUM_TRAJECTORIES, MINIMUM_REWARD, UPDATES
+from algorithms.imitation.settings import ImitationSettings
 from algorithms.runs.run_folder import begun
 from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
 from policies.bert.encoder_folder import BUNDLED
@@ -22,23 +22,17 @@ from rl_recsys.core.text_encoding import TOKENS, EncodingShape
 from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.settings import goes_on_with
-from rl_recsys.storage.locations import Place, absolute, place_of
+from rl_recsys.storage.locations import Place, place_of
 
 FRESH = ("encoder", "apart_layers", *EncodingShape.__dataclass_fields__)  # flags of a fresh policy
 
 
 @dataclass(kw_only=True)
-class Arguments(TrainingArguments):
+class Arguments(ImitationSettings, TrainingArguments):
     """Imitation."""
 
     trajectories: Place
     """Folder of the trajectories to imitate."""
-    iterations: Annotated[int, COUNT] = 30
-    """Iterations in all; an iteration is one line of result.json."""
-    learning_rate: Annotated[float, LEARNING_RATE] = 3e-5
-    """Adam's rate for the encoder."""
-    final_rate: Annotated[float, FINAL_RATE] = 0.1
-    """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
     policy_type: str = DEFAULT_TYPE
     """What a fresh policy is: bert_choice, or a type that another package offers (docs/extend.md)."""
     policy_settings: tuple[str, ...] = ()
@@ -56,12 +50,6 @@ class Arguments(TrainingArguments):
     """Tokens of an action, a product's title say, that a fresh policy reads; a longer one is cut."""
     policy: Place | None = None
     """Policy folder to start from, instead of a fresh head on --encoder."""
-    minimum_reward: Annotated[float, MINIMUM_REWARD] = 1.0
-    """Imitate only episodes with at least this reward."""
-    maximum_trajectories: Annotated[int | None, MAXIMUM_TRAJECTORIES] = None
-    """Imitate only this many episodes, the first recorded."""
-    updates: Annotated[int, UPDATES] = 10
-    """Gradient steps an iteration."""
 
     def validate(self) -> None:
         """A policy that is gone on with has its shape."""
@@ -100,13 +88,7 @@ def main(arguments: Arguments) -> None:
             with phase(f"making a fresh policy, {arguments.policy_type}"):
                 policy = fresh_policy(arguments.policy_type, arguments.open_task(), arguments.fresh_settings())
             policy.save_pretrained(start)
-    config = configure(ImitationConfig(), arguments, start, ticks=arguments.iterations * arguments.updates).training(
-        trajectories=absolute(arguments.trajectories),
-        minimum_reward=arguments.minimum_reward,
-        maximum_trajectories=arguments.maximum_trajectories,
-        updates_per_iteration=arguments.updates,
-        train_batch_size_per_learner=arguments.batch,
-    )
+    config = configure(ImitationConfig(), arguments, start)
     shown = {"learners/imitation_loss": "loss {:.3f}", "learners/agreement": "agreement {:.1%}"}
     run(config, arguments, shown)
     say(f"policy: {place_of(arguments.out / 'policy')}")

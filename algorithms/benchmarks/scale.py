@@ -24,6 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from algorithms.benchmarks.simulated_workers import SimulatedWorker
 from algorithms.benchmarks.soak import PLAYERS, actor_class
 from algorithms.cluster.connection import connect
+from algorithms.common.learner import FROZEN_LAYERS
 from algorithms.common.ranges import ScalePart
 from algorithms.common.rllib_compat import sample_all_env_runners
 from algorithms.ppo import PPOConfig
@@ -240,6 +241,7 @@ def sample_ppo(policy: Path, task: str, *, workers: int, steps: int) -> Real:
     )  # fmt: skip
     config.env_runners(num_env_runners=workers, num_envs_per_env_runner=ENVIRONMENTS)
     config.training(policy=str(policy.resolve()), train_batch_size_per_learner=steps)
+    config.learners(learner_config_dict={FROZEN_LAYERS: 0})  # nothing is learnt
     algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
     try:
         algorithm.env_runner_group.foreach_env_runner(

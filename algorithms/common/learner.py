@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
@@ -20,12 +19,6 @@ from policies.torch_compat import cpu_computes_bfloat16
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
 PRECISION, GATHERED_BATCHES, LAST_UPDATE = "precision", "gathered_batches", "last_update"
-LEARNER_DEFAULTS = {HEAD_RATE: 30.0, FROZEN_LAYERS: 0, PRECISION: "float32", GATHERED_BATCHES: 1, LAST_UPDATE: None}
-
-
-def learner_settings(config: AlgorithmConfig) -> dict[str, Any]:
-    """``learner_config_dict`` with the defaults of what it does not name."""
-    return LEARNER_DEFAULTS | config.learner_config_dict
 
 
 class PolicyLearner(TorchLearner):
@@ -45,7 +38,7 @@ class PolicyLearner(TorchLearner):
     def build(self) -> None:
         """RLlib's learner with this precision."""
         super().build()
-        settings = learner_settings(self.config)
+        settings = self.config.learner_config_dict
         precision = computing_precision(settings[PRECISION], self.device)
         self.precision = str(precision).removeprefix("torch.")
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision is torch.float16)
@@ -57,7 +50,7 @@ class PolicyLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Register one optimizer for the encoder and one for the head."""
         module = self.module[module_id].unwrapped()
-        settings = learner_settings(config)
+        settings = config.learner_config_dict
         module.model.freeze(settings[FROZEN_LAYERS])
         rates = {ENCODER: 1.0, HEAD: settings[HEAD_RATE]}
         module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all: DDP need not look for it

@@ -20,10 +20,11 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from algorithms.common.config import InRange, check_learner_settings, set_given
+from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
 from algorithms.common.iteration_timing import count_seconds
-from algorithms.common.learner import GATHERED_BATCHES, LEARNER_DEFAULTS, learner_settings
+from algorithms.common.learner import GATHERED_BATCHES
 from algorithms.common.rllib_compat import LogsAside, WithoutEnvRunners, train_batch
+from algorithms.common.settings import OfflineSettings
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from policies.base import Policy, read_architecture
 from policies.rllib import module_spec
@@ -151,19 +152,16 @@ def encode_steps(encoder: DecisionEncoder, steps: Sequence[Step]) -> dict[str, n
     return encoder.encode_all([step.decision for step in steps])
 
 
-class OfflineConfig(InRange, AlgorithmConfig):
+class OfflineConfig(SettingsConfig, AlgorithmConfig):
     """The config of an algorithm that learns from trajectories, starting from a policy folder."""
+
+    settings = OfflineSettings
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or OfflineAlgorithm)
         self.policy: str | None = None
         self.trajectories: str | None = None
-        self.minimum_reward = 1.0
-        self.maximum_trajectories: int | None = None
-        self.updates_per_iteration = 10
-        self.train_batch_size_per_learner = 16
-        self.grad_clip, self.grad_clip_by = 1.0, "global_norm"
-        self.learner_config_dict = dict(LEARNER_DEFAULTS)
+        self.apply_settings(self.settings())
 
     def training(
         self,
@@ -247,7 +245,7 @@ class OfflineAlgorithm(LogsAside, WithoutEnvRunners):
 
     def training_step(self) -> None:
         """``updates_per_iteration`` gradient steps, of ``gathered_batches`` batches for each learner."""
-        gathered = learner_settings(self.config)[GATHERED_BATCHES]
+        gathered = self.config.learner_config_dict[GATHERED_BATCHES]
         for update in range(self.config.updates_per_iteration):
             # Schedules go by updates: how many decisions a batch has is not known before.
             timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.iteration * self.config.updates_per_iteration + update}

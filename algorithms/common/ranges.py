@@ -16,6 +16,7 @@ SCALE_PARTS: tuple[ScalePart, ...] = get_args(ScalePart)
 
 LEARNING_RATE = Range(above=0.0, most=1.0)
 HEAD_RATE = RATE  # a multiple of the learning rate
+GRADIENT_CLIP = RATE
 FINAL_RATE = WEIGHT  # a share of it
 WARMUP = Range(least=0.0, below=1.0)
 FROZEN_LAYERS = COUNT_OR_ZERO
@@ -30,7 +31,7 @@ REFRESH_REFERENCE_EVERY = COUNT_OR_ZERO
 ROLLOUT_WORKERS, GPUS = COUNT_OR_ZERO, WEIGHT
 ROLLOUT_STEPS, ENVIRONMENTS, EPOCHS = COUNT, COUNT, COUNT
 CLIP = RATE
-DISCOUNT = SHARE
+DISCOUNT, GAE_LAMBDA = SHARE, SHARE
 DOUBT = Range(least=0.0, below=1.0)
 
 #: The numbers that the configs' fields may be, by the fields' names: RLlib's where it has them, and this project's.
@@ -42,8 +43,8 @@ CONFIG = {
     "clip_param": CLIP,
     "entropy_coeff": ENTROPY,
     "gamma": DISCOUNT,
-    "lambda_": SHARE,
-    "grad_clip": RATE,
+    "lambda_": GAE_LAMBDA,
+    "grad_clip": GRADIENT_CLIP,
     "seed": SEED,
     "minimum_reward": MINIMUM_REWARD,
     "maximum_trajectories": MAXIMUM_TRAJECTORIES,

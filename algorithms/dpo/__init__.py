@@ -2,6 +2,6 @@
 
 from algorithms.common.lazy import load_on_demand
 
-__all__ = ["DPO", "DPOConfig"]
+__all__ = ["DPO", "DPOConfig", "DPOSettings"]
 
-__getattr__ = load_on_demand(__name__, {"DPO": "algorithm", "DPOConfig": "config"})
+__getattr__ = load_on_demand(__name__, {"DPO": "algorithm", "DPOConfig": "config", "DPOSettings": "settings"})

@@ -9,37 +9,29 @@ from ray.rllib.algorithms.algorithm_config import NotProvided
 from algorithms.common.config import set_given
 from algorithms.common.offline import OfflineConfig
 from algorithms.common.ranges import Pairing, Preferences, Ties
+from algorithms.common.settings import NUM_WORKERS
 from algorithms.dpo.learner import DPOLearner
+from algorithms.dpo.losses import preference_loss
+from algorithms.dpo.settings import DPOSettings
+from rl_recsys.core.registry import RegistryError
 
 
 class DPOConfig(OfflineConfig):
-    """The config of ``DPO``.
+    """The config of ``DPO``; its defaults, and what they do, are in ``DPOSettings``."""
 
-    ``preferences``: "recorded" (trajectories), "rollouts" (episodes that workers sample from the current policy while
-    it learns), or "mixed", in turn. ``pairing``: by "decision", by "trajectory" (sums over an episode's decisions), or,
-    of rollouts, by "branch": the policy's greedy episode against what becomes of it with one other action.
-    ``beta`` scales the implicit reward, ``label_smoothing`` is the share of doubted pairs, ``imitation_weight`` that of
-    the imitation loss of the preferred actions, which keeps them from falling together with the rejected ones.
-    """
+    settings = DPOSettings
 
     def __init__(self, algo_class: type | None = None):
         from algorithms.dpo.algorithm import DPO  # which needs this config
 
         super().__init__(algo_class=algo_class or DPO)
-        self.beta = 1.0  # the paper's 0.1 is for sequences of tokens; a decision is one action (docs/learning.md)
-        self.label_smoothing = 0.0
-        self.imitation_weight = 0.0
-        self.preferences: Preferences = "recorded"
-        self.pairing: Pairing = "decision"
-        self.ties: Ties = "skip"
         self.task: str | None = None
-        self.group_size, self.pair_uses = 8, 1
-        self.rollout_workers, self.rollout_gpus = 2, 0.0
-        self.refresh_reference_every = 0
+        self.rollout_workers, self.rollout_gpus = NUM_WORKERS, 0.0
 
     def training(
         self,
         *,
+        loss: str = NotProvided,
         beta: float = NotProvided,
         label_smoothing: float = NotProvided,
         imitation_weight: float = NotProvided,
@@ -54,20 +46,15 @@ class DPOConfig(OfflineConfig):
         refresh_reference_every: int = NotProvided,
         **kwargs: Any,
     ) -> DPOConfig:
-        """The loss and where its pairs come from; what numbers may be is in ``algorithms.common.ranges``.
+        """The loss and where its pairs come from, as ``DPOSettings`` explains them.
 
-        ``beta`` is typically 0.5 to 2 for single actions. With an ``imitation_weight`` of 0 only the two actions of a
-        pair are encoded, and updates are faster.
-        ``train_batch_size_per_learner`` counts pairs. ``ties``: what becomes of a recorded action that the reference
-        draws itself: "skip" or "resample" (it draws again among the others). For rollouts: the ``task`` (see
-        ``open_task``), ``group_size`` episodes of each goal, ``pair_uses`` updates for each pair of them, and
-        ``rollout_workers`` processes that share ``rollout_gpus``.
-        ``refresh_reference_every``: iterations after which the current policy becomes the reference; 0 keeps the one
-        that the run starts from.
+        For rollouts also the ``task`` (see ``open_task``), and ``rollout_workers`` processes that share
+        ``rollout_gpus``. ``train_batch_size_per_learner`` counts pairs.
         """
         super().training(**kwargs)
         return set_given(
             self,
+            loss=loss,
             beta=beta,
             label_smoothing=label_smoothing,
             imitation_weight=imitation_weight,
@@ -85,6 +72,10 @@ class DPOConfig(OfflineConfig):
     def validate(self) -> None:
         """Raises ValueError for settings that do not go together, or not with the policy."""
         super().validate()
+        try:
+            preference_loss(self.loss)
+        except RegistryError as error:
+            raise ValueError(str(error)) from None
         for name, known in (("preferences", Preferences), ("pairing", Pairing), ("ties", Ties)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")

@@ -9,23 +9,30 @@ from torch import Tensor
 
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
-from algorithms.dpo.losses import dpo_loss
+from algorithms.dpo.losses import preference_loss
 from algorithms.dpo.reference import PAIR, PAIRS, REFERENCE_LOGP, REFERENCE_MARGIN, SIGN
 
 
 class DPOLearner(PolicyLearner):
-    """Minimises ``dpo_loss``, plus ``imitation_weight`` times the imitation loss of the preferred actions.
+    """Minimises the preference loss that the config names, and the imitation loss of the preferred actions.
+
+    The latter is weighted by ``imitation_weight``.
 
     Reports both, the reward margin beta h, and how often the preferred action leads.
     """
+
+    def build(self) -> None:
+        """RLlib's learner with this loss."""
+        super().build()
+        self._loss = preference_loss(self.config.loss)
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The batch's loss."""
         logits = fwd_out[Columns.ACTION_DIST_INPUTS]
         margin, reference = episode_margins(logits, batch) if PAIR in batch else _action_margins(logits, batch)
-        loss = dpo_loss(margin, reference, config.beta, config.label_smoothing)
+        loss = self._loss(margin, reference, config.beta, config.label_smoothing)
         logged = {
-            "dpo_loss": loss.detach(),
+            f"{config.loss}_loss": loss.detach(),
             "reward_margin": (config.beta * (margin - reference)).mean().detach(),
             "preference_accuracy": (margin > reference).float().mean(),
             "preferred_leads": (margin > 0).float().mean(),

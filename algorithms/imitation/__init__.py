@@ -2,6 +2,8 @@
 
 from algorithms.common.lazy import load_on_demand
 
-__all__ = ["Imitation", "ImitationConfig"]
+__all__ = ["Imitation", "ImitationConfig", "ImitationSettings"]
 
-__getattr__ = load_on_demand(__name__, {"Imitation": "algorithm", "ImitationConfig": "config"})
+__getattr__ = load_on_demand(
+    __name__, {"Imitation": "algorithm", "ImitationConfig": "config", "ImitationSettings": "settings"}
+)

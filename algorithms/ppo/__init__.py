@@ -2,6 +2,6 @@
 
 from algorithms.common.lazy import load_on_demand
 
-__all__ = ["PPO", "PPOConfig"]
+__all__ = ["PPO", "PPOConfig", "PPOSettings"]
 
-__getattr__ = load_on_demand(__name__, {"PPO": "algorithm", "PPOConfig": "config"})
+__getattr__ = load_on_demand(__name__, {"PPO": "algorithm", "PPOConfig": "config", "PPOSettings": "settings"})

@@ -1,24 +1,13 @@
-"""The flags that every training job has. Needs neither torch nor Ray."""
+"""The flags of a training run, beside the hyper-parameters of its algorithm. Needs neither torch nor Ray."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from algorithms.common.ranges import (
-    BATCH,
-    FINAL_RATE,
-    FROZEN_LAYERS,
-    GATHER,
-    GPUS,
-    HEAD_RATE,
-    LEARNING_RATE,
-    ROLLOUT_WORKERS,
-    WARMUP,
-    Precision,
-    Tracker,
-)
-from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, RATE, SEED, WEIGHT
+from algorithms.common.ranges import GPUS, ROLLOUT_WORKERS, Tracker
+from algorithms.common.settings import NUM_WORKERS
+from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, RATE, WEIGHT
 from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.storage.locations import Place
 
@@ -39,42 +28,24 @@ INCIDENTAL = (
     "wait_for_nodes",
 )
 
+#: Hyper-parameters that were no flags once, with what runs were made with then: such a run goes on.
+ADDED = {"loss": "dpo", "grad_clip": 1.0, "gae_lambda": 0.95, "minimum_reward": 1.0}
+
 
 @dataclass(kw_only=True)
 class TrainingArguments(TaskFlags):
-    """What every training job is told."""
+    """Where, on what and how closely watched a run is made."""
 
     out: Place
     """Run folder. Started again with the same flags, a run goes on from its last checkpoint."""
-    seed: Annotated[int, SEED] = 0
-    """Decides the order of data, goals and draws."""
-    num_workers: Annotated[int, ROLLOUT_WORKERS] = 2
-    """Rollout processes, each with a shop and a core of its own."""
+    num_workers: Annotated[int, ROLLOUT_WORKERS] = NUM_WORKERS
+    """Rollout processes, each with a world and a CPU core of its own."""
     num_learners: Annotated[int, COUNT] = 1
     """Learner processes, each with a batch of its own; one without a GPU learns in the driver."""
     num_gpus: Annotated[float | None, GPUS] = None
     """GPUs of each learner; by default 1 with --learner, else 0, which trains on the CPU."""
     learner: str | None = None
     """Accelerator of the nodes that the learners must be on, as t4 or a100: each gets a process of its own there."""
-    precision: Precision = "auto"
-    """Of the learner's forward pass: float16 (with loss scaling) suits a T4, bfloat16 newer GPUs and some CPUs; "auto"
-    takes what the hardware is fastest in. Weights stay float32."""
-    iterations: Annotated[int, COUNT] = 10
-    """Iterations in all; an iteration is one line of result.json."""
-    learning_rate: Annotated[float, LEARNING_RATE] = 1e-5
-    """Adam's rate for the encoder."""
-    warmup: Annotated[float, WARMUP] = 0.0
-    """Share of the run in which the learning rate rises to --learning-rate."""
-    final_rate: Annotated[float, FINAL_RATE] = 1.0
-    """The learning rate at the end as a share of --learning-rate; it falls in a straight line."""
-    head_rate: Annotated[float, HEAD_RATE] = 30.0
-    """The head's learning rate as a multiple of --learning-rate, 1 to 100 as a rule."""
-    frozen_layers: Annotated[int, FROZEN_LAYERS] = 4
-    """Layers of the encoder, from the embeddings up, that are not trained; more are faster."""
-    batch: Annotated[int, BATCH] = 16
-    """Decisions whose gradient is computed at once."""
-    gather: Annotated[int, GATHER] = 1
-    """Batches a gradient step, where a large one does not fit in memory."""
     wait_for_nodes: Annotated[float, WEIGHT] = 0.0
     """Minutes to wait for nodes that a cluster lacks; its autoscaler, if it has one, is asked to add them."""
     checkpoint_every: Annotated[int, COUNT] = 1

@@ -10,16 +10,10 @@ import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from algorithms.cluster.connection import accelerator_resource, connect, quiet, require
-from algorithms.common.learner import (
-    FROZEN_LAYERS,
-    GATHERED_BATCHES,
-    HEAD_RATE,
-    LAST_UPDATE,
-    PRECISION,
-    learner_settings,
-)
+from algorithms.common.config import SettingsConfig
+from algorithms.common.learner import LAST_UPDATE
 from algorithms.runs.telemetry import tracker
-from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
+from algorithms.runs.training_flags import ADDED, INCIDENTAL, TrainingArguments
 from algorithms.runs.training_run import Evaluation, Schedule, TrainingRun
 from policies.base import Policy
 from policies.play import policy_episodes
@@ -35,41 +29,26 @@ from rl_recsys.storage.locations import Place, absolute, place_of
 
 ACCELERATOR_SHARE = 0.001  # a learner only says where it wants to be; its GPU is counted as such
 
-Config = TypeVar("Config", bound=AlgorithmConfig)
+Config = TypeVar("Config", bound=SettingsConfig)
 
 
-def configure(
-    config: Config, arguments: TrainingArguments, policy: Place, *, ticks: int, updates: int | None = None
-) -> Config:
-    """The settings that all algorithms share.
-
-    ``updates``: the most that are made. ``ticks``: the run's length in what the algorithm's schedules count, which is
-    updates where these end it.
-    """
-    config.training(policy=absolute(policy), lr=learning_rates(arguments, ticks))
+def configure(config: Config, arguments: TrainingArguments, policy: Place) -> Config:
+    """The config of a job's flags, which hold the algorithm's settings too; ``policy`` is where the run starts."""
+    config.apply_settings(arguments, num_learners=arguments.num_learners)
+    trajectories = arguments.trajectories
+    config.training(policy=absolute(policy), trajectories=absolute(trajectories) if trajectories else None)
     gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
-    apart = gpus or arguments.learner or arguments.num_learners > 1
-    place = {accelerator_resource(arguments.learner): ACCELERATOR_SHARE} if arguments.learner else {}
+    place_learners(config, count=arguments.num_learners, gpus=gpus, accelerator=arguments.learner)
+    return config.debugging(log_level="INFO" if shows_everything() else "WARN")
+
+
+def place_learners(config: AlgorithmConfig, *, count: int, gpus: float, accelerator: str | None = None) -> None:
+    """Put learners on GPUs or on nodes with an accelerator; a single one that needs neither learns in the driver."""
     config.learners(
-        num_learners=arguments.num_learners if apart else 0,  # else it learns in the driver
+        num_learners=count if gpus or accelerator or count > 1 else 0,
         num_gpus_per_learner=gpus,
-        custom_resources_per_learner=place,
-        learner_config_dict={
-            HEAD_RATE: arguments.head_rate,
-            FROZEN_LAYERS: arguments.frozen_layers,
-            PRECISION: arguments.precision,
-            GATHERED_BATCHES: arguments.gather,
-            LAST_UPDATE: updates,
-        },
+        custom_resources_per_learner={accelerator_resource(accelerator): ACCELERATOR_SHARE} if accelerator else {},
     )
-    return config.debugging(seed=arguments.seed, log_level="INFO" if shows_everything() else "WARN")
-
-
-def learning_rates(arguments: TrainingArguments, ticks: int) -> list[list[float]]:
-    """The encoder's learning rate as RLlib's schedule: [tick, rate] pairs, linear in between."""
-    peak, rise = arguments.learning_rate, round(arguments.warmup * ticks)
-    start = [[0, peak / 100], [rise, peak]] if rise else [[0, peak]]
-    return [*start, [ticks, peak * arguments.final_rate]]
 
 
 def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping[str, str]) -> dict:
@@ -86,7 +65,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
     settings = deciding(arguments, INCIDENTAL) | {FINGERPRINT: task.fingerprint}
-    training = TrainingRun(arguments.out, settings, incidental=INCIDENTAL)
+    training = TrainingRun(arguments.out, settings, incidental=INCIDENTAL, added=ADDED)
     training.open()
     if training.finished:
         say(f"{place_of(training.policy_folder)}: this run is finished")
@@ -103,7 +82,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         headline=lambda row: ", ".join(shown.format(row[name]) for name, shown in headline.items() if name in row),
         evaluation=evaluation,
         snapshot_minutes=arguments.snapshot_minutes,
-        last_update=learner_settings(config)[LAST_UPDATE],
+        last_update=config.learner_config_dict[LAST_UPDATE],
         trackers=arguments.log_to,
     )
     return training.train(config, schedule)

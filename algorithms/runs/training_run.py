@@ -11,6 +11,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -94,9 +95,16 @@ class TrainingRun:
     Starting it again with the same settings goes on from the last checkpoint; a finished run is left alone.
     """
 
-    def __init__(self, folder: str | Path, settings: Mapping, *, incidental: Collection[str] = ()):
-        """``settings``, ``incidental``: see ``claim``."""
-        self.folder, self._incidental = Path(folder), incidental
+    def __init__(
+        self,
+        folder: str | Path,
+        settings: Mapping,
+        *,
+        incidental: Collection[str] = (),
+        added: Mapping = MappingProxyType({}),
+    ):
+        """``settings``, ``incidental``, ``added``: see ``claim``."""
+        self.folder, self._incidental, self._added = Path(folder), incidental, added
         self.settings = json.loads(json.dumps(dict(settings), default=str))
         self.rows: list[dict] = []
         self._checkpoints = Checkpoints(self.folder / CHECKPOINTS)
@@ -118,7 +126,7 @@ class TrainingRun:
 
         Checkpoints of a finished run go: it was killed before it could remove them.
         """
-        claim(self.folder, self.settings, begun=begun(self.folder), incidental=self._incidental)
+        claim(self.folder, self.settings, begun=begun(self.folder), incidental=self._incidental, added=self._added)
         if self.finished:
             self._checkpoints.remove()
 

@@ -25,11 +25,10 @@ from algorithms.cluster.connection import connect, quiet, require
 from algorithms.common.rllib_compat import TUNE_VARIABLES, trial_number
 from algorithms.dpo import DPOConfig
 from algorithms.ppo import PPOConfig
-from algorithms.runs.training_flags import TrainingArguments
-from algorithms.runs.training_job import configure
+from algorithms.runs.training_job import place_learners
 from algorithms.runs.training_run import current_policy
 from algorithms.tuning.search_results import HeldOut, TrialResult, rank
-from algorithms.tuning.search_space import INCIDENTAL, SPACES, SearchArguments, common_flags
+from algorithms.tuning.search_space import INCIDENTAL, SPACES, SearchArguments, trial_settings
 from envs import register_with_ray
 from policies.play import policy_episodes
 from rl_recsys.console.progress import phase
@@ -146,27 +145,21 @@ def trial_config(arguments: SearchArguments, held_out: HeldOut, settings: Mappin
 
     ``settings``: flag -> value, or what Tune draws it from. PPO's rollouts leave the held-out goals out.
     """
-    common, task = TrainingArguments(out=arguments.out, **common_flags(arguments)), arguments.open_task().spec
+    task = arguments.open_task().spec
     if arguments.algorithm == "dpo":
-        config = configure(DPOConfig(), common, arguments.policy, ticks=1).training(
-            trajectories=absolute(arguments.trajectories),
-            task=task,
-            updates_per_iteration=arguments.updates,
-            train_batch_size_per_learner=common.batch,
-        )
+        config = DPOConfig().training(trajectories=absolute(arguments.trajectories), task=task)
     else:
         others = set(held_out.goals)
-        config = configure(PPOConfig(), common, arguments.policy, ticks=1).training(
-            train_batch_size_per_learner=arguments.rollout_steps, minibatch_size=common.batch
-        )
-        config.environment(
+        config = PPOConfig().environment(
             env_config={
                 "task": task,
-                "policy": config.policy,
+                "policy": absolute(arguments.policy),
                 "goals": [goal for goal in training_goals(arguments).goals if goal not in others],
             }
         )
-        config.env_runners(num_env_runners=arguments.num_workers, num_cpus_per_env_runner=1)
+        config.env_runners(num_env_runners=arguments.num_workers)
+    config.apply_settings(trial_settings(arguments)).training(policy=absolute(arguments.policy))
+    place_learners(config, count=1, gpus=arguments.num_gpus)
     config.callbacks(on_train_result=PlayHeldOut(task, held_out.goals))
     return config.training(**{setting.name: settings[setting.flag] for setting in SPACES[arguments.algorithm]})
 

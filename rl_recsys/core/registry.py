@@ -42,18 +42,23 @@ def registered(group: str) -> list[str]:
     return sorted({*BUILT_IN[group], *_offered(group)})
 
 
-def load(group: str, name: str) -> Any:
-    """The object of this name. Raises ``RegistryError``."""
-    if target := BUILT_IN[group].get(name):
-        module, _, attribute = target.partition(":")
-        return getattr(import_module(module), attribute)
-    entry = _offered(group).get(name)
-    if entry is None:
+def require_registered(group: str, name: str) -> None:
+    """Raise ``RegistryError``, which says what there is, where nothing of this name is; nothing is loaded."""
+    if name not in registered(group):
         names = ", ".join(registered(group))
         raise RegistryError(
             f"no {_CALLED[group]} {name!r} is known: there are {names}; install the package that offers it (an entry "
             f"point of the group {group!r})"
         )
+
+
+def load(group: str, name: str) -> Any:
+    """The object of this name. Raises ``RegistryError``."""
+    require_registered(group, name)
+    if target := BUILT_IN[group].get(name):
+        module, _, attribute = target.partition(":")
+        return getattr(import_module(module), attribute)
+    entry = _offered(group)[name]
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:

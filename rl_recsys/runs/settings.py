@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from rl_recsys.errors import UserError
@@ -115,11 +116,19 @@ def goes_on_with(incidental: Collection[str]) -> str:
     return f"The same run goes on where only these flags differ; others make another run: {flags}"
 
 
-def claim(folder: Path, settings: Mapping, *, begun: bool, incidental: Collection[str] = ()) -> None:
+def claim(
+    folder: Path,
+    settings: Mapping,
+    *,
+    begun: bool,
+    incidental: Collection[str] = (),
+    added: Mapping = MappingProxyType({}),
+) -> None:
     """Write the settings into ``folder``, or, where work has ``begun`` there, check that they are the same.
 
     Two settings that name places are the same where the ``CONTENTS`` of both say that they hold the same. An earlier
-    version may have written flags that are ``incidental`` now.
+    version may have written flags that are ``incidental`` now, and not have had those ``added`` since, which give the
+    values that it worked with.
     """
     settings = json.loads(json.dumps(dict(settings), default=str))
     path = folder / SETTINGS
@@ -135,6 +144,7 @@ def claim(folder: Path, settings: Mapping, *, begun: bool, incidental: Collectio
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
         return
+    before = {name: value for name, value in added.items() if name in settings} | before
     if changed := [name for name in _changed(before, settings) if name not in incidental]:
         listed = "; ".join(f"{name}: {before.get(name)} before, {settings.get(name)} now" for name in changed)
         raise SettingsError(f"{folder} was begun with other settings ({listed}); use another --out")

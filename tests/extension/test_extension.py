@@ -102,7 +102,7 @@ def test_ppo_and_dpo_train_it_and_it_is_evaluated_and_compared(folder, imitation
     )  # fmt: skip
     main_of("dpo", capsys)(
         *world, "--policy", imitation, "--out", dpo, *QUICK, "--iterations", 1, "--trajectories", demonstrations,
-        "--updates", 2, "--batch", 4,
+        "--updates", 2, "--batch", 4, "--loss", "toy-ipo",
     )  # fmt: skip
     main_of("dpo", capsys)(
         *world, "--policy", imitation, "--out", rollouts, *QUICK, "--iterations", 1, "--preferences", "rollouts",

@@ -68,6 +68,7 @@ def test_nodes_that_are_lacking_are_asked_for_and_waited_for(ray_session, monkey
 
 def test_dpo_asks_for_its_rollout_workers(policy_folder):
     config = DPOConfig().training(policy=str(policy_folder), trajectories="nowhere", rollout_workers=3)
+    config.learners(learner_config_dict={"frozen_layers": 0})
     assert DPO.default_resource_request(config).required_resources == {"CPU": 1}
     config.training(preferences="rollouts", task="webshop:nowhere")
     for asked in (config, config.to_dict()):

@@ -32,7 +32,7 @@ def test_no_number_of_a_config_is_ever_outside_its_range(kind):
 
 def test_the_learners_settings_are_checked_too(policy_folder):
     config = DPOConfig().training(policy=str(policy_folder), trajectories="x")
-    config.validate()
+    config.learners(learner_config_dict={"frozen_layers": 2}).validate()
     for name in LEARNER_CONFIG:
         with pytest.raises(RangeError, match=f"^{name} is -1"):
             config.copy().learners(learner_config_dict={name: -1}).validate()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from algorithms.common.iteration_timing import parts_of, shares
 from algorithms.common.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, PRECISION, computing_precision
+from algorithms.common.settings import LearningSettings, learning_rates
 from algorithms.dpo import DPOConfig
 from algorithms.imitation import ImitationConfig
 from algorithms.imitation.learner import ImitationLearner
 from algorithms.ppo import PPOConfig
-from algorithms.runs.training_job import learning_rates
 from algorithms.runs.training_run import current_policy, flatten
 from envs import CHOICE_ID
 
@@ -36,7 +34,7 @@ def learn(policy_folder, trajectories):
         )  # fmt: skip
         config.learners(
             learner_class=learner, num_learners=num_learners,
-            learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0} | settings,
+            learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0, PRECISION: "float32"} | settings,
         )  # fmt: skip
         algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
         try:
@@ -88,6 +86,7 @@ def test_a_lower_precision_learns_alike_and_clips_gradients_as_they_are(learn, p
 
 def test_what_an_update_made_old_is_not_used_again(policy_folder, trajectories):
     config = ImitationConfig().training(policy=str(policy_folder), trajectories=str(trajectories), lr=1e-2)
+    config.learners(learner_config_dict={FROZEN_LAYERS: 0, PRECISION: "float32"})
     algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
     module = algorithm.learner_group._learner.module["default_policy"].unwrapped()
     columns = algorithm.source.next_batch()["obs"]
@@ -132,7 +131,7 @@ def test_ppo_learns_from_the_last_minibatches_of_an_iteration_and_on_two_learner
     )
     config.env_runners(num_env_runners=1, num_envs_per_env_runner=2)
     config.training(policy=str(policy_folder), train_batch_size_per_learner=32, minibatch_size=16, lr=1e-3)
-    config.learners(num_learners=2, learner_config_dict={GATHERED_BATCHES: 100})
+    config.learners(num_learners=2, learner_config_dict={GATHERED_BATCHES: 100, FROZEN_LAYERS: 0})
     algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
     before = algorithm.learner_group.get_weights()["default_policy"]
     row = flatten(algorithm.train())
@@ -145,9 +144,9 @@ def test_ppo_learns_from_the_last_minibatches_of_an_iteration_and_on_two_learner
 
 
 def test_learning_rates_rise_and_fall():
-    flags = SimpleNamespace(learning_rate=1e-4, warmup=0.1, final_rate=0.5)
+    flags = LearningSettings(learning_rate=1e-4, warmup=0.1, final_rate=0.5)
     assert learning_rates(flags, 1000) == [[0, 1e-6], [100, 1e-4], [1000, 5e-5]]
-    flags = SimpleNamespace(learning_rate=1e-4, warmup=0.0, final_rate=1.0)
+    flags = LearningSettings(learning_rate=1e-4)
     assert learning_rates(flags, 1000) == [[0, 1e-4], [1000, 1e-4]]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from algorithms.common.losses import imitation_loss
-from algorithms.dpo.losses import dpo_loss
+from algorithms.dpo.losses import dpo_loss, ipo_loss
 from algorithms.ppo.losses import kl_divergence, ppo_loss
 
 
@@ -39,6 +39,26 @@ def test_the_gradient_of_dpo_falls_as_the_pair_is_learnt():
     dpo_loss(margin, torch.zeros(2), beta=0.2).backward()
     expected = [-0.2 * 0.5 / 2, -0.2 / (1 + exp(2.0)) / 2]
     assert margin.grad.tolist() == pytest.approx(expected)
+
+
+def test_ipo_by_hand():
+    # h = (2 - 0) - (1 - 0) = 1, 1 / (2 beta) = 2 -> (1 - 2)^2 = 1, and (1 + 2)^2 = 9 for the doubted pair
+    margin, reference = torch.tensor([2.0]), torch.tensor([1.0])
+    assert ipo_loss(margin, reference, beta=0.25).item() == pytest.approx(1.0)
+    assert ipo_loss(margin, reference, beta=0.25, label_smoothing=0.2).item() == pytest.approx(0.8 * 1 + 0.2 * 9)
+
+
+@pytest.mark.parametrize("beta, doubt", [(0.1, 0.0), (1.0, 0.0), (1.0, 0.2), (3.0, 0.4)])
+def test_ipo_is_least_where_its_closed_form_says(beta, doubt):
+    """The margin over the reference's is drawn to (1 - 2 e) / (2 beta), from either side; that of DPO has no end."""
+    reference = torch.tensor([0.5, -0.5])
+    best = (1 - 2 * doubt) / (2 * beta)
+    margin = (reference + best).requires_grad_()
+    ipo_loss(margin, reference, beta, doubt).backward()
+    assert margin.grad.tolist() == pytest.approx([0.0, 0.0], abs=1e-5)
+    least = ipo_loss(margin, reference, beta, doubt).item()
+    assert all(ipo_loss(margin + apart, reference, beta, doubt).item() > least for apart in (-0.3, 0.3))
+    assert least == pytest.approx(doubt * (1 - doubt) / beta**2, abs=1e-6)
 
 
 def test_a_margin_of_logits_is_the_margin_of_log_probabilities():

@@ -23,7 +23,7 @@ from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 
 from algorithms.benchmarks.learner import measure_updates
 from algorithms.cluster.connection import ClusterError, require
-from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE
+from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE, PRECISION
 from algorithms.common.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
 from algorithms.common.rllib_compat import connectors_of
 from algorithms.dpo import DPOConfig
@@ -83,7 +83,7 @@ def offline(config, policy, trajectories, **training):
     )  # fmt: skip
     if trajectories:
         config.training(trajectories=str(trajectories))
-    config.learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0})
+    config.learners(learner_config_dict={HEAD_RATE: 1.0, FROZEN_LAYERS: 0, PRECISION: "float32"})
     return config.debugging(seed=0, log_level="ERROR")
 
 
@@ -102,6 +102,7 @@ def ppo(policy, shop_folder, workers=2, **env_config):
     )
     config.env_runners(num_env_runners=workers, num_envs_per_env_runner=2)
     config.training(policy=str(policy), train_batch_size_per_learner=64, minibatch_size=16, num_epochs=1, lr=1e-3)
+    config.learners(learner_config_dict={FROZEN_LAYERS: 0, PRECISION: "float32"})
     return config.debugging(seed=0, log_level="ERROR")
 
 

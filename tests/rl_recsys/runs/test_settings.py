@@ -139,3 +139,10 @@ def test_a_study_of_an_earlier_version_takes_a_new_report(tmp_path):
     require_own(tmp_path, "report", also=("reproduce",))
     with pytest.raises(SettingsError, match=r"made by jobs/reproduce\.py"):
         require_own(tmp_path, "evaluate")
+
+
+def test_work_that_was_begun_before_a_flag_was_there_goes_on_where_it_says_the_same(tmp_path):
+    claim(tmp_path, {"seed": 0}, begun=False)
+    claim(tmp_path, {"seed": 0, "loss": "dpo"}, begun=True, added={"loss": "dpo", "clip": 0.2})
+    with pytest.raises(SettingsError, match="loss: dpo before, ipo now"):
+        claim(tmp_path, {"seed": 0, "loss": "ipo"}, begun=True, added={"loss": "dpo"})
