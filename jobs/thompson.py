@@ -35,7 +35,15 @@ from rl_recsys.evaluation.plots import running_means
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.provenance import MADE_WITH, note_maker
 from rl_recsys.runs.settings import claim, deciding, goes_on_with
-from rl_recsys.storage.files import naming, read_object, read_rows, require_fields, write_json, write_text
+from rl_recsys.storage.files import (
+    naming,
+    read_object,
+    read_rows,
+    require_fields,
+    require_items,
+    write_json,
+    write_text,
+)
 from rl_recsys.storage.locations import Place, place_of
 
 if TYPE_CHECKING:
@@ -173,6 +181,7 @@ def _truth(arguments: Arguments, arms: Mapping[str, Sequence[str]]) -> dict[str,
     measured, unit = ("seeds", 1) if arguments.objective == "success" else ("seed_scores", 100)
     for row in found:
         require_fields(row, {"arm": str, measured: list}, arguments.truth, remedy)
+        require_items(row[measured], float, f"{arguments.truth}, arm {row['arm']!r}, {measured!r}", remedy)
     by_label = {row["arm"]: [one / unit for one in row[measured]] for row in found}
     labels = {arm: arm if arm in by_label else f"{arm}, {arguments.mode}" for arm in arms}
     missing = [label for arm, label in labels.items() if len(by_label.get(label, ())) != len(arms[arm])]

@@ -12,7 +12,7 @@ import numpy as np
 from rl_recsys.core.outcome import is_success
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.intervals import difference_interval, mcnemar
-from rl_recsys.storage.files import read_object, read_rows, require_fields
+from rl_recsys.storage.files import read_object, read_rows, require_fields, require_items
 
 Measure = Literal["success", "score"]
 ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluation have in common
@@ -65,7 +65,9 @@ def read_episodes(path: Path, remedy: str) -> tuple[dict, list[dict]]:
     require_fields(asked, {"goals": list, "products": list}, path, remedy)
     for number, row in enumerate(played, 2):
         fields = {"goal": int, "reward": float, "steps": int, "bought": bool, "parts": dict}
-        require_fields(row, fields, f"{path}, line {number}", remedy)
+        where = f"{path}, line {number}"
+        require_fields(row, fields, where, remedy)
+        require_items(list(row["parts"].values()), float, f"{where}, 'parts'", remedy)
     if [row["goal"] for row in played] != asked["goals"] or len(asked["products"]) != len(played):
         raise UserError(f"{path}: damaged (it has not an episode of each of its goals); {remedy}")
     return asked, played
