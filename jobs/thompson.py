@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_origin, get_type_hints
 
 from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
+from algorithms.experiments.thompson import evaluated_means
 from rl_recsys.console.command import run_job
 from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
@@ -37,10 +38,7 @@ from rl_recsys.runs.provenance import MADE_WITH, note_maker
 from rl_recsys.runs.settings import claim, deciding, goes_on_with
 from rl_recsys.storage.files import (
     naming,
-    read_object,
     read_rows,
-    require_fields,
-    require_items,
     write_json,
     write_text,
 )
@@ -95,7 +93,9 @@ def main(arguments: Arguments) -> None:
         say(found)
     if len(arms) < 2:
         raise UserError(f"{len(arms)} arm: there is nothing to choose between; name two in --policies")
-    means = _truth(arguments, arms)
+    means = None
+    if arguments.truth is not None:
+        means = evaluated_means(arguments.truth, arms, objective=arguments.objective, mode=arguments.mode)
     bandits = [
         ThompsonRun(
             list(arms), goals, rollouts=arguments.rollouts, batch=arguments.batch, objective=arguments.objective,
@@ -170,27 +170,6 @@ def _resume(bandit: ThompsonRun, log: Path) -> None:
         raise UserError(f"{log}: not the log of this run ({error}); use another --out") from None
     if not bandit.finished:  # the next batch must not go on within a line that was cut
         write_text(log, "".join(json.dumps(row) + "\n" for row in rows[:used]))
-
-
-def _truth(arguments: Arguments, arms: Mapping[str, Sequence[str]]) -> dict[str, list[float]] | None:
-    """Each arm's success, or mean reward, by the evaluation named: of every seed's policy."""
-    if arguments.truth is None:
-        return None
-    remedy = "--truth is results.json of jobs/evaluate.py"
-    found = read_object(arguments.truth, remedy, fields={"arms": list})["arms"]
-    measured, unit = ("seeds", 1) if arguments.objective == "success" else ("seed_scores", 100)
-    for row in found:
-        require_fields(row, {"arm": str, measured: list}, arguments.truth, remedy)
-        require_items(row[measured], float, f"{arguments.truth}, arm {row['arm']!r}, {measured!r}", remedy)
-    by_label = {row["arm"]: [one / unit for one in row[measured]] for row in found}
-    labels = {arm: arm if arm in by_label else f"{arm}, {arguments.mode}" for arm in arms}
-    missing = [label for arm, label in labels.items() if len(by_label.get(label, ())) != len(arms[arm])]
-    if missing:
-        raise UserError(
-            f"{arguments.truth} has no arm {', '.join(missing)} with as many seeds; evaluate the same arms in the same "
-            "mode"
-        )
-    return {arm: by_label[label] for arm, label in labels.items()}
 
 
 def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[str, float] | None) -> None:

@@ -200,50 +200,6 @@ def test_a_damaged_file_is_one_line_with_the_file_and_the_remedy(case, whole):
         assert re.search(case.remedy, said), (kind, said)
 
 
-class Nested(NamedTuple):
-    """A job, a file that it reads, and where in its JSON a wrong value is; of a file of lines, in its last."""
-
-    job: str
-    file: str
-    keys: tuple[str | int, ...]
-    value: object
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        Nested("report", "study.json", ("arms", "tiny"), "run"),
-        Nested("report", "study.json", ("arms", "tiny"), []),
-        Nested("report", "study.json", ("arms", "tiny", 0), 1),
-        Nested("report", "study.json", ("settings", "sizes"), ["ten"]),
-        Nested("report", "evaluation/results.json", ("arms", 1), "tiny"),
-        Nested("report", "evaluation/results.json", ("arms", 1, "success"), "high"),
-        Nested("report", "evaluation/results.json", ("arms", 1, "success_interval"), [0.5]),
-        Nested("report", "evaluation/results.json", ("arms", 1, "score_interval", 0), None),
-        Nested("report", "evaluation/episodes/tiny-0-greedy.jsonl", ("parts",), {"r_type": "high"}),
-        Nested("report", "thompson/thompson.json", ("runs", 0, "arms", "rule", "success_interval"), [None, 1.0]),
-        Nested("report", "thompson/thompson.json", ("runs", 0), None),
-        Nested("thompson", "evaluation/results.json", ("arms", 1, "seeds"), ["high"]),
-        Nested("thompson", "evaluation/results.json", ("arms", 1, "seeds"), {"0": 0.5}),
-    ],
-    ids=lambda case: f"{case.job} {case.file} {case.keys} {case.value}",
-)
-def test_a_wrong_value_within_a_file_is_one_line_with_the_file(case, whole):
-    whole()
-    path = Path(case.file)
-    lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
-    held = json.loads(lines[-1])
-    *outer, last = case.keys
-    within = held
-    for key in outer:
-        within = within[key]
-    within[last] = case.value
-    path.write_text("\n".join([*lines[:-1], json.dumps(held)]) + "\n")
-    with pytest.raises(SystemExit) as ended:
-        call(case.job)
-    assert re.fullmatch(rf"error: .*{case.file}.*: damaged \(.*\); .+", str(ended.value.code))
-
-
 def test_episodes_that_are_damaged_are_played_again_and_only_these(whole, capsys):
     whole()
     evaluation = Path("evaluation")
