@@ -136,3 +136,22 @@ def test_only_the_terminals_place_prints():
         "rl_recsys/console/terminal.py",
         "rl_recsys/webshop/benchmark.py",
     }  # the other tells a parent process
+
+
+#: Jobs that still hold what belongs on the floor below.
+LONG_JOBS = {
+    "benchmark", "dpo", "evaluate", "generate", "import_trajectories", "ppo", "prepare", "recommend", "thompson",
+    "train_queries", "trajectories",
+}  # fmt: skip
+
+
+def test_a_job_is_short_and_defines_no_class_but_its_flags():
+    too_long, with_classes = set(), set()
+    for path in (ROOT / "jobs").glob("*.py"):
+        text = path.read_text()
+        if len(text.splitlines()) > 120:
+            too_long.add(path.stem)
+        classes = {node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)}
+        if classes - {"Arguments"}:
+            with_classes.add(path.stem)
+    assert too_long <= LONG_JOBS and with_classes <= LONG_JOBS
