@@ -141,6 +141,7 @@ def ray_session():
     from algorithms.cluster.connection import connect
     from envs import register_with_ray
 
+    os.environ.update(RAY_metrics_report_interval_ms="1000")  # not ten seconds: a test waits for a metric
     connect(num_cpus=4)
     register_with_ray()
     yield ray

@@ -7,8 +7,9 @@ import unicodedata
 from html.parser import HTMLParser
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rl_recsys.console.escaping import for_terminal
+from rl_recsys.console.escaping import for_markdown, for_terminal
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.evaluation.report_page import Report, Table, write_report
 from rl_recsys.webshop import Shop
@@ -74,7 +75,9 @@ def is_plain(said: str) -> bool:
     )
 
 
-def test_names_of_a_catalogue_are_texts_everywhere(tmp_path, catalogue, policy_folder, capsys):
+def test_names_of_a_catalogue_are_texts_everywhere(
+    tmp_path, catalogue, policy_folder, encoder_folder, ray_session, capsys
+):
     shop_folder, out = tmp_path / "shop [/bold]", tmp_path / "shöp"
     said = main_of("prepare", capsys)(
         "--items", catalogue / "items.json", "--attributes", catalogue / "ins.json", "--out", shop_folder,
@@ -90,8 +93,24 @@ def test_names_of_a_catalogue_are_texts_everywhere(tmp_path, catalogue, policy_f
     said += main_of("recommend", capsys)(
         *flags, "--out", answers, "--requests", "kitchen thing", "[red]thing[/red] \x1b[2J [pack of 2]", "thing [/bold]"
     )
+    trained = out / "imitation 👟"
+    said += main_of("imitate", capsys)(
+        "--shop", shop_folder, "--encoder", encoder_folder, "--trajectories", recorded, "--out", trained,
+        "--iterations", 1, "--batch", 2, "--frozen-layers", 0, "--num-workers", 1, "--evaluate-every", 1,
+        "--evaluation-goals", 2, "--state-tokens", 192,
+    )  # fmt: skip
+    (events,) = (trained / "tensorboard").glob("events.out.tfevents.*")
+    assert "evaluation/score" in EventAccumulator(str(events)).Reload().Tags()["scalars"]
+    arm = "a [b] $x$"
+    said += main_of("evaluate", capsys)(
+        "--shop", shop_folder, "--policies", f"{arm}={trained / 'policy'}", "--out", out / "played", "--goals", 2,
+        "--modes", "greedy", "--num-workers", 1,
+    )  # fmt: skip
+    table = (out / "played" / "table.md").read_text()
+    assert is_plain(table) and for_markdown(arm, cell=True) in table
     assert is_plain(said)
     words = " ".join(said.split())
+    assert arm in words
     assert "[pack of 2]" in words and "[/bold]" in words and "\\x1b[2J" in words and "<script>" in words
     for answer in json.loads((answers / "recommendations.json").read_text())["requests"]:
         assert answer["status"] == "ok" and len(answer["products"]) > 5

@@ -129,7 +129,7 @@ def test_ppo_learns_from_the_last_minibatches_of_an_iteration_and_on_two_learner
     config = PPOConfig().environment(
         CHOICE_ID, env_config={"task": f"webshop:{shop_folder}", "policy": str(policy_folder)}
     )
-    config.env_runners(num_env_runners=1, num_envs_per_env_runner=2)
+    config.env_runners(num_env_runners=0, num_envs_per_env_runner=2)
     config.training(policy=str(policy_folder), train_batch_size_per_learner=32, minibatch_size=16, lr=1e-3)
     config.learners(num_learners=2, learner_config_dict={GATHERED_BATCHES: 100, FROZEN_LAYERS: 0})
     algorithm = config.debugging(seed=0, log_level="ERROR").build_algo()
