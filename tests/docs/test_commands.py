@@ -16,7 +16,7 @@ LOG = ROOT / "docs" / "log"  # says how things were
 PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").rglob("*.md") if LOG not in page.parents)]
 COMMAND = re.compile(r"python jobs/(\w+)\.py((?: \\\n|[^\n#`])*)")
 #: What ends a command, or stands for more of it.
-ENDS = {"&", "&&", "|", "...", "--loss"}
+ENDS = {"&", "&&", "|", "..."}
 
 
 def commands(page: Path) -> list[tuple[str, list[str]]]:
