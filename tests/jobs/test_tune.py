@@ -18,7 +18,7 @@ from ray import tune
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from algorithms.tuning import search as searching
-from algorithms.tuning.search import LastingASHA, held_out_goals, trial_config
+from algorithms.tuning.search import SCORE, LastingASHA, held_out_goals, trial_config
 from algorithms.tuning.search_results import HeldOut, TrialResult, training_command
 from algorithms.tuning.search_space import SPACE_COLUMNS, SPACES, space_rows
 from policies.base import load_policy
@@ -273,7 +273,7 @@ class Told:
 
 
 def test_asha_knows_the_trials_of_before_and_stops_the_worse_half(tmp_path):
-    scheduler = LastingASHA("training_iteration", "score", "max", max_t=8, grace_period=2, reduction_factor=2)
+    scheduler = LastingASHA("training_iteration", SCORE, "max", max_t=8, grace_period=2, reduction_factor=2)
     for trial, score in (("a", 50.0), ("b", 70.0)):
         (tmp_path / trial).mkdir()
         rows = [{"training_iteration": i, "evaluation": {"score": score}} for i in (1, 2, 2)]
@@ -283,8 +283,8 @@ def test_asha_knows_the_trials_of_before_and_stops_the_worse_half(tmp_path):
     for trial, score, decision in (("c", 59.0, "STOP"), ("d", 61.0, "CONTINUE")):
         new = Told(trial, str(tmp_path / trial))
         scheduler.on_trial_add(None, new)
-        assert scheduler.on_trial_result(None, new, {"training_iteration": 1, "score": score}) == "CONTINUE"
-        assert scheduler.on_trial_result(None, new, {"training_iteration": 2, "score": score}) == decision
+        assert scheduler.on_trial_result(None, new, {"training_iteration": 1, SCORE: score}) == "CONTINUE"
+        assert scheduler.on_trial_result(None, new, {"training_iteration": 2, SCORE: score}) == decision
 
 
 def test_an_axis_has_its_values_where_they_belong():
