@@ -23,14 +23,13 @@ from rl_recsys.core.policy_folder import (
     KIND,
     POLICY_TYPE,
     REMEDY,
-    TRAINING_FILE,
     PolicyError,
     files_of_policy,
     read_policy_file,
+    write_training,
 )
 from rl_recsys.core.registry import POLICIES, load
 from rl_recsys.core.task import Task
-from rl_recsys.runs.provenance import MADE_WITH, maker
 from rl_recsys.storage.folders import whole_folder
 from rl_recsys.storage.locations import Place, inside, local_folder
 
@@ -131,7 +130,7 @@ class Policy(nn.Module, ABC):
             self.decision_encoder.save(aside)
             config = self.architecture() | {ENCODER_TYPE: self.decision_encoder.encoder_type}
             (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1))
-            (aside / TRAINING_FILE).write_text(json.dumps({MADE_WITH: [maker()], **(training or {})}, indent=1))
+            write_training(aside, training or {})
             write_weights(aside, self)
 
 
@@ -161,17 +160,23 @@ def read_architecture(folder: Place) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name != ENCODER_TYPE}
 
 
-def load_policy(folder: Place) -> Policy:
-    """The policy of a folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file and the remedy."""
+def unweighted_policy(folder: Place) -> Policy:
+    """The policy of a folder with its decision encoder, whose weights are to be set. Raises as ``load_policy`` does."""
     architecture = read_architecture(folder)
     try:
         policy = blank_policy(architecture)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).rpartition(" __init__() ")[2] or str(error)
         raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no policy can be made of it ({reason}); {REMEDY}") from None
-    load_weights(local_folder(folder), policy)
     policy.decision_encoder, policy.name = load_decision_encoder(folder), str(folder)
     return policy.eval()
+
+
+def load_policy(folder: Place) -> Policy:
+    """The policy of a folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file and the remedy."""
+    policy = unweighted_policy(folder)
+    load_weights(local_folder(folder), policy)
+    return policy
 
 
 def freezable_layers(folder: Place) -> int:

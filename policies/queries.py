@@ -25,12 +25,11 @@ from rl_recsys.core.policy_folder import (
     CONFIG_FILE,
     REMEDY,
     TOKENIZER_FILE,
-    TRAINING_FILE,
     PolicyError,
     read_policy_file,
+    write_training,
 )
 from rl_recsys.core.text_encoding import load_tokenizer
-from rl_recsys.runs.provenance import MADE_WITH, maker
 from rl_recsys.storage.folders import whole_folder
 
 KIND = "query model"
@@ -107,7 +106,7 @@ class KeywordQueries(nn.Module, QueryModel):
         with whole_folder(folder, kind=KIND) as aside:
             shutil.copyfile(self._tokenizer_file, aside / TOKENIZER_FILE)
             (aside / CONFIG_FILE).write_text(json.dumps({"keyword_encoder": self.config}, indent=1))
-            (aside / TRAINING_FILE).write_text(json.dumps({MADE_WITH: [maker()], **training}, indent=1))
+            write_training(aside, training)
             write_weights(aside, self)
 
     def forward(self, words: Sequence[Sequence[str]]) -> list[Tensor]:
@@ -210,7 +209,7 @@ class BartQueries(QueryModel):
         with whole_folder(folder, kind=KIND) as aside:
             self._model.save_pretrained(aside)
             self._tokenizer.save_pretrained(aside)
-            (aside / TRAINING_FILE).write_text(json.dumps({MADE_WITH: [maker()], **training}, indent=1))
+            write_training(aside, training)
 
     def _encode(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         return self._tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")

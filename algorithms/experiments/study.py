@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from algorithms.runs.run_folder import RESULTS as RUN_RESULTS
 from algorithms.runs.run_folder import snapshot_folder
 from rl_recsys.core.task import DEFAULT_TASK, task_class
 from rl_recsys.evaluation.claims import RESULTS, TIMED, timed_arm
@@ -198,7 +199,7 @@ class Plan:
             f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
             "--evaluate-every", max(1, rows // EVALUATIONS), *self._gpus,
-            needs=needs, minutes=(seconds + START_S) / 60, rows=out / "result.json", iterations=rows,
+            needs=needs, minutes=(seconds + START_S) / 60, rows=out / RUN_RESULTS, iterations=rows,
         )  # fmt: skip
 
     def _generation(self, name: str, seed: int, arm: str, count: int) -> Stage:

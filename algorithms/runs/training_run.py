@@ -30,7 +30,7 @@ from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.runs.checkpoints import Checkpoints
 from algorithms.runs.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
 from algorithms.runs.telemetry import Watching
-from policies.base import Policy, load_policy
+from policies.base import Policy, unweighted_policy
 from policies.module_state import load_module_state
 from rl_recsys.console.progress import Task, format_seconds, progress
 from rl_recsys.console.terminal import say
@@ -330,9 +330,9 @@ def _processes(config: AlgorithmConfig) -> str:
 
 def current_policy(algorithm: Algorithm) -> Policy:
     """The learners' policy as one of its own, in eval mode. Raises ``RayActorError`` where the learner is lost."""
-    policy = load_policy(algorithm.config.policy)
+    policy = unweighted_policy(algorithm.config.policy)
     load_module_state(policy, _ask_first_learner(algorithm, lambda learner: learner.policy_state()))
-    return policy.eval()
+    return policy
 
 
 def learners_precision(algorithm: Algorithm) -> str:

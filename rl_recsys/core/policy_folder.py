@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rl_recsys.errors import UserError
+from rl_recsys.runs.provenance import MADE_WITH, maker
 from rl_recsys.storage.checksums import verify_once
 from rl_recsys.storage.files import NO_FIELDS, read_object
 from rl_recsys.storage.folders import CONTENTS, read_contents, verify_folder, within
@@ -35,6 +38,11 @@ def read_policy_file(folder: Place, name: str, *, fields: Mapping[str, type] = N
         remedy = f"{run} is one" if (path.parent / "policy" / name).is_file() else "jobs/imitate.py makes one"
         raise PolicyError(f"{path}: missing; {folder} is no policy folder ({remedy})")
     return read_object(path, REMEDY, fields=fields, error=PolicyError)
+
+
+def write_training(folder: Path, training: Mapping[str, Any]) -> None:
+    """Write how a policy was trained, and by what unless ``training`` says it."""
+    (folder / TRAINING_FILE).write_text(json.dumps({MADE_WITH: [maker()], **training}, indent=1))
 
 
 def verify_policy(folder: Path) -> None:

@@ -17,7 +17,6 @@ from rl_recsys.webshop.observe.instruction_features import (
 )
 from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, FEATURES, NEXT, PREV, ElementKind, PageKind
 
-Shopper = Callable[[ChoiceSession], int]  # the index of the choice to take
 SCRIPTED = 4  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
 
 
