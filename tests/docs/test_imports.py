@@ -33,7 +33,10 @@ def imports(page: Path) -> list[tuple[str, str | None]]:
 SHOWN = [(page, module, name) for page in PAGES for module, name in imports(page)]
 
 
-@pytest.mark.parametrize("page,module,name", SHOWN, ids=[f"{page.stem}-{name or module}" for page, module, name in SHOWN])
+IDS = [f"{page.stem}-{name or module}" for page, module, name in SHOWN]
+
+
+@pytest.mark.parametrize("page,module,name", SHOWN, ids=IDS)
 def test_a_shown_import_works_in_a_checkout_and_in_a_wheel(page, module, name):
     room, *_ = module.split(".")
     assert room not in ONLY_IN_A_CHECKOUT, f"{page.name}: a wheel has this as rl_recsys.{module}"
