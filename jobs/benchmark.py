@@ -19,14 +19,13 @@ from typing import Annotated
 
 from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
 from rl_recsys.console.command import Flags, run_job
-from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT, RATE
-from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.console.table import Table
+from rl_recsys.console.terminal import say
 from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.core.task import task_of_shop
 from rl_recsys.core.trajectory import read_trajectories
-from rl_recsys.evaluation.comparison import markdown_rows
 from rl_recsys.runs.measurement import Figure
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.provenance import machine, versions
@@ -147,7 +146,7 @@ def main(arguments: Arguments) -> None:
             task.advance()
             if arguments.out is not None:
                 _write(arguments.out, name, figures)
-    _print(figures)
+    _table(figures).show()
 
 
 def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
@@ -225,7 +224,7 @@ def _write(out: Path, name: str, figures: list[Figure]) -> None:
     measured = [asdict(figure) | {"met": figure.met} for figure in figures]
     made_with = {"command": shlex.join(sys.argv), "machine": machine(), "packages": versions(PACKAGES)}
     write_json(out / f"{name}.json", made_with | {"figures": measured})
-    write_text(out / f"{name}.md", _markdown(figures))
+    write_text(out / f"{name}.md", _table(figures).to_markdown())
 
 
 def _rows(figures: list[Figure]) -> list[tuple[str, ...]]:
@@ -246,12 +245,8 @@ def _target(figure: Figure) -> str:
 HEADINGS = ("what", "measured", "should be", "met", "")
 
 
-def _print(figures: list[Figure]) -> None:
-    print_rows(HEADINGS, _rows(figures), machine())
-
-
-def _markdown(figures: list[Figure]) -> str:
-    return f"{for_markdown(machine())}\n\n{markdown_rows(HEADINGS, _rows(figures))}"
+def _table(figures: list[Figure]) -> Table:
+    return Table(machine(), HEADINGS, _rows(figures))
 
 
 if __name__ == "__main__":

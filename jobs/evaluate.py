@@ -8,15 +8,12 @@ A name given several times is one arm trained with several seeds: --policies dpo
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
 from rl_recsys.console.command import run_job
-from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.console.terminal import say
@@ -26,11 +23,11 @@ from rl_recsys.core.task import Task
 from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import ASKED, EPISODES, RESULTS, read_episodes
-from rl_recsys.evaluation.comparison import arm_result, markdown_table, print_table, report_json
+from rl_recsys.evaluation.comparison import arm_result, comparison_table
 from rl_recsys.runs.outputs import writes_to_its_out
-from rl_recsys.runs.provenance import MADE_WITH, note_maker
+from rl_recsys.runs.results import write_results
 from rl_recsys.runs.settings import goes_on_with
-from rl_recsys.storage.files import write_json, write_text
+from rl_recsys.storage.files import write_text
 from rl_recsys.storage.folders import digest_of
 from rl_recsys.storage.locations import Place, absolute, local_folder
 
@@ -106,12 +103,11 @@ def main(arguments: Arguments) -> None:
                     against = other if other is not rewards and len(other) == len(rewards) else None
                 results.append(arm_result(label, rewards, steps, minutes, against, products))
     title = f"{len(goals)} {split} goals of {arguments.shop or arguments.task}"
-    print_table(results, title)
-    write_text(arguments.out / "table.md", f"{for_markdown(title)}\n\n{markdown_table(results)}")
-    context = {"command": shlex.join(sys.argv), "title": title, "shop": task.fingerprint, "episodes": files}
-    context |= {"too_long": found.too_long} if found.too_long else {}
-    context[MADE_WITH] = note_maker(arguments.out)
-    write_json(arguments.out / RESULTS, report_json(results, context))
+    figures: dict[str, object] = {"shop": task.fingerprint, "episodes": files}
+    figures |= {"too_long": found.too_long} if found.too_long else {}
+    figures["arms"] = [result.to_mapping() for result in results]
+    table = comparison_table(results, title)
+    write_results(table, figures, page=arguments.out / "table.md", data=arguments.out / RESULTS)
 
 
 def _goals(arguments: Arguments, task: Task) -> tuple[list[int], str]:

@@ -18,7 +18,8 @@ from typing import Annotated
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.progress import phase, progress
 from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, SEED
-from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.console.table import Table
+from rl_recsys.console.terminal import say
 from rl_recsys.core.encoding import fitting_goals
 from rl_recsys.core.task import EPISODES_A_REQUEST
 from rl_recsys.errors import UserError
@@ -143,7 +144,7 @@ def _show(answer: Answer, top: int) -> None:
     ]
     said = answer.request if str(answer.wish) == answer.request else f"{answer.request} (understood: {answer.wish})"
     if rows:
-        print_rows(("product", "asin", "price", "options", "from", "lacks"), rows, said)
+        Table(said, ("product", "asin", "price", "options", "from", "lacks"), rows).show()
     else:
         say(f"{said}: nothing found")
     if len(rows) < top and answer.left_out:
@@ -181,7 +182,7 @@ def _show_quality(quality: dict[str, dict[str, dict]], title: str) -> None:
         (name, *(percent(found["success"], found["interval"]) for found in columns.values()))
         for name, columns in quality.items()
     ]
-    print_rows(names, rows, f"{title}: something worth the whole reward, % (95 % interval)")
+    Table(f"{title}: something worth the whole reward, % (95 % interval)", names, rows).show()
 
 
 if __name__ == "__main__":

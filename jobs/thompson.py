@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -22,24 +20,23 @@ from typing import TYPE_CHECKING, Annotated, get_origin, get_type_hints
 from algorithms.experiments.policy_flags import arms_of, playable_goals, training_of
 from algorithms.experiments.thompson import evaluated_means
 from rl_recsys.console.command import run_job
-from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
-from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.console.table import Table
+from rl_recsys.console.terminal import say
 from rl_recsys.core.outcome import Mode
 from rl_recsys.core.task_flags import FINGERPRINT, TaskFlags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun, regret, running
-from rl_recsys.evaluation.comparison import markdown_rows, percent
+from rl_recsys.evaluation.comparison import percent
 from rl_recsys.evaluation.intervals import wilson_interval
 from rl_recsys.evaluation.plots import running_means
 from rl_recsys.runs.outputs import writes_to_its_out
-from rl_recsys.runs.provenance import MADE_WITH, note_maker
+from rl_recsys.runs.results import write_results
 from rl_recsys.runs.settings import claim, deciding, goes_on_with
 from rl_recsys.storage.files import (
     naming,
     read_rows,
-    write_json,
     write_text,
 )
 from rl_recsys.storage.locations import Place, place_of
@@ -204,15 +201,9 @@ def _report(arguments: Arguments, bandits: Sequence[ThompsonRun], means: dict[st
     delay = f"a run draws {arguments.batch} rollouts before it sees what the last ones came to"
     title = f"{short}, seed {arguments.seed}; {delay}"
     note = f"Regret, in {unit}, by {source}: {lost}."
-    print_rows(COLUMNS, rows, title)
-    say(note)
-    write_text(
-        arguments.out / "thompson.md",
-        f"{for_markdown(title)}\n\n{markdown_rows(COLUMNS, rows)}\n{for_markdown(note)}\n",
-    )
-    context = {"command": shlex.join(sys.argv), "title": title, "means_from": source}
-    context[MADE_WITH] = note_maker(arguments.out)
-    write_json(arguments.out / "thompson.json", context | {"runs": runs})
+    folder, figures = arguments.out, {"means_from": source, "runs": runs}
+    table = Table(title, COLUMNS, rows, note)
+    write_results(table, figures, page=folder / "thompson.md", data=folder / "thompson.json")
     for objective, label in (("score", "running average score"), ("success", "running success rate, %")):
         means_of = {bandit.run: running(bandit.pulls, objective) for bandit in bandits}
         curves = {(arm, run): found.get(arm, []) for run, found in means_of.items() for arm in arms}

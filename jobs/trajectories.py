@@ -18,7 +18,8 @@ import tyro
 from rl_recsys.console.command import Flags, run_job
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import SHARE
-from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.console.table import Table
+from rl_recsys.console.terminal import say
 from rl_recsys.core.trajectory import SOURCES, Trajectory, TrajectoryWriter, read_trajectories
 from rl_recsys.core.trajectory_parts import TrajectoryError, parts_of, was_ended
 from rl_recsys.errors import UserError
@@ -118,7 +119,7 @@ def _print(counts: dict[tuple[str, str, str], list[tuple[float, bool, int]]], ou
         rewards, successes, steps = (sum(column) for column in zip(*episodes, strict=True))
         figures = f"{successes / number:.1%}", f"{100 * rewards / number:.1f}", f"{steps / number:.1f}"
         rows.append((*key, str(number), *figures))
-    print_rows(columns, rows)
+    Table("", columns, rows).show()
     total = sum(map(len, counts.values()))
     say(f"{total} trajectories{f' in {out}' if out else ''}")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from algorithms.tuning.search_space import INCIDENTAL, SearchArguments, space_rows
 from rl_recsys.console.command import run_job
-from rl_recsys.console.terminal import print_rows, say
+from rl_recsys.console.terminal import say
 from rl_recsys.runs.outputs import writes_to_its_out
 from rl_recsys.runs.settings import goes_on_with
 
@@ -26,12 +26,12 @@ class Arguments(SearchArguments):
 def main(arguments: Arguments) -> None:
     """Search, print the trials best first, and write them down with the command that trains as the best one did."""
     from algorithms.tuning.search import search
-    from algorithms.tuning.search_results import training_command, trial_columns, trial_rows, write_results
+    from algorithms.tuning.search_results import training_command, trial_table, write_results
 
     results, held_out = search(arguments, arguments.out)
     title = f"{arguments.algorithm} on {arguments.shop}: {held_out}, greedy"
     write_results(arguments, results, held_out, arguments.out, title)
-    print_rows(trial_columns(arguments), trial_rows(results), title)
+    trial_table(arguments, results, title).show()
     say(f"train with the best settings: {training_command(arguments, results[0])}")
 
 

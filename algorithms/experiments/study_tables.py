@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from algorithms.experiments.study_results import StudyResults, span
 from rl_recsys.console.progress import format_seconds
+from rl_recsys.console.table import Table
 from rl_recsys.core.outcome import MODES
 from rl_recsys.evaluation.claims import EQUIVALENT, TIMED, claims, timed_arm
 from rl_recsys.evaluation.comparison import COLUMNS, cells, percent
-from rl_recsys.evaluation.report_page import Table
 
 
 def arm_table(study: StudyResults) -> Table:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from algorithms.tuning.search_space import SPACES, SearchArguments, common_flags
-from rl_recsys.console.escaping import for_markdown
-from rl_recsys.evaluation.comparison import markdown_rows
+from rl_recsys.console.table import Table
 from rl_recsys.evaluation.plots import Axis, parallel_coordinates
 from rl_recsys.storage.files import write_json, write_text
 from rl_recsys.storage.locations import absolute, inside, place_of
@@ -67,15 +66,11 @@ def rank(result: TrialResult) -> tuple:
     return result.state == "failed", -(result.score or 0.0), result.number
 
 
-def trial_columns(arguments: SearchArguments) -> list[str]:
-    """The columns of ``trial_rows``."""
+def trial_table(arguments: SearchArguments, results: Sequence[TrialResult], title: str) -> Table:
+    """The trials as a table, one a row."""
     settings = [setting.flag for setting in SPACES[arguments.algorithm]]
-    return ["trial", "score", "success %", "iterations", "state", "minutes", *settings]
-
-
-def trial_rows(results: Sequence[TrialResult]) -> list[list[str]]:
-    """A row of text for each trial."""
-    return [
+    columns = ["trial", "score", "success %", "iterations", "state", "minutes", *settings]
+    rows = [
         [
             str(result.number),
             "-" if result.score is None else f"{result.score:.1f}",
@@ -87,6 +82,7 @@ def trial_rows(results: Sequence[TrialResult]) -> list[list[str]]:
         ]
         for result in results
     ]
+    return Table(title, columns, rows)
 
 
 def write_results(
@@ -100,9 +96,7 @@ def write_results(
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "trials.csv", text.getvalue())
-    write_text(
-        folder / "table.md", f"{for_markdown(title)}\n\n{markdown_rows(trial_columns(arguments), trial_rows(results))}"
-    )
+    write_text(folder / "table.md", trial_table(arguments, results, title).to_markdown())
     best = results[0]
     write_json(
         folder / "best.json",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from rl_recsys.console.escaping import for_markdown
-from rl_recsys.console.terminal import print_rows
+from rl_recsys.console.table import Table
 from rl_recsys.core.outcome import is_success
 from rl_recsys.evaluation.intervals import difference_interval, mean_interval, wilson_interval
 
@@ -112,22 +111,6 @@ def _gain(result: ArmResult) -> str:
 COLUMNS = ("arm", "score", "success % (95 % interval)", "gain, paired", "steps", "episodes", "training minutes")
 
 
-def print_table(results: Sequence[ArmResult], title: str) -> None:
-    """Print the arms as a table on the terminal."""
-    print_rows(COLUMNS, [cells(result) for result in results], title)
-
-
-def markdown_table(results: Sequence[ArmResult]) -> str:
-    """The same table in Markdown."""
-    return markdown_rows(COLUMNS, [cells(result) for result in results])
-
-
-def markdown_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    head, *lines = [f"| {' | '.join(for_markdown(cell, cell=True) for cell in row)} |\n" for row in (columns, *rows)]
-    return "".join([head, f"|{' --- |' * len(columns)}\n", *lines])
-
-
-def report_json(results: Sequence[ArmResult], context: Mapping) -> dict:
-    """Everything the table shows, and how it came about."""
-    return {**context, "arms": [result.to_mapping() for result in results]}
+def comparison_table(results: Sequence[ArmResult], title: str) -> Table:
+    """The arms as a table, one a row."""
+    return Table(title, COLUMNS, [cells(result) for result in results])

@@ -11,21 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from rl_recsys.console.escaping import for_markdown, for_terminal
+from rl_recsys.console.table import Table
 from rl_recsys.core.example_sessions import ExampleSession
-from rl_recsys.evaluation.comparison import markdown_rows
 from rl_recsys.storage.files import write_text
 
 TEMPLATES = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under columns, with a caption that says how it was made."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def _markdown_table(table: Table) -> Markup:
-    return Markup(markdown_rows(table.columns, table.rows))
+    return Markup(table.markdown_rows())
 
 
 def _environment(escape: Callable[[str], str]) -> Environment:

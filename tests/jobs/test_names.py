@@ -10,8 +10,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_recsys.console.escaping import for_markdown, for_terminal
+from rl_recsys.console.table import Table
 from rl_recsys.core.trajectory import read_trajectories
-from rl_recsys.evaluation.report_page import Report, Table, write_report
+from rl_recsys.evaluation.report_page import Report, write_report
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.observe.example_sessions import example_session
 from tests.jobs.test_jobs import main_of

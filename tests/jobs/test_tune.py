@@ -24,9 +24,9 @@ from algorithms.tuning.search_space import SPACE_COLUMNS, SPACES, space_rows
 from policies.base import load_policy
 from policies.module_state import module_state
 from rl_recsys.console.command import read_flags
+from rl_recsys.console.table import Table
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.comparison import markdown_rows
 from rl_recsys.evaluation.plots import Axis
 from rl_recsys.webshop import shared_shop
 from tests.jobs.test_jobs import ROOT, job_module, kill_when, main_of
@@ -252,7 +252,7 @@ def test_the_first_trial_has_the_defaults_of_its_job_and_the_docs_have_the_space
         for setting in settings:
             assert getattr(arguments, setting.flag.replace("-", "_")) == setting.default
     docs = (ROOT / "docs" / "cluster" / "tuning.md").read_text()
-    assert markdown_rows(SPACE_COLUMNS, space_rows()) in docs
+    assert Table("", SPACE_COLUMNS, space_rows()).to_markdown() in docs
     shown = " ".join(job_module("tune").description().split())
     assert all(
         f"{algorithm} {flag}: {values} (default {default})" in shown

@@ -11,7 +11,7 @@ import pytest
 from algorithms.experiments.study_report import study_report
 from algorithms.experiments.study_results import StudyResults
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.comparison import arm_result, report_json
+from rl_recsys.evaluation.comparison import arm_result
 from rl_recsys.evaluation.report_page import write_report
 from rl_recsys.storage.files import write_json
 from rl_recsys.storage.folders import CONTENTS
@@ -40,7 +40,8 @@ def study(tmp_path, task, shop_folder, policy_folder, scripted) -> Path:
         minutes = () if arm == "rule" else (2.0,)
         results.append(arm_result(label, [rewards], [[4] * len(goals)], minutes, products=products))
     context = {"title": "4 test goals of the shop", "shop": task.fingerprint, "episodes": files}
-    write_json(tmp_path / "evaluation" / "results.json", report_json(results, context))
+    figures = context | {"arms": [result.to_mapping() for result in results]}
+    write_json(tmp_path / "evaluation" / "results.json", figures)
 
     shutil.copytree(policy_folder, tmp_path / "run" / "policy")
     (tmp_path / "run" / "policy" / CONTENTS).unlink()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_recsys.evaluation.comparison import arm_result, markdown_table
+from rl_recsys.evaluation.comparison import arm_result, comparison_table
 from rl_recsys.evaluation.intervals import (
     bootstrap_interval,
     difference_interval,
@@ -95,7 +95,7 @@ def test_an_arms_row():
     result = arm_result("dpo", [[1.0, 0.5], [1.0, 1.0]], [[5, 6], [7, 8]], [10.0, 12.0])
     assert (result.score, result.success, result.steps, result.episodes) == (87.5, 0.75, 6.5, 4)
     assert (result.training_minutes, result.seeds) == (11.0, (0.5, 1.0))
-    assert "| dpo | 87.5 (" in markdown_table([result])
+    assert "| dpo | 87.5 (" in comparison_table([result], "").to_markdown()
     one, same = ([[1.0] * 50 + [0.5] * 50] for _ in range(2))
     alone = arm_result("dpo", one, np.ones((1, 100)))
     assert alone.success_interval[0] <= wilson_interval(50, 100)[0]
@@ -115,8 +115,8 @@ def test_a_gain_is_paired_by_goal_and_seed():
     low, high = result.gain_interval
     assert 0 < low < result.gain < high
     assert high - low < (result.success_interval[1] - result.success_interval[0]) / 2
-    assert f"| {100 * result.gain:+.1f} (" in markdown_table([result])
-    assert "| - |" in markdown_table([arm_result("first", base, base)])
+    assert f"| {100 * result.gain:+.1f} (" in comparison_table([result], "").to_markdown()
+    assert "| - |" in comparison_table([arm_result("first", base, base)], "").to_markdown()
     with pytest.raises(ValueError, match="cannot be paired"):
         arm_result("dpo", better, np.ones((2, 400)), against=base[:1])
 

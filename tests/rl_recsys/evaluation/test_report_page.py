@@ -9,9 +9,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rl_recsys.console.escaping import for_terminal
+from rl_recsys.console.table import Table
 from rl_recsys.core.example_sessions import ExampleSession, SessionStep
 from rl_recsys.evaluation.plots import by_size, learning_curves, running_means
-from rl_recsys.evaluation.report_page import Picture, Report, Table, write_report
+from rl_recsys.evaluation.report_page import Picture, Report, write_report
 
 HOSTILE = (
     "<script>document.title='x'</script> a|b `c` [d](http://e) **f** _g_ $x_1$ # 1. \x1b[2J \u202eh\n- i\r\n</table> "
