@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from policies.base import Policy
+from rl_recsys.core.decision import Decision
 from rl_recsys.core.encoding import require_readable
 from rl_recsys.core.outcome import Outcome
 from rl_recsys.core.policy_folder import PolicyError
@@ -119,7 +120,7 @@ def play_together(
                     ended[number] = episode, begun[-1]
                 else:
                     running.append(episode)
-            logits = _score(policy, [episode.session for episode in running])
+            logits = _score(policy, [episode.session.decision for episode in running])
             still = []
             for row, episode in zip(logits, running, strict=True):
                 result = _act(episode, row, greedy, recording)
@@ -154,13 +155,28 @@ def _is_over(episode: Episode, result: StepResult) -> bool:
     return result.done or episode.session.truncated
 
 
-def _score(policy: Policy, sessions: Sequence[Session]) -> np.ndarray:
-    """Logits [B, A] of the sessions' decisions; a decision with one choice is not scored."""
+def choice_probabilities(policy: Policy, decisions: Sequence[Decision]) -> list[np.ndarray | None]:
+    """How likely a policy takes each choice of some decisions; None for one with more choices than it reads.
+
+    Raises ``EncodingError`` where an instruction does not fit.
+    """
+    found: list[np.ndarray | None] = [None] * len(decisions)
+    places = [n for n, one in enumerate(decisions) if 0 < len(one.choices) <= policy.decision_encoder.choices]
+    for start in range(0, len(places), SESSIONS_AT_ONCE):
+        chunk = places[start : start + SESSIONS_AT_ONCE]
+        for place, logits in zip(chunk, _score(policy, [decisions[place] for place in chunk]), strict=True):
+            likely = np.exp(logits[: len(decisions[place].choices)] - logits.max())
+            found[place] = likely / likely.sum()
+    return found
+
+
+def _score(policy: Policy, decisions: Sequence[Decision]) -> np.ndarray:
+    """Logits [B, A] of decisions; one with a single choice is not scored."""
     encoder, device = policy.decision_encoder, next(policy.parameters()).device
-    logits = np.zeros((len(sessions), encoder.choices))
-    open_rows = [row for row, session in enumerate(sessions) if len(session.decision.choices) > 1]
+    logits = np.zeros((len(decisions), encoder.choices))
+    open_rows = [row for row, decision in enumerate(decisions) if len(decision.choices) > 1]
     if open_rows:
-        encoded = [encoder.encode(sessions[row].decision) for row in open_rows]
+        encoded = [encoder.encode(decisions[row]) for row in open_rows]
         observation = {
             name: torch.as_tensor(np.stack([arrays[name] for arrays in encoded]), device=device) for name in encoded[0]
         }

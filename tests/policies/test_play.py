@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from policies.base import load_policy
 from policies.bert_choice.benchmark import measure_play, one_by_one
-from policies.play import policy_episodes, policy_trajectories
+from policies.play import choice_probabilities, play_together, policy_episodes, policy_trajectories
 from rl_recsys.core.policy_folder import PolicyError
 
 
@@ -43,3 +46,17 @@ def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy
     for step in next(one for one in recorded if one.goal_index == 4).steps:
         assert session.page.text_rich == step.observation
         session.step(step.actions[step.chosen])
+
+
+def test_the_probabilities_of_choices_are_those_that_are_drawn_from(task, policy_folder):
+    policy = load_policy(policy_folder)
+    goals = list(task.split("test")[:2])
+    played = list(play_together(policy, task, goals, [0, 0], greedy=True, recording=True))
+    steps = [step for episode, _ in played for step in episode.steps]
+    logits = [row for episode, _ in played for row in episode.logits]
+    longer = replace(steps[0].decision, choices=steps[0].decision.choices * 100)
+    *found, none = choice_probabilities(policy, [*(step.decision for step in steps), longer])
+    assert none is None
+    for step, row, likely in zip(steps, logits, found, strict=True):
+        assert len(likely) == len(step.choices) and likely.sum() == pytest.approx(1)
+        assert likely == pytest.approx(np.exp(row) / np.exp(row).sum(), rel=1e-4)

@@ -119,7 +119,7 @@ def recorded_trajectory(shop: Shop, record: Mapping[str, Any], *, source: str, a
         raise ImportedSessionError(f"not a recorded session: {error!r}") from None
     if difference is not None:
         raise ImportedSessionError(f"{shop.folder} shows something else, {difference}")
-    return _taken_again(shop, record["goal"], actions, source=source, author=author)[0]
+    return acted_trajectory(shop, record["goal"], actions, source=source, author=author)[0]
 
 
 def logged_trajectory(shop: Shop, pages: Sequence[Mapping[str, Any]], *, source: str, author: str) -> Trajectory:
@@ -139,15 +139,25 @@ def logged_trajectory(shop: Shop, pages: Sequence[Mapping[str, Any]], *, source:
         raise ImportedSessionError(f"not a site's log: {error!r}") from None
     if not actions:
         raise ImportedSessionError("nothing was done but to look at the start page")
-    trajectory, unlisted = _taken_again(shop, pages[0]["goal"], actions, source=source, author=author)
+    trajectory, unlisted = acted_trajectory(shop, pages[0]["goal"], actions, source=source, author=author)
     if unlisted:
         raise ImportedSessionError(f"{unlisted[0]!r} cannot be taken in {shop.folder}: it has other products")
     return trajectory
 
 
-def _taken_again(
-    shop: Shop, goal: Mapping[str, Any], actions: Sequence[str], *, source: str, author: str
+def acted_trajectory(
+    shop: Shop,
+    goal: Mapping[str, Any],
+    actions: Sequence[str],
+    *,
+    source: str,
+    author: str,
+    goal_index: int | None = None,
 ) -> tuple[Trajectory, tuple[str, ...]]:
+    """The actions of somebody with a goal, taken again in a shop, and those of them that cannot be taken there.
+
+    ``goal_index``: the goal's place in the shop's order, where it is known. Raises ``ImportedSessionError``.
+    """
     try:
         wanted = Goal.from_mapping(goal)
         session = shop.session(wanted)
@@ -157,7 +167,7 @@ def _taken_again(
     result = followed.result
     trajectory = Trajectory(
         goal=asdict(wanted),
-        goal_index=known_goals(shop).index(asdict(wanted)),
+        goal_index=known_goals(shop).index(asdict(wanted)) if goal_index is None else goal_index,
         source=source,
         author=author,
         seed=0,

@@ -1,17 +1,50 @@
-"""What was done between the pages that WebShop's site logs, which hold no actions."""
+"""WebShop's site logs: a record for each page that was shown, and what was done between them, which they do not say."""
 
 from __future__ import annotations
 
 import ast
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from rl_recsys.core.trajectory import ImportedSessionError
-from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, NEXT, PREV
+from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, NEXT, PREV, ElementKind, PageKind
+from rl_recsys.webshop.play.session import Session
 
 _PAGES = ("search_results", "item_page", "item_sub_page", "done")  # their URLs have the session after this
+
+
+def logged_page(session: Session, *, name: str, site: str, reward: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What WebShop's site logs of the page that a session shows.
+
+    ``site`` is where its URLs begin, and ``name`` the session's in them. ``reward``: the keys "reward" and
+    "reward_info" of a purchase.
+    """
+    keywords, options = str(session.keywords), dict(session.options)
+    asin = session.product.asin if session.product else ""
+    number = str(session.page_number)
+    item = {"keywords": keywords, "page": number, "asin": asin, "options": options}
+    content: dict[str, Any] | None = None
+    if session.kind is PageKind.SEARCH:
+        kind, parts = "index", [name]
+    elif session.kind is PageKind.RESULTS:
+        kind, parts = "search_results", ["search_results", name, keywords, number]
+        shown = [element.text for element in session.page.of_kind(ElementKind.PRODUCT)]
+        content = {"keywords": session.keywords, "search_result_asins": shown, "page": session.page_number}
+    elif session.kind is PageKind.ITEM:
+        kind, parts, content = "item_page", ["item_page", name, asin, keywords, number, str(options)], item
+    elif session.kind is PageKind.DETAIL:
+        kind, content = "item_sub_page", item
+        shown = session.page.url.removesuffix(f"/{session.options}").rpartition("/")[2]
+        parts = ["item_sub_page", name, asin, keywords, number, shown, str(options)]
+    else:
+        kind, parts = "done", ["done", name, asin, str(options)]
+        content = {"asin": asin, "options": options, "price": session.product.price}
+    url = "/".join([site, *(quote(part, safe="") for part in parts)])
+    record = {"page": kind, "url": url, "goal": asdict(session.goal)}
+    return record | ({} if content is None else {"content": content}) | dict(reward or {})
 
 
 def logged_sessions(pages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -75,7 +108,7 @@ def _action_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> str 
         kept = all(name in there["options"] for name in here["options"])
         return f"click[{chosen[0]}]" if len(chosen) == 1 and kept else None
     if move == ("item_page", "item_sub_page") and same_product:
-        return f"click[{unquote(urlsplit(after['url']).path).rstrip('/').split('/')[-2].lower()}]"
+        return f"click[{unquote(urlsplit(after['url']).path.rstrip('/').split('/')[-2]).lower()}]"
     back = {("item_sub_page", "item_page"): same_product, ("item_page", "search_results"): True}
     if back.get(move):
         return f"click[{PREV.lower()}]"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import asdict
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 from rl_recsys.core.trajectory import ImportedSessionError, Step
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.imports.episodes import follow, imitation_trajectory, logged_trajectory, recorded_trajectory
-from rl_recsys.webshop.imports.site_logs import logged_actions, logged_sessions
+from rl_recsys.webshop.imports.site_logs import logged_actions, logged_page, logged_sessions
 from rl_recsys.webshop.imports.text_pages import ObservationError, read_text_page
 from rl_recsys.webshop.imports.text_session import TextSession
 from rl_recsys.webshop.observe.decisions import ChoiceSession
@@ -140,31 +138,12 @@ def test_the_imitation_file_is_read_from_its_texts(shop):
 
 
 def site_log(shop: Shop, goal: int, actions: list[str]) -> list[dict]:
-    """What the original's site writes of a session: pages, no actions."""
-    session, pages = shop.session(goal), []
-
-    def page() -> dict:
-        url = f"http://site/{quote(session.page.url.split('3000/')[1])}"
-        keywords, number, options = session.keywords, str(session.page_number), dict(session.options)
-        asin = session.product.asin if session.product else ""
-        shown = [element.text for element in session.page.of_kind(ElementKind.PRODUCT)]
-        item = {"keywords": str(keywords), "page": number, "asin": asin, "options": options}
-        name, content = {
-            PageKind.SEARCH: ("index", None),
-            PageKind.RESULTS: (
-                "search_results",
-                {"keywords": keywords, "search_result_asins": shown, "page": session.page_number},
-            ),
-            PageKind.ITEM: ("item_page", item),
-            PageKind.DETAIL: ("item_sub_page", item),
-            PageKind.DONE: ("done", {"asin": asin, "options": options, "price": 1.0}),
-        }[session.kind]
-        return {"page": name, "url": url, "goal": asdict(session.goal)} | ({"content": content} if content else {})
-
-    pages.append(page())
+    """What a site writes of a session: pages, no actions."""
+    session = shop.session(goal)
+    pages = [logged_page(session, name=str(goal), site="http://site")]
     for action in actions:
         session.step(action)
-        pages.append(page())
+        pages.append(logged_page(session, name=str(goal), site="http://site"))
     return json.loads(json.dumps(pages))
 
 
@@ -248,6 +227,28 @@ def test_what_cannot_be_inferred_is_named(shop):
     pages[2]["content"]["asin"] = "ELSEWHERE"
     with pytest.raises(ImportedSessionError, match=r"click\[elsewhere\].*it has other products"):
         logged_trajectory(shop, pages, source="human", author="log")
+
+
+def test_a_page_is_logged_as_the_original_logs_it(webshop):
+    """The real logs' keys and addresses: what is written is what was recorded, in each page's order."""
+    recorded = [json.loads(line) for line in (SHARED / "human_logs" / "20220427_1_18.jsonl").read_text().splitlines()]
+    session = webshop.session(recorded[0]["goal"])
+    for action, page in zip([None, "search[birthday candles for birthday cake]"], recorded, strict=False):
+        if action:
+            session.step(action)
+        written = logged_page(session, name="20220427_1_18", site="http://3.83.245.205:3000")
+        assert {"url": written["url"], "page": written["page"]} == {"url": page["url"], "page": page["page"]}
+        assert written.keys() == page.keys() and written.get("content", {}).keys() == page.get("content", {}).keys()
+
+
+def test_an_option_that_is_named_with_a_slash_does_not_hide_which_page_was_opened(shop):
+    asin = shop.search("shirt")[0]
+    session, pages = shop.session(0), []
+    for action in ("search[shirt]", f"click[{asin.lower()}]", "click[features]"):
+        session.step(action)
+        session.options |= {"size / color": "9"}  # as of a catalogue that has such options
+        pages.append(logged_page(session, name="abc", site="http://site"))
+    assert logged_actions(pages[1:]) == ["click[features]"]
 
 
 def test_the_real_logs_and_recordings_are_read(webshop):
