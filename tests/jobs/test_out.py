@@ -18,6 +18,7 @@ import pytest
 
 from algorithms.runs.training_flags import INCIDENTAL
 from rl_recsys.console.command import read_flags
+from rl_recsys.core import demonstrations as recorded_demonstrations
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.storage import locations as storage
@@ -192,7 +193,7 @@ def test_at_a_uri_one_job_writes_and_speaks_of_the_uri(tmp_path, shop_folder, ca
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     uri, flags = f"file://{tmp_path}/bucket/out", ("--shop", shop_folder, "--trajectories", 3)
     module, refused = job_module("demonstrate"), []
-    counted = module.read_trajectories
+    counted = recorded_demonstrations.read_trajectories
 
     def second_job_meanwhile(folder):
         with pytest.raises(UserError, match=rf"{uri}: process \d+ on .* writes there") as error:
@@ -200,7 +201,7 @@ def test_at_a_uri_one_job_writes_and_speaks_of_the_uri(tmp_path, shop_folder, ca
         refused.append(error)
         return counted(folder)
 
-    monkeypatch.setattr(module, "read_trajectories", second_job_meanwhile)
+    monkeypatch.setattr(recorded_demonstrations, "read_trajectories", second_job_meanwhile)
     module.main(read_flags(module.Arguments, "", [*map(str, flags), "--out", uri]))
     said = capsys.readouterr().out
     assert refused and f"{uri}: 3 trajectories" in said and WORKING not in said
