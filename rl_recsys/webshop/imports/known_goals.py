@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rl_recsys.core.trajectory import Trajectory, TrajectoryError
+from rl_recsys.storage.locations import Place
 from rl_recsys.webshop.data.table import ShopError
 from rl_recsys.webshop.goals.goal import Goal, digest, without_price_clause
 from rl_recsys.webshop.goals.splits import split_names
@@ -99,6 +100,23 @@ def goal_of(trajectory: Trajectory, shop: Shop) -> int:
         f"an episode of goal {index} ({said!r}) was recorded in another shop than {shop.folder}; "
         "name the shop that it was recorded in, or record again"
     )
+
+
+class SplitFilter:
+    """Tells whether an episode's goal is of a split of a shop; ``unknown`` counts the episodes that name no goal."""
+
+    def __init__(self, shop: Place, split: str):
+        """Raises ``ShopError`` for a folder that is no shop, and for a split that it does not have."""
+        self.unknown = 0
+        self._shop = Shop.open(shop)
+        self._goals = frozenset(self._shop.split(split))
+
+    def __call__(self, trajectory: Trajectory) -> bool:
+        """Raises ``TrajectoryError`` for an episode of another shop."""
+        if trajectory.goal_index < 0:
+            self.unknown += 1
+            return False
+        return goal_of(trajectory, self._shop) in self._goals
 
 
 @lru_cache(maxsize=2)
