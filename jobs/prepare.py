@@ -6,9 +6,7 @@ python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,9 +22,8 @@ from rl_recsys.runs.outputs import replaces_its_out
 from rl_recsys.storage.locations import Place, place_of
 from rl_recsys.webshop import Shop, ShopRules
 from rl_recsys.webshop.data.compile import PriceClauses, Source, check_source, compile_shop
-from rl_recsys.webshop.data.demo import write_demo_files
-from rl_recsys.webshop.data.record_findings import described
-from rl_recsys.webshop.goals.splits import RANGES, TEST_GOALS
+from rl_recsys.webshop.data.demo import demo_source
+from rl_recsys.webshop.data.summary import described_shop, require_good_records
 from rl_recsys.webshop.search.java import SearchError
 
 
@@ -74,73 +71,33 @@ class Arguments(Flags):
 @replaces_its_out
 def main(arguments: Arguments) -> None:
     """Compile, or check, and print what was made and what was not."""
+    options = {"goals": arguments.goals, "price_clauses": arguments.price_clauses, "limit": arguments.limit}
+    if arguments.items is None:
+        raw_files = demo_source(products=arguments.demo_products, seed=arguments.seed, **options)
+    else:
+        files = arguments.items, arguments.attributes, arguments.human_instructions
+        raw_files = nullcontext(Source(*files, skip_bad=arguments.skip_bad, **options))
     title = "check" if arguments.check else f"prepare {place_of(arguments.out)}"
-    with _source(arguments) as source, progress(title) as task:
-        common = {
+    with raw_files as source, progress(title) as task:
+        how = {
             "rules": arguments.rules,
             "seed": arguments.seed,
             "processes": arguments.processes,
             "progress": lambda stage, done: task.update(done, f"({stage})"),
         }
-        made = check_source(source, **common) if arguments.check else compile_shop(source, arguments.out, **common)
-    _tell(made, arguments)
+        manifest = check_source(source, **how) if arguments.check else compile_shop(source, arguments.out, **how)
+    name = "would be made" if arguments.check else place_of(arguments.out)
+    protocol = arguments.rules.protocol
+    for line in described_shop(manifest, name=name, protocol=protocol, every_field=arguments.check):
+        say(line)
     if not arguments.check:
-        _make_searches_start_faster(Shop.open(arguments.out))
-    elif (bad := made["findings"]["found"].get("bad")) and not arguments.skip_bad:
-        raise UserError(f"{source.items}: {bad['count']} records are bad: mend them, or give --skip-bad as well")
-
-
-@contextmanager
-def _source(arguments: Arguments) -> Iterator[Source]:
-    """The raw files that are named, or those of the demo shop, which are gone afterwards."""
-    kind = {"goals": arguments.goals, "price_clauses": arguments.price_clauses}
-    if arguments.items is None:
-        with tempfile.TemporaryDirectory() as raw:
-            files = write_demo_files(Path(raw), products=arguments.demo_products, seed=arguments.seed)
-            yield Source(*files, limit=arguments.limit, **kind)
-        return
-    yield Source(
-        arguments.items, arguments.attributes, arguments.human_instructions, limit=arguments.limit,
-        skip_bad=arguments.skip_bad, **kind,
-    )  # fmt: skip
-
-
-def _tell(made: Mapping, arguments: Arguments) -> None:
-    counts, findings = made["counts"], made["findings"]
-    records, products = findings["records"], counts["products"]
-    what = "would be made" if arguments.check else place_of(arguments.out)
-    of_records = f" of {records} records" if records != products else ""
-    say(f"{what}: {products} products{of_records}, {counts['goals']} {made['goals']} goals")
-    for rule, won in counts["winnable"].items():
-        share = won / counts["goals"]
-        say(f"  {won} goals ({share:.1%}) can be won by buying their own product, under the {rule} reward")
-    splits = ", ".join(f"{name} {count or 'none'}" for name, count in made["splits"].items())
-    say(f"  goals of protocol {arguments.rules.protocol}: {splits}")
-    for line in described(findings, every_field=arguments.check):
-        say(f"  {line}")
-    for line in _warnings(made["splits"], arguments.rules.protocol, counts):
-        say(f"  warning: {line}")
-
-
-def _warnings(splits: Mapping[str, int], protocol: str, counts: Mapping) -> Iterator[str]:
-    """What is wrong with a shop's splits, and the flag that helps."""
-    empty = [name for name, count in splits.items() if not count]
-    if empty or splits["train"] < splits["test"]:
-        what = f"no goal is for {' or '.join(empty)}" if empty else "fewer goals are for training than for the test"
-        if protocol in RANGES:
-            remedy = f"protocol {protocol} keeps the first {TEST_GOALS} of {counts['goals']} goals for the test"
-            yield f"{what}: {remedy}; give --protocol product-disjoint, or more products"
-        else:
-            yield f"{what}: a digest of its asin decides a product's side; give more products"
-    if not counts["winnable"]["original"]:
-        yield "no goal can be won under the original reward"
-
-
-def _make_searches_start_faster(shop: Shop) -> None:
-    try:
-        shop.make_searches_start_faster()
-    except SearchError as error:
-        say(f"  every process will take a second longer to its first search: {error}")
+        shop = Shop.open(arguments.out)
+        try:
+            shop.make_searches_start_faster()
+        except SearchError as error:
+            say(f"  every process will take a second longer to its first search: {error}")
+    elif not arguments.skip_bad:
+        require_good_records(manifest, source.items)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,14 @@ from __future__ import annotations
 import json
 import random
 import string
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from rl_recsys.webshop.data.compile import Source
 
 FAMILY = 5  # products that share brand, type and most of the rest
 INSTRUCTED = 0.45  # share of products that somebody asks for, about that of the real 1k
@@ -201,6 +207,13 @@ def write_demo_files(folder: Path, *, products: int = 1000, seed: int = 0) -> tu
         path.write_text(json.dumps(value))
         written.append(path)
     return tuple(written)
+
+
+@contextmanager
+def demo_source(*, products: int = 1000, seed: int = 0, **options: Any) -> Iterator[Source]:
+    """The same files as a source; they are gone afterwards. ``options`` are ``Source``'s."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Source(*write_demo_files(Path(folder), products=products, seed=seed), **options)
 
 
 def _family(category: str, kind: Kind, rng: random.Random) -> list[tuple[dict, list[str]]]:
