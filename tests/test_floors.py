@@ -27,7 +27,7 @@ INNER = {
     ),
     "algorithms": (
         ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo"), ("runs", "registration"),
-        ("tuning", "experiments", "benchmarks"),
+        ("tuning", "experiments", "services"), ("benchmarks",),
     ),
 }  # fmt: skip
 #: Names of WebShop's world, and of the BERT choice model: what does not know them can serve another.
