@@ -41,6 +41,7 @@ sys.path.append(str(OFFERED))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(OFFERED))))
 
 torch.set_num_threads(1)  # tiny models: a second thread only waits
+os.environ["OMP_NUM_THREADS"] = "1"  # in the processes that tests start as well
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 WEBSHOP_1K = SHARED / "webshop-1k"

@@ -15,9 +15,10 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util import accelerators
 
+from rl_recsys.console import threads, verbosity
 from rl_recsys.console.progress import format_seconds, phase
 from rl_recsys.console.terminal import say
-from rl_recsys.console.verbosity import shows_everything, variables
+from rl_recsys.console.verbosity import shows_everything
 from rl_recsys.errors import UserError
 
 if TYPE_CHECKING:  # every worker process imports this file, and RLlib takes seconds
@@ -74,7 +75,10 @@ def connect(*, num_cpus: int | None = None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options = {
         "logging_level": "INFO" if shows_everything() else "WARNING",
-        "runtime_env": {"worker_process_setup_hook": "algorithms.cluster.connection.quiet", "env_vars": variables()},
+        "runtime_env": {
+            "worker_process_setup_hook": "algorithms.cluster.connection.quiet",
+            "env_vars": verbosity.variables() | threads.variables(),
+        },
     }
     address = os.environ.get("RAY_ADDRESS")
     if not address:

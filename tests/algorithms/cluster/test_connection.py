@@ -13,7 +13,7 @@ import ray
 from algorithms.cluster import connection as cluster
 from algorithms.cluster.connection import ClusterError, connect, lacking, quiet, require_resources
 from algorithms.dpo import DPO, DPOConfig
-from rl_recsys.console import verbosity
+from rl_recsys.console import threads, verbosity
 
 CORE = {"CPU": 1.0}
 
@@ -151,5 +151,7 @@ def test_workers_show_as_much_as_their_driver(monkeypatch):
     started = {}
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **options: started.update(options))
+    monkeypatch.setenv(threads.WAITING, "PASSIVE")
     connect()
-    assert started["logging_level"] == "INFO" and started["runtime_env"]["env_vars"] == verbosity.variables()
+    assert started["logging_level"] == "INFO"
+    assert started["runtime_env"]["env_vars"] == verbosity.variables() | {threads.WAITING: "PASSIVE"}
