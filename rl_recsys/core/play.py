@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rl_recsys.core.outcome import Outcome
-from rl_recsys.core.task import Session, Task
+from rl_recsys.core.task import Baseline, Session, Task
 from rl_recsys.core.trajectory import Step, Trajectory, read_trajectories
 from rl_recsys.storage.locations import Place
 
@@ -35,18 +35,23 @@ def play(
     return Trajectory.played(session, steps, result, goal=goal, source=source, author=author, seed=seed)
 
 
+def scripted_episode(
+    task: Task, goal: Any, agent: Baseline, *, author: str, seed: int = 0, **options: Any
+) -> Trajectory:
+    """One episode of an agent without a model; ``options`` go before its own."""
+    options = {**agent.options, **options}
+    return play(task, goal, agent.choose, source="scripted", author=author, seed=seed, **options)
+
+
 def demonstration(task: Task, goal: Any, *, seed: int = 0, **options: Any) -> Trajectory:
     """One episode of the task's demonstrator."""
-    agent = task.demonstrator
-    options = {**agent.options, **options}
-    return play(task, goal, agent.choose, source="scripted", author="scripted", seed=seed, **options)
+    return scripted_episode(task, goal, task.demonstrator, author="scripted", seed=seed, **options)
 
 
 def baseline_episodes(task: Task, goals: Sequence[int], name: str) -> Iterator[Outcome]:
     """One of the task's baselines on these goals, in order."""
-    agent = task.baselines[name]
     for goal in goals:
-        episode = play(task, goal, agent.choose, source="scripted", author=name, **agent.options)
+        episode = scripted_episode(task, goal, task.baselines[name], author=name)
         yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rl_recsys.core.play import play
+from rl_recsys.core.play import scripted_episode
 from rl_recsys.core.task import Baseline
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
@@ -101,14 +101,12 @@ def _contents(folder: Path, manifest: dict[str, Any]) -> Iterable[Any]:
 
 
 def _chosen(task: WebShop, agent: Baseline, goal: int) -> list[int]:
-    return [
-        step.chosen for step in play(task, goal, agent.choose, source="scripted", author="a", **agent.options).steps
-    ]
+    return [step.chosen for step in scripted_episode(task, goal, agent, author="a").steps]
 
 
 def _episode(task: WebShop, agent: Baseline, goal: int) -> list[Any]:
     """What an agent does and what it gets: actions, not words, which are the decisions'."""
-    played = play(task, goal, agent.choose, source="scripted", author="a", **agent.options)
+    played = scripted_episode(task, goal, agent, author="a")
     return [goal, [step.actions[step.chosen] for step in played.steps], played.reward, played.done]
 
 
