@@ -5,33 +5,30 @@ RLlib's module, the learners, rollouts and jobs know a policy by this file and b
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from policies.weights_file import load_weights, write_weights
-from rl_recsys.core.encoding import ENCODER_TYPE, DecisionEncoder, load_decision_encoder
+from policies.model_folder import blank_model, load_weights, meta_model, model_written
+from rl_recsys.core.encoding import DecisionEncoder, decision_encoder_of
 from rl_recsys.core.policy_folder import (
     CONFIG_FILE,
     DEFAULT_TYPE,
+    ENCODER_TYPE,
     KIND,
     POLICY_TYPE,
-    REMEDY,
     PolicyError,
     files_of_policy,
-    read_policy_file,
-    write_training,
+    policy_header,
+    read_policy_config,
 )
-from rl_recsys.core.registry import POLICIES, load
+from rl_recsys.core.registry import POLICIES, RegistryError, load
 from rl_recsys.core.task import Task
-from rl_recsys.storage.folders import whole_folder
-from rl_recsys.storage.locations import Place, inside, local_folder
+from rl_recsys.storage.locations import Place, inside
 
 MASKED = -1e9  # the logit of an action that is not there: finite, so that a page without actions gives no NaN
 ENCODER, HEAD = "encoder", "head"  # names of parameter groups
@@ -62,7 +59,8 @@ class Policy(nn.Module, ABC):
     def blank(cls, config: Mapping[str, Any]) -> Policy:
         """A policy of the architecture that ``config`` gives, whose weights are to be set. Reads no file.
 
-        Raises TypeError, ValueError or KeyError for what is no config of this version.
+        It may be made on torch's meta device, where sizes are known and numbers are not. Raises TypeError, ValueError
+        or KeyError for what is no config of this version.
         """
 
     @property
@@ -126,12 +124,9 @@ class Policy(nn.Module, ABC):
 
         It is written aside and renamed, so a folder of this name is whole.
         """
-        with whole_folder(folder, kind=KIND, unlisted=files_of_policy) as aside:
+        config = self.architecture() | {ENCODER_TYPE: self.decision_encoder.encoder_type}
+        with model_written(folder, self, config, training or {}, kind=KIND, unlisted=files_of_policy) as aside:
             self.decision_encoder.save(aside)
-            config = self.architecture() | {ENCODER_TYPE: self.decision_encoder.encoder_type}
-            (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1))
-            write_training(aside, training or {})
-            write_weights(aside, self)
 
 
 def policy_class(name: str) -> type[Policy]:
@@ -156,30 +151,35 @@ def blank_policy(architecture: Mapping[str, Any]) -> Policy:
 
 def read_architecture(folder: Place) -> dict[str, Any]:
     """The architecture of a policy folder's config.json. Raises ``PolicyError`` naming the file and the remedy."""
-    config = read_policy_file(folder, CONFIG_FILE)
-    return {name: value for name, value in config.items() if name != ENCODER_TYPE}
+    return {name: value for name, value in read_policy_config(folder).items() if name != ENCODER_TYPE}
 
 
 def unweighted_policy(folder: Place) -> Policy:
     """The policy of a folder with its decision encoder, whose weights are to be set. Raises as ``load_policy`` does."""
-    architecture = read_architecture(folder)
-    try:
-        policy = blank_policy(architecture)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        reason = str(error).rpartition(" __init__() ")[2] or str(error)
-        raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no policy can be made of it ({reason}); {REMEDY}") from None
-    policy.decision_encoder, policy.name = load_decision_encoder(folder), str(folder)
+    config = read_policy_config(folder)
+    policy = blank_model(folder, _maker(folder, config))
+    policy.decision_encoder, policy.name = decision_encoder_of(folder, config), str(folder)
     return policy.eval()
 
 
 def load_policy(folder: Place) -> Policy:
     """The policy of a folder, in eval mode. Needs no Ray. Raises ``PolicyError`` naming the file and the remedy."""
     policy = unweighted_policy(folder)
-    load_weights(local_folder(folder), policy)
+    load_weights(folder, policy)
     return policy
 
 
 def freezable_layers(folder: Place) -> int:
     """How many layers the policy of a folder has to freeze."""
-    with torch.device("meta"):  # no weights are made
-        return blank_policy(read_architecture(folder)).layers
+    return meta_model(folder, _maker(folder, read_policy_config(folder))).layers
+
+
+def _maker(folder: Place, config: Mapping[str, Any]) -> Callable[[], Policy]:
+    """What makes a policy of a folder's config, whose class is loaded by now: torch's device is not its modules'."""
+    try:
+        kind = policy_class(policy_header(folder, config).policy_type)
+    except RegistryError as error:
+        raise PolicyError(f"{inside(folder, CONFIG_FILE)}: {error}") from None
+    return lambda: kind.blank(
+        {name: value for name, value in config.items() if name not in (ENCODER_TYPE, POLICY_TYPE)}
+    )

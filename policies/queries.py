@@ -5,7 +5,6 @@ A model is a folder (weights, config, tokenizer, how it was trained) that needs 
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import shutil
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 from policies.bert.bert import Bert, BertShape
 from policies.bert.encoder_folder import encoder_folder
 from policies.bert.pretrained import load_encoder
-from policies.weights_file import load_weights, write_weights
+from policies.model_folder import blank_model, load_weights, model_written
 from rl_recsys.core.policy_folder import (
     CONFIG_FILE,
     REMEDY,
@@ -33,6 +32,7 @@ from rl_recsys.core.text_encoding import load_tokenizer
 from rl_recsys.storage.folders import whole_folder
 
 KIND = "query model"
+ENCODER = "keyword_encoder"  # in config.json of ``KeywordQueries``: its BERT's shape
 MAX_TOKENS = 128  # of an instruction; the longest of WebShop's 12,087 has fewer
 KEEP = (0.5, 0.3, 0.7, 0.15, 0.85)  # how likely a word must be to stay, one candidate each, the best first
 GENERATED_TOKENS = 48
@@ -64,9 +64,9 @@ def load_query_model(folder: str | Path) -> QueryModel:
     config = read_policy_file(Path(folder), CONFIG_FILE)
     if config.get("model_type") == "bart":
         return BartQueries.from_pretrained(folder)
-    if "keyword_encoder" not in config:
+    if ENCODER not in config:
         raise PolicyError(f"{Path(folder) / CONFIG_FILE}: of no query model; jobs/train_queries.py makes one")
-    return KeywordQueries.from_pretrained(folder)
+    return KeywordQueries.of_folder(Path(folder), config)
 
 
 class KeywordQueries(nn.Module, QueryModel):
@@ -75,7 +75,7 @@ class KeywordQueries(nn.Module, QueryModel):
     def __init__(self, config: Mapping, tokenizer: Path, encoder: Bert | None = None):
         super().__init__()
         self.config = dict(config)
-        self.encoder = Bert.blank(BertShape.of(self.config)) if encoder is None else encoder
+        self.encoder = Bert.blank(BertShape.written(self.config, ENCODER)) if encoder is None else encoder
         self.keep = nn.Linear(self.encoder.shape.hidden_size, 1)
         self._tokenizer_file = Path(tokenizer)
         self._tokenizer = load_tokenizer(tokenizer)
@@ -90,24 +90,16 @@ class KeywordQueries(nn.Module, QueryModel):
         return cls(encoder.shape.to_mapping(), folder / TOKENIZER_FILE, encoder)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> KeywordQueries:
-        """The model of a folder, in eval mode."""
-        folder = Path(folder)
-        config = read_policy_file(folder, CONFIG_FILE)
-        try:
-            model = cls(config["keyword_encoder"], folder / TOKENIZER_FILE)
-        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-            raise PolicyError(f"{folder / CONFIG_FILE}: no model can be made of it ({error}); {REMEDY}") from None
+    def of_folder(cls, folder: Path, config: Mapping) -> KeywordQueries:
+        """The model of a folder whose config.json was read, in eval mode. Raises ``PolicyError`` naming the file."""
+        model = blank_model(folder, lambda: cls(config[ENCODER], folder / TOKENIZER_FILE))
         load_weights(folder, model)
         return model.eval()
 
     def save_pretrained(self, folder: Path, training: Mapping) -> None:
         """Write weights, config, tokenizer and how it was trained."""
-        with whole_folder(folder, kind=KIND) as aside:
+        with model_written(folder, self, {ENCODER: self.config}, training, kind=KIND) as aside:
             shutil.copyfile(self._tokenizer_file, aside / TOKENIZER_FILE)
-            (aside / CONFIG_FILE).write_text(json.dumps({"keyword_encoder": self.config}, indent=1))
-            write_training(aside, training)
-            write_weights(aside, self)
 
     def forward(self, words: Sequence[Sequence[str]]) -> list[Tensor]:
         """For each text, given in words, the logit of each word to be kept."""

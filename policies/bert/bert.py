@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.bert.linear import Linear, with_round_rows
-from rl_recsys.console.ranges import RATE
+from rl_recsys.console.ranges import COUNT, Range
+from rl_recsys.storage.declared import declared
 
 BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
+LAYERS = Range(least=1, most=1000)  # each is made before its size is known to be right
+EPSILON = Range(above=0.0, below=0.1)
 LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
 
 
@@ -26,18 +29,28 @@ LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which th
 class BertShape:
     """The architecture, by the keys of transformers' ``BertConfig``."""
 
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
-    layer_norm_eps: float = 1e-12
+    vocab_size: Annotated[int, COUNT] = 30522
+    hidden_size: Annotated[int, COUNT] = 768
+    num_hidden_layers: Annotated[int, LAYERS] = 12
+    num_attention_heads: Annotated[int, COUNT] = 12
+    intermediate_size: Annotated[int, COUNT] = 3072
+    max_position_embeddings: Annotated[int, COUNT] = 512
+    type_vocab_size: Annotated[int, COUNT] = 2
+    layer_norm_eps: Annotated[float, EPSILON] = 1e-12
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size is {self.hidden_size}, expected a multiple of num_attention_heads, "
+                f"{self.num_attention_heads}"
+            )
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> BertShape:
-        """That of a config.json. Raises ValueError for an architecture that is not plain BERT's."""
+        """That of an encoder's config.json, which may leave out what is as in the first BERT.
+
+        Raises ValueError for an architecture that is not plain BERT's.
+        """
         expected = {
             "model_type": "bert",
             "hidden_act": "gelu",
@@ -47,19 +60,15 @@ class BertShape:
         for key, value in expected.items():
             if config.get(key, value) != value:
                 raise ValueError(f"{key} is {config[key]!r}, expected {value!r}")
-        shape = cls(**{key: config[key] for key in cls.__dataclass_fields__ if key in config})
-        for key, number in asdict(shape).items():
-            if isinstance(number, bool) or not isinstance(number, int | float) or number not in RATE:
-                raise ValueError(f"{key} is {number!r}, expected a number above 0")
-        if shape.hidden_size % shape.num_attention_heads:
-            raise ValueError(
-                f"hidden_size is {shape.hidden_size}, expected a multiple of num_attention_heads, "
-                f"{shape.num_attention_heads}"
-            )
-        return shape
+        return cls.written({name: config.get(name, field.default) for name, field in cls.__dataclass_fields__.items()})
+
+    @classmethod
+    def written(cls, config: Mapping[str, Any], path: str = "") -> BertShape:
+        """That which ``to_mapping`` gave, called ``path`` in messages. Raises ValueError."""
+        return declared(cls, config, path, others=True)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The inverse of ``of``."""
+        """The architecture as JSON has it."""
         return asdict(self)
 
 
@@ -78,9 +87,10 @@ class Bert(nn.Module):
     @classmethod
     def blank(cls, shape: BertShape) -> Bert:
         """One whose weights are to be loaded: all are 0, and none are drawn, so it is quick to make."""
+        device = torch.get_default_device()
         with torch.device("meta"):
             model = cls(shape)
-        model = model.to_empty(device="cpu")
+        model = model.to_empty(device=device)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.zero_()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO
 from rl_recsys.core.task import DEFAULT_TASK
-from rl_recsys.core.text_encoding import EncodingShape
+from rl_recsys.core.text_encoding import KINDS, EncodingShape
+from rl_recsys.storage.declared import MAY_BE_MISSING, declared
 
 
 @dataclass(frozen=True)
@@ -15,12 +19,17 @@ class ChoiceConfig:
     interaction's, in features. ``task`` and ``decisions``: whose decisions it reads, and their format; ``kinds``: how
     many kinds of choices these have, padding included."""
 
-    encoder: dict
-    apart_layers: int
-    begin: int
-    end: int
-    decisions: int
-    shape: dict[str, int] = field(default_factory=lambda: asdict(EncodingShape()))
-    width: int = 128
-    task: str = DEFAULT_TASK
-    kinds: int = 9  # of folders that do not say it: WebShop's
+    encoder: dict[str, Any]
+    apart_layers: Annotated[int, COUNT_OR_ZERO]
+    begin: Annotated[int, COUNT_OR_ZERO]
+    end: Annotated[int, COUNT_OR_ZERO]
+    decisions: Annotated[int, COUNT]
+    shape: EncodingShape
+    width: Annotated[int, COUNT]
+    task: Annotated[str, MAY_BE_MISSING] = DEFAULT_TASK
+    kinds: Annotated[int, KINDS, MAY_BE_MISSING] = 9  # WebShop's
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> ChoiceConfig:
+        """What ``dataclasses.asdict`` gave of one. Raises ValueError naming the field."""
+        return declared(cls, config)

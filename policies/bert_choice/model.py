@@ -36,7 +36,7 @@ class BertChoice(Policy):
     def __init__(self, config: ChoiceConfig, encoder: Bert | None = None):
         super().__init__()
         self._config = config
-        bert = Bert.blank(BertShape.of(config.encoder)) if encoder is None else encoder
+        bert = Bert.blank(BertShape.written(config.encoder, "encoder")) if encoder is None else encoder
         self.encoder = TextEncoder(bert, apart_layers=config.apart_layers, begin=config.begin, end=config.end)
         hidden = self.encoder.hidden_size
         self.scorer = _Interaction(hidden, config)
@@ -45,7 +45,7 @@ class BertChoice(Policy):
     @classmethod
     def blank(cls, config: Mapping[str, Any]) -> BertChoice:
         """``config``: a ``ChoiceConfig``'s values."""
-        return cls(ChoiceConfig(**config))
+        return cls(ChoiceConfig.of(config))
 
     @classmethod
     def fresh(
@@ -70,7 +70,7 @@ class BertChoice(Policy):
         if apart_layers is None:
             apart_layers = 2 * bert.shape.num_hidden_layers // 3
         config = ChoiceConfig(
-            bert.shape.to_mapping(), apart_layers, texts.begin, texts.end, task.decision_format, asdict(shape), width,
+            bert.shape.to_mapping(), apart_layers, texts.begin, texts.end, task.decision_format, shape, width,
             task.name, len(task.kinds),
         )  # fmt: skip
         policy = cls(config, bert)
@@ -170,7 +170,7 @@ class _Interaction(nn.Module):
         self.match = Linear(hidden, width)
         self.state = Linear(hidden, width)
         # Search rank matters, and results are in its order; whether a product was seen matters more.
-        self.position = nn.Embedding(config.shape["choices"], self.TAGS)
+        self.position = nn.Embedding(config.shape.choices, self.TAGS)
         self.kind = nn.Embedding(config.kinds, self.TAGS)
         self.output = nn.Sequential(
             Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), Linear(width, 1)

@@ -6,21 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from rl_recsys.console.ranges import COUNT
 from rl_recsys.core.decision import Decision
-from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
-from rl_recsys.core.registry import ENCODERS, load
-from rl_recsys.core.task import DEFAULT_TASK, Task
+from rl_recsys.core.policy_folder import CONFIG_FILE, REMEDY, PolicyError, policy_header, read_policy_config
+from rl_recsys.core.registry import ENCODERS, RegistryError, load
+from rl_recsys.core.task import Task
 from rl_recsys.errors import UserError
-from rl_recsys.storage.locations import Place, local_folder
+from rl_recsys.storage.declared import declared
+from rl_recsys.storage.locations import Place, inside, local_folder
 
 MASK = "mask"  # the array [A] that every encoder has: 1 where there is a choice
-#: Keys of config.json that say what reads the decisions, and of which task they are.
-ENCODER_TYPE, TASK, DECISION_FORMAT = "encoder_type", "task", "decisions"
-DEFAULT_ENCODER = "text"  # of policy folders that name none
 GOALS_NAMED = 3  # of those that do not fit
 
 
@@ -44,6 +43,8 @@ class DecisionEncoder(ABC):
     encoder_type: ClassVar[str]
     #: The arrays with a row for each choice; each other array is of the state.
     choice_arrays: ClassVar[Sequence[str]] = (MASK,)
+    #: Where it was read from, for messages.
+    name: str = "a policy in memory"
     #: Choices that a decision may have, the A of the arrays.
     choices: int
     #: The name of the task whose decisions it reads and their format; None of one that no policy has.
@@ -54,7 +55,10 @@ class DecisionEncoder(ABC):
     @classmethod
     @abstractmethod
     def of_policy(cls, folder: Path, config: Mapping[str, Any]) -> DecisionEncoder:
-        """The encoder of a policy folder, whose config.json is ``config``. Raises ``UserError`` naming the file."""
+        """The encoder of a policy folder, whose config.json is ``config``.
+
+        Raises TypeError, ValueError or KeyError for what is no config of this version, ``UserError`` for another file.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -100,17 +104,29 @@ def require_readable(task: Task, *encoders: DecisionEncoder) -> None:
             continue
         name, version = encoder.reads
         if name != task.name:
-            raise EncodingError(f"the policy reads decisions of the task {name!r}, not of {task.name!r}")
+            raise EncodingError(
+                f"{encoder.name}: the policy reads decisions of the task {name!r}, not of {task.name!r}"
+            )
         raise EncodingError(
-            f"the policy reads decisions of format {version}, here they are of {task.decision_format}; train it again"
+            f"{encoder.name}: the policy reads decisions of format {version}, here they are of {task.decision_format}; "
+            "train it again"
         )
 
 
 def load_decision_encoder(folder: Place) -> DecisionEncoder:
     """What encodes decisions for the policy of a folder. Raises ``UserError`` naming the file and the remedy."""
-    config = read_policy_file(folder, CONFIG_FILE)
-    encoder = load(ENCODERS, config.get(ENCODER_TYPE, DEFAULT_ENCODER)).of_policy(local_folder(folder), config)
-    encoder.reads = config.get(TASK, DEFAULT_TASK), config.get(DECISION_FORMAT, 1)
+    return decision_encoder_of(folder, read_policy_config(folder))
+
+
+def decision_encoder_of(folder: Place, config: Mapping[str, Any]) -> DecisionEncoder:
+    """The same, of a folder whose config.json was read."""
+    header = policy_header(folder, config)
+    try:
+        encoder = load(ENCODERS, header.encoder_type).of_policy(local_folder(folder), config)
+        declared(Annotated[int, COUNT], encoder.choices, "the number of choices")
+    except (RegistryError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise PolicyError(f"{inside(folder, CONFIG_FILE)}: no encoder can be made of it ({error}); {REMEDY}") from None
+    encoder.reads, encoder.name = (header.task, header.decisions), str(folder)
     return encoder
 
 

@@ -14,13 +14,16 @@ from tokenizers import Tokenizer
 
 from rl_recsys.console.ranges import COUNT, Range, check_ranges
 from rl_recsys.core.decision import MAX_CHOICES, Decision
-from rl_recsys.core.encoding import MASK, TASK, ArraySpec, DecisionEncoder, EncodingError
-from rl_recsys.core.policy_folder import CONFIG_FILE, REMEDY, TOKENIZER_FILE, PolicyError
+from rl_recsys.core.encoding import MASK, ArraySpec, DecisionEncoder, EncodingError
+from rl_recsys.core.policy_folder import TOKENIZER_FILE
 from rl_recsys.core.task import DEFAULT_TASK, task_class
+from rl_recsys.storage.declared import MAY_BE_MISSING, declared
 from rl_recsys.storage.locations import Place, local_folder
 
 MAX_KINDS = 1 + np.iinfo(np.int8).max
 TOKENS = Range(least=3)  # a word between two markers
+CHOICES = Range(least=1, most=np.iinfo(np.int16).max)  # a trajectory's "chosen" is an int16
+KINDS = Range(least=2, most=MAX_KINDS)  # padding and another
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,31 @@ class EncodingShape:
     """Sizes of the arrays: tokens of a state, choices of a decision, tokens of a choice. Raises ``RangeError``."""
 
     state_tokens: Annotated[int, TOKENS] = 192
-    choices: Annotated[int, COUNT] = MAX_CHOICES
+    choices: Annotated[int, CHOICES] = MAX_CHOICES
     choice_tokens: Annotated[int, TOKENS] = 64  # 98 % of the 1,000 titles with their prices
 
     def __post_init__(self) -> None:
         check_ranges(self, flag=False)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How many tokens, and tokens of a text, an encoder has embeddings for, by the keys of a BERT's config.json."""
+
+    vocab_size: Annotated[int, COUNT]
+    max_position_embeddings: Annotated[int, COUNT]
+
+
+@dataclass(frozen=True)
+class _PolicyTexts:
+    """What a policy's config.json says of its texts. ``begin`` and ``end``: the markers that its network looks for."""
+
+    shape: EncodingShape
+    encoder: _Room
+    kinds: Annotated[int | None, KINDS, MAY_BE_MISSING] = None
+    task: Annotated[str, MAY_BE_MISSING] = DEFAULT_TASK
+    begin: Annotated[int | None, MAY_BE_MISSING] = None
+    end: Annotated[int | None, MAY_BE_MISSING] = None
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -76,13 +99,14 @@ class TextDecisionEncoder(DecisionEncoder):
     @classmethod
     def of_policy(cls, folder: Path, config: Mapping[str, Any]) -> TextDecisionEncoder:
         """Its shape is the config's "shape"; "encoder" says what the policy's text encoder has room for."""
-        try:
-            shape, bert = EncodingShape(**config["shape"]), config["encoder"]
-            vocabulary, positions = int(bert["vocab_size"]), int(bert["max_position_embeddings"])
-        except (TypeError, ValueError, KeyError) as error:
-            raise PolicyError(f"{folder / CONFIG_FILE}: no shape that is known here ({error}); {REMEDY}") from None
-        encoder = cls(folder, shape, kinds=config.get("kinds") or len(task_class(config.get(TASK, DEFAULT_TASK)).kinds))
-        encoder.require_room(folder, vocabulary=vocabulary, positions=positions)
+        texts: _PolicyTexts = declared(_PolicyTexts, config, others=True)
+        encoder = cls(folder, texts.shape, kinds=texts.kinds or len(task_class(texts.task).kinds))
+        room = texts.encoder
+        encoder.require_room(folder, vocabulary=room.vocab_size, positions=room.max_position_embeddings)
+        for name in ("begin", "end"):
+            of_config, of_tokenizer = getattr(texts, name), getattr(encoder, name)
+            if of_config not in (None, of_tokenizer):
+                raise ValueError(f"{name} is token {of_config}, {TOKENIZER_FILE} has {of_tokenizer} for it")
         return encoder
 
     def save(self, folder: Path) -> None:
@@ -110,9 +134,11 @@ class TextDecisionEncoder(DecisionEncoder):
     def require_room(self, folder: Place, *, vocabulary: int, positions: int) -> None:
         """Raise ``EncodingError`` where an encoder has no embedding for a token, or for a token's place.
 
+        So too where most of its embeddings are of no token: it is then another tokenizer's.
         ``folder``: what the message names. ``vocabulary``, ``positions``: how many the encoder's config.json has.
         """
-        if self.vocabulary_size > vocabulary:
+        # An encoder may have some embeddings more than there are tokens, to make their number a round one.
+        if not vocabulary / 2 <= self.vocabulary_size <= vocabulary:
             raise EncodingError(
                 f"{folder}: {TOKENIZER_FILE} has {self.vocabulary_size} tokens, the encoder {vocabulary} (vocab_size "
                 "of config.json): they are not of one encoder; copy the folder whole"

@@ -179,7 +179,7 @@ def test_damaged_policy_folders_of_earlier_versions_name_the_file(policy_folder,
         with pytest.raises(PolicyError, match=message):
             load_policy(folder)
     (folder / "config.json").write_text(json.dumps(config | {"shape": {"width": 3}}))
-    with pytest.raises(PolicyError, match=r"config\.json: no shape that is known here"):
+    with pytest.raises(PolicyError, match=r"config\.json: no encoder can be made of it \(shape has no 'state_to"):
         load_decision_encoder(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(PolicyError, match=r"config\.json: damaged"):
@@ -242,8 +242,8 @@ def test_an_encoder_that_does_not_fit_is_named(encoder_folder, tmp_path, config,
         ),
         ({"vocabulary": 40}, SMALL, "tokens, the encoder 40 .* not of one encoder"),
         ({"heads": 3}, SMALL, "hidden_size is 32, expected a multiple of num_attention_heads, 3"),
-        ({"layers": -1}, SMALL, "num_hidden_layers is -1, expected a number above 0"),
-        ({"layers": "two"}, SMALL, "num_hidden_layers is 'two', expected a number above 0"),
+        ({"layers": -1}, SMALL, "num_hidden_layers is -1, it must be at least 1 and at most 1000"),
+        ({"layers": "two"}, SMALL, "num_hidden_layers is 'two', expected a whole number"),
         ({"without": "[PAD]"}, SMALL, r"tokenizer.json: the tokenizer has no \[PAD\] token"),
         ({"without": "[SEP]"}, SMALL, r"tokenizer.json: the tokenizer has no \[SEP\] token"),
     ],
@@ -281,7 +281,7 @@ def test_a_policy_whose_tokenizer_is_anothers_is_refused_when_it_is_read(policy_
     for key, value, message in (
         ("vocab_size", 40, "not of one encoder"),
         ("max_position_embeddings", 100, "the encoder reads 100 tokens at most"),
-        ("num_attention_heads", 0, "num_attention_heads is 0, expected a number above 0"),
+        ("num_attention_heads", 0, "num_attention_heads is 0, it must be at least 1"),
     ):
         changed = config | {"encoder": config["encoder"] | {key: value}}
         (tmp_path / "policy" / "config.json").write_text(json.dumps(changed))
