@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,20 +67,89 @@ def policy_trajectories(
 
 @dataclass
 class Episode:
-    """An episode under way, or ended, the ``number``-th of those that were asked for."""
+    """An episode under way, or over, by whatever ``number`` it was begun with.
+
+    ``taken``: the index of each choice. ``result`` is the last one's.
+    """
 
     number: int
     goal: Any
     session: Session
     rng: np.random.Generator
-    steps: list[Step]
-    logits: list[np.ndarray]
+    greedy: bool
+    taken: list[int] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    logits: list[np.ndarray] = field(default_factory=list)
+    result: StepResult | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, or ran out of steps."""
+        return self.result is not None and (self.result.done or self.session.truncated)
 
 
 def recorded(episode: Episode, result: StepResult, *, author: str, seed: int) -> Trajectory:
     """What an episode of one of the task's goals was, by ``author``."""
     of = {"goal": episode.goal, "source": "policy", "author": author, "seed": seed}
     return Trajectory.played(episode.session, episode.steps, result, **of)
+
+
+class EpisodesUnderWay:
+    """A policy's episodes of whatever goals, scored together; others may begin at any time.
+
+    ``recording``: keep the steps, and the logits of those that the policy chose. Raises ``EncodingError`` for a policy
+    of another task.
+    """
+
+    def __init__(self, policy: Policy, task: Task, *, max_steps: int | None = None, recording: bool = False):
+        require_readable(task, policy.decision_encoder)
+        self._policy, self._task = policy.eval(), task
+        self._max_steps, self._recording = max_steps, recording
+        self._running: list[Episode] = []
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @property
+    def episodes(self) -> Sequence[Episode]:
+        """In the order in which they began."""
+        return tuple(self._running)
+
+    def begin(
+        self, number: int, goal: Any, draw: int, *, greedy: bool, seed: int = 0, beginning: Sequence[int] = ()
+    ) -> Episode:
+        """A new episode, which may be over already: its first choices are those of ``beginning``."""
+        session = self._task.session(goal, max_steps=self._max_steps, max_choices=self._policy.decision_encoder.choices)
+        key = (seed, goal if isinstance(goal, int) else _entropy(session.goal["instruction_text"]))
+        episode = Episode(number, goal, session, np.random.default_rng((*key, draw) if draw else key), greedy)
+        for chosen in beginning:
+            self._take(episode, chosen)
+        if not episode.is_over:
+            self._running.append(episode)
+        return episode
+
+    def step(self) -> list[Episode]:
+        """One action of every episode; those that are over by it, in the order in which they began."""
+        logits = _score(self._policy, [episode.session.decision for episode in self._running])
+        for row, episode in zip(logits, self._running, strict=True):
+            row = row[: len(episode.session.decision.choices)]
+            if self._recording:
+                episode.logits.append(row)
+            self._take(episode, int(np.argmax(row) if episode.greedy else sample_actions(row, episode.rng)))
+        over = [episode for episode in self._running if episode.is_over]
+        self._running = [episode for episode in self._running if not episode.is_over]
+        return over
+
+    def leave(self, episodes: Collection[Episode]) -> None:
+        """Play some episodes no further."""
+        left = set(map(id, episodes))
+        self._running = [episode for episode in self._running if id(episode) not in left]
+
+    def _take(self, episode: Episode, chosen: int) -> None:
+        if self._recording:
+            episode.steps.append(Step.of(episode.session, chosen))
+        episode.taken.append(chosen)
+        episode.result = episode.session.choose(chosen)
 
 
 def play_together(
@@ -98,61 +167,27 @@ def play_together(
 ) -> Iterator[tuple[Episode, StepResult]]:
     """Episodes with their last result, in the order of the goals; ``at_once`` sessions are scored together.
 
-    A goal is one of the task's, by its index, or another. ``recording``: keep the steps, and the logits of those that
-    the policy chose. ``beginnings``: choices that each episode begins with, whatever the policy would choose there.
+    A goal is one of the task's, by its index, or another. ``recording``: see ``EpisodesUnderWay``. ``beginnings``:
+    choices that each episode begins with, whatever the policy would choose there.
     """
     beginnings = [()] * len(goals) if beginnings is None else beginnings
     waiting = enumerate(zip(goals, draws, beginnings, strict=True))
-    running: list[Episode] = []
-    ended: dict[int, tuple[Episode, StepResult]] = {}
-    encoder = policy.decision_encoder
-    require_readable(task, encoder)
-    policy.eval()
+    ended: dict[int, Episode] = {}
+    under_way = EpisodesUnderWay(policy, task, max_steps=max_steps, recording=recording)
     for wanted in range(len(goals)):
         while wanted not in ended:
-            for number, (goal, draw, beginning) in itertools.islice(waiting, at_once - len(running)):
-                session = task.session(goal, max_steps=max_steps, max_choices=encoder.choices)
-                key = (seed, goal if isinstance(goal, int) else _entropy(session.goal["instruction_text"]))
-                rng = np.random.default_rng((*key, draw) if draw else key)
-                episode = Episode(number, goal, session, rng, [], [])
-                begun = [_take(episode, chosen, recording) for chosen in beginning]
-                if begun and _is_over(episode, begun[-1]):
-                    ended[number] = episode, begun[-1]
-                else:
-                    running.append(episode)
-            logits = _score(policy, [episode.session.decision for episode in running])
-            still = []
-            for row, episode in zip(logits, running, strict=True):
-                result = _act(episode, row, greedy, recording)
-                if _is_over(episode, result):
-                    ended[episode.number] = episode, result
-                else:
-                    still.append(episode)
-            running = still
-        yield ended.pop(wanted)
+            for number, (goal, draw, beginning) in itertools.islice(waiting, at_once - len(under_way)):
+                episode = under_way.begin(number, goal, draw, greedy=greedy, seed=seed, beginning=beginning)
+                if episode.is_over:
+                    ended[number] = episode
+            ended |= {episode.number: episode for episode in under_way.step()}
+        episode = ended.pop(wanted)
+        yield episode, episode.result
 
 
 def _entropy(instruction: str) -> int:
     """What tells the draws of a goal without an index from another's."""
     return int.from_bytes(hashlib.sha256(instruction.encode()).digest()[:8])
-
-
-def _act(episode: Episode, logits: np.ndarray, greedy: bool, recording: bool) -> StepResult:
-    logits = logits[: len(episode.session.decision.choices)]
-    chosen = int(np.argmax(logits) if greedy else sample_actions(logits, episode.rng))
-    if recording:
-        episode.logits.append(logits)
-    return _take(episode, chosen, recording)
-
-
-def _take(episode: Episode, chosen: int, recording: bool) -> StepResult:
-    if recording:
-        episode.steps.append(Step.of(episode.session, chosen))
-    return episode.session.choose(chosen)
-
-
-def _is_over(episode: Episode, result: StepResult) -> bool:
-    return result.done or episode.session.truncated
 
 
 def choice_probabilities(policy: Policy, decisions: Sequence[Decision]) -> list[np.ndarray | None]:
@@ -171,12 +206,15 @@ def choice_probabilities(policy: Policy, decisions: Sequence[Decision]) -> list[
 
 
 def _score(policy: Policy, decisions: Sequence[Decision]) -> np.ndarray:
-    """Logits [B, A] of decisions; one with a single choice is not scored."""
+    """Logits [B, A] of decisions; one with a single choice is not scored, equal ones are once."""
     encoder, device = policy.decision_encoder, next(policy.parameters()).device
     logits = np.zeros((len(decisions), encoder.choices))
-    open_rows = [row for row, decision in enumerate(decisions) if len(decision.choices) > 1]
-    if open_rows:
-        encoded = [encoder.encode(decisions[row]) for row in open_rows]
+    rows: dict[Decision, list[int]] = {}
+    for row, decision in enumerate(decisions):
+        if len(decision.choices) > 1:
+            rows.setdefault(decision, []).append(row)
+    if rows:
+        encoded = [encoder.encode(decision) for decision in rows]
         observation = {
             name: torch.as_tensor(np.stack([arrays[name] for arrays in encoded]), device=device) for name in encoded[0]
         }
@@ -187,5 +225,6 @@ def _score(policy: Policy, decisions: Sequence[Decision]) -> np.ndarray:
                 f"{policy.name}: the policy gives an action a logit that is no finite number, so its weights are "
                 "damaged; copy it again, or train it with a lower --learning-rate"
             )
-        logits[open_rows] = scored
+        for its, row in zip(rows.values(), scored, strict=True):
+            logits[its] = row
     return logits

@@ -81,17 +81,57 @@ class Baseline:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Answer(Protocol):
+    """What a request in words came to."""
+
+    #: What it asks for, in the world's words or as they were typed.
+    request: str
+    #: "ok", or why nothing is recommended.
+    status: str
+
+    @property
+    def goal(self) -> Any:
+        """What to play for, None where it cannot be played for."""
+
+    @property
+    def items(self) -> Sequence[str]:
+        """What is recommended, the best first, each by a name of its own."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON; "products" are the ``items``, each with the "share" of episodes that ended with it."""
+
+
 class RequestDesk(Protocol):
     """Where people ask a world for something in words of their own."""
 
-    def read(self, request: str, encoder: Any) -> Any:
-        """A request as it is understood; its ``goal`` is what to play for, None where it cannot be played for."""
+    def read(
+        self,
+        request: str,
+        encoder: Any,
+        *,
+        options: Mapping[str, str] | None = None,
+        floor: float | None = None,
+        limit: float | None = None,
+    ) -> Answer:
+        """A request as it is understood, with options and a lowest and a highest price that are meant as well."""
 
     def choice(self, session: Any, result: StepResult) -> Any:
         """What an episode that was played for a request ended with; None where with nothing."""
 
-    def answer(self, understood: Any, choices: Sequence[Any], top: int) -> Any:
-        """What to recommend, given what the request's episodes ended with: at most ``top`` different items."""
+    def item(self, choice: Any) -> str:
+        """The name that an answer's ``items`` have for what an episode ended with."""
+
+    def take(self, session: Any, choice: Any) -> list[int] | None:
+        """Play a new session to its end with this choice; the index of each choice taken, None where none lead there.
+
+        A choice is as ``choice`` gives it.
+        """
+
+    def answer(self, understood: Any, choices: Sequence[Any], top: int) -> Answer:
+        """What to recommend, given what the request's episodes ended with: at most ``top`` different items.
+
+        Without ``choices`` it is what can be said before any episode is played, as what a search finds.
+        """
 
 
 class Task(ABC):

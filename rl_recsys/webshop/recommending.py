@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from rl_recsys.core.encoding import DecisionEncoder
 from rl_recsys.webshop.data.catalog import Product
 from rl_recsys.webshop.goals.goal import Goal, typed
-from rl_recsys.webshop.goals.wish import Wish, choices, lacking, reaches_floor, understand, within_limit
-from rl_recsys.webshop.observe.decisions import ChoiceSession
+from rl_recsys.webshop.goals.wish import Wish, choices, lacking, narrowed, reaches_floor, understand, within_limit
+from rl_recsys.webshop.observe.decisions import ChoiceKind, ChoiceSession
 from rl_recsys.webshop.observe.instruction_features import stem, words
-from rl_recsys.webshop.play.session import StepResult
+from rl_recsys.webshop.play.page import BUY_NOW, NEXT
+from rl_recsys.webshop.play.session import PRODUCTS_PER_PAGE, StepResult
 from rl_recsys.webshop.shop import Shop
 
 Status = Literal["ok", "empty", "too long", "nothing found"]
@@ -45,7 +46,7 @@ class Recommendation:
     @property
     def misses(self) -> str | None:
         """Why its price keeps it out of a list; None where it does not."""
-        return ABOVE_LIMIT if self.within_limit is False else BELOW_FLOOR if self.reaches_floor is False else None
+        return _missed(self.within_limit, self.reaches_floor)
 
     @classmethod
     def of(cls, product: Product, wish: Wish, options: dict[str, str], share: float) -> Recommendation:
@@ -85,6 +86,11 @@ class Answer:
     most: int | None = None
 
     @property
+    def items(self) -> tuple[str, ...]:
+        """The asins of what is recommended, best first."""
+        return tuple(one.asin for one in self.products)
+
+    @property
     def goal(self) -> Goal | None:
         """What to shop for, None where that cannot be."""
         return Goal.from_words(self.wish.instruction) if self.status == "ok" else None
@@ -100,9 +106,7 @@ class Answer:
 
 def search_only(shop: Shop, wish: Wish) -> list[Recommendation]:
     """What the search finds, in its order, each with the options that the wish names: what to compare with."""
-    found = dict.fromkeys(asin for query in shop.search_candidates(wish.instruction)[:1] for asin in shop.search(query))
-    products = map(shop.product, found)
-    return [Recommendation.of(product, wish, choices(wish, product), 0.0) for product in products]
+    return [Recommendation.of(product, wish, choices(wish, product), 0.0) for product in _searched(shop, wish)]
 
 
 class RequestDesk:
@@ -111,11 +115,24 @@ class RequestDesk:
     def __init__(self, shop: Shop):
         self._shop = shop
 
-    def read(self, request: str, encoder: DecisionEncoder) -> Answer:
-        """A request as it is understood, with the status "ok" where it can be shopped for."""
+    def read(
+        self,
+        request: str,
+        encoder: DecisionEncoder,
+        *,
+        options: Mapping[str, str] | None = None,
+        floor: float | None = None,
+        limit: float | None = None,
+    ) -> Answer:
+        """A request as it is understood, with the status "ok" where it can be shopped for.
+
+        ``options``, ``floor`` and ``limit``, in dollars, are meant as well, beside what its words say.
+        """
         if not encoder.fits(request):
             return Answer(request, "too long", tokens=encoder.tokens(request), most=encoder.room)
         wish = understand(request, lambda said: map(self._shop.product, self._shop.search(typed(said))))
+        if options or floor is not None or limit is not None:
+            wish = narrowed(wish, options or {}, floor=floor, limit=limit)
         if not wish.words:
             return Answer(request, "empty", wish)
         if not encoder.fits(wish.instruction):  # in WebShop's words it may be longer
@@ -126,6 +143,28 @@ class RequestDesk:
         """Product and options, or nothing."""
         played = session.session
         return (played.product.asin, dict(played.options)) if result.done else None
+
+    def item(self, choice: tuple[str, dict[str, str]]) -> str:
+        """The asin."""
+        return choice[0]
+
+    def take(self, session: ChoiceSession, choice: tuple[str, dict[str, str]]) -> list[int] | None:
+        """Searches, opens the product, chooses the options, buys; only what the decisions on the way offer is taken."""
+        asin, options = choice
+        searches = (one for one in session.decision.choices if one.kind is ChoiceKind.SEARCH)
+        query = next((one for one in searches if asin in self._shop.search(one.text)), None)
+        if query is None:
+            return None
+        pages = self._shop.search(query.text).index(asin) // PRODUCTS_PER_PAGE
+        clicks = [*[NEXT] * pages, asin, *options.values(), BUY_NOW]
+        taken = []
+        for action in (query.action, *(f"click[{label.lower()}]" for label in clicks)):
+            actions = [one.action for one in session.decision.choices]
+            if action not in actions or session.truncated:
+                return None
+            taken.append(actions.index(action))
+            session.choose(taken[-1])
+        return taken if session.done else None
 
     def answer(self, understood: Answer, choices: Sequence[tuple[str, dict[str, str]] | None], top: int) -> Answer:
         """At most ``top`` different products, whose prices are not known to be above the limit or below the floor."""
@@ -147,15 +186,30 @@ def _filled(shop: Shop, answer: Answer, purchases: Sequence[tuple[str, dict[str,
     left_out: Counter[str] = Counter()
     for asin in [asin for asin, one in found.items() if one.misses]:
         left_out[found.pop(asin).misses] += 1
-    for one in search_only(shop, wish):
-        if one.misses:
-            left_out[one.misses] += one.asin not in bought
-        elif one.asin not in found and not _shares_a_word(shop.product(one.asin), wish):
+    rest: list[Product] = []
+    for product in _searched(shop, wish):
+        missed = _missed(within_limit(wish, product), reaches_floor(wish, product))
+        if missed:
+            left_out[missed] += product.asin not in bought
+        elif product.asin not in found and not _shares_a_word(product, wish):
             left_out[NO_WORD] += 1
-        else:
-            found.setdefault(one.asin, one)
-    products = tuple(found.values())[:top]
+        elif product.asin not in found:
+            rest.append(product)
+    listed = rest[: max(0, top - len(found))]  # what each meets and lacks is told of no more than are wanted
+    searched = (Recommendation.of(product, wish, choices(wish, product), 0.0) for product in listed)
+    products = (*found.values(), *searched)[:top]
     return Answer(answer.request, "ok" if products else "nothing found", wish, products, dict(left_out))
+
+
+def _searched(shop: Shop, wish: Wish) -> list[Product]:
+    """What the search finds, in its order."""
+    found = dict.fromkeys(asin for query in shop.search_candidates(wish.instruction)[:1] for asin in shop.search(query))
+    return list(map(shop.product, found))
+
+
+def _missed(within: bool | None, reached: bool | None) -> str | None:
+    """Why a price keeps a product out of a list; None where it does not."""
+    return ABOVE_LIMIT if within is False else BELOW_FLOOR if reached is False else None
 
 
 def _shares_a_word(product: Product, wish: Wish) -> bool:

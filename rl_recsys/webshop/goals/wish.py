@@ -73,6 +73,21 @@ def understand(request: str, search: Callable[[str], Iterable[Product]] | None =
     return wish
 
 
+def narrowed(wish: Wish, options: Mapping[str, str], *, floor: float | None, limit: float | None) -> Wish:
+    """A wish that asks for more than its words do: for options, a lowest and a highest price.
+
+    Where both speak of the same option, ``options`` count; of two prices the narrower.
+
+    >>> narrowed(understand("mugs under $20"), {"Color": "white"}, floor=5, limit=None).instruction
+    'mugs with color: white, and price lower than 20.00 dollars'
+    """
+    also = {name.strip().lower(): value.strip().lower() for name, value in options.items()}
+    every = [*((name, value) for name, value in wish.options if name not in also), *also.items()]
+    lowest = min((price for price in (wish.limit, limit) if price is not None), default=None)
+    narrower = _wish(wish.words, lowest, every)
+    return replace(narrower, floor=_most([wish.floor, floor]), unused=wish.unused)
+
+
 def choices(wish: Wish, product: Product) -> dict[str, str]:
     """Group -> value of a product's options that a wish names, "size: 9", or has among its words, "black earbuds"."""
     found: dict[str, str] = {}
