@@ -18,6 +18,7 @@ from algorithms.dpo.losses import dpo_loss
 from algorithms.dpo.preferences import RecordedPreferences
 from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
 from policies.base import Policy, load_policy
+from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.runs.measurement import Figure, in_child
 
@@ -27,7 +28,12 @@ WARM = 2  # updates before the clock starts
 
 
 def learner_figures(policy: Path, trajectories: Path) -> Iterator[Figure]:
-    """Pairs/s of both forms on the same pairs, on one core, an update of each in turn; all layers are trained."""
+    """Pairs/s of both forms on the same pairs, on one core, an update of each in turn; all layers are trained.
+
+    Raises ``UserError``, before anything is measured, where there is no policy or no trajectory.
+    """
+    read_policy_file(policy, CONFIG_FILE)
+    next(read_trajectories(trajectories))
     found = in_child(__name__, "measure_updates", str(policy), str(trajectories), one_core=True)
     fast, slow = (statistics.median(found[name]) for name in ("fast", "slow"))
     yield Figure("DPO, the two actions of a pair, margins of the reference known", fast, "pairs/s")

@@ -35,6 +35,7 @@ from algorithms.rollouts.published_weights import Weights
 from envs import CHOICE_ID, register_with_ray
 from policies.base import load_policy
 from policies.module_state import module_state
+from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.core.task import open_task
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.evaluation.plots import STYLES
@@ -154,10 +155,12 @@ def scale_figures(
 
     Real workers: ``groups`` groups of ``group_size`` episodes, or ``rollout_steps`` PPO steps, in each of ``rounds``,
     with one worker and with two in turn. Simulated ones: for each number of ``actors``, with groups as long as they
-    took a real worker, or of ``group_seconds`` on average.
+    took a real worker, or of ``group_seconds`` on average. Raises ``UserError``, before anything is measured, where the
+    task or the policy cannot be opened.
     """
-    connect(num_cpus=max(WORKERS) + 1)
     groups = min(groups, len(open_task(task).split("train")) - WARM_GROUPS)  # each of another goal
+    read_policy_file(policy, CONFIG_FILE)
+    connect(num_cpus=max(WORKERS) + 1)
     recorded, real = None, {}
     in_turn = list(itertools.product(range(rounds), WORKERS))
     if "groups" in parts:

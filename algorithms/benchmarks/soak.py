@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -27,12 +28,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from algorithms.common.rllib_compat import REMOTE_LEARNER, actors_and_store, titled_class
 from algorithms.runs.run_folder import RESULTS
+from rl_recsys.console.dispatch import JOBS
+from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
+from rl_recsys.core.task import open_task, task_of_shop
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.plots import STYLES
 from rl_recsys.runs.measurement import MEGABYTE, Figure, own_memory
 from rl_recsys.runs.processes import ending_with_parent
 
 NAME = "training-soak"
+ENDLESS = 1_000_000  # iterations
 RUN, TEMPORARY = "run", "tmp"  # folders of a soak's work
 DRIVER, LEARNER, WORKER, RAY, ALL = "driver", "learner", "rollout worker", "rest of Ray", "all"
 LEARNERS, PLAYERS = ("PPOLearner", REMOTE_LEARNER), ("WatchedEnvRunner", "_RolloutWorker", "SimulatedWorker")
@@ -160,6 +165,36 @@ def growth(minutes: Sequence[float], values: Sequence[float]) -> Growth:
     settled = float(kept[0])
     rise = slope * float(times[-1] - times[0])
     return Growth(settled, 100 * (float(kept.max()) / settled - 1), 100 * rise / settled, 60 * slope)
+
+
+def ppo_soak_figures(
+    policy: Path,
+    shop: Path,
+    work: Path,
+    out: Path | None,
+    *,
+    minutes: float,
+    every_s: float,
+    num_workers: int,
+    num_learners: int,
+    rollout_steps: int,
+) -> Iterator[Figure]:
+    """``soak_figures`` of a PPO run that does not end by itself.
+
+    Raises ``UserError``, before it starts anything, where the shop or the policy is none.
+    """
+    open_task(task_of_shop(shop))
+    read_policy_file(policy, CONFIG_FILE)
+    flags = {
+        "--shop": shop,
+        "--policy": policy,
+        "--num-workers": num_workers,
+        "--num-learners": num_learners,
+        "--rollout-steps": rollout_steps,
+        "--iterations": ENDLESS,
+    }
+    command = [sys.executable, str(JOBS / "ppo.py"), *(str(part) for flag in flags.items() for part in flag)]
+    yield from soak_figures(command, work, out, minutes=minutes, every_s=every_s)
 
 
 def soak_figures(

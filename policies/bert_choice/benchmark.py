@@ -17,6 +17,7 @@ from policies.bert_choice.model import BertChoice
 from policies.bert_choice.text_encoder import Encoded, TextEncoder
 from policies.play import SESSIONS_AT_ONCE, policy_episodes
 from rl_recsys.core.encoding import fitting_goals, load_decision_encoder
+from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.core.task import open_task
 from rl_recsys.runs.measurement import Figure, in_child
 
@@ -52,7 +53,12 @@ class _NothingKept(EncodingCache):
 
 
 def policy_figures(policy: Path, task: str, goals: int) -> Iterator[Figure]:
-    """Steps/s of both ways on the same goals, on one core, in one process one after the other."""
+    """Steps/s of both ways on the same training goals, at most so many, on one core, one way after the other.
+
+    Raises ``UserError``, before anything is measured, where the task or the policy cannot be opened.
+    """
+    goals = min(goals, len(open_task(task).split("train")))
+    read_policy_file(policy, CONFIG_FILE)
     found = in_child(__name__, "measure_play", str(policy), task, goals, one_core=True)
     fast, slow = statistics.median(found["fast"]), found["slow"]
     note = f"{found['steps']:,} steps of {goals} goals; {min(found['fast']):.1f} to {max(found['fast']):.1f}"

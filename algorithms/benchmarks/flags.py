@@ -1,0 +1,87 @@
+"""The flags of benchmarks of a policy, a learner, a cluster and a training run. Needs neither torch nor Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
+from rl_recsys.console.command import Flags
+from rl_recsys.console.ranges import COUNT, RATE
+from rl_recsys.storage.locations import Place
+
+
+@dataclass(kw_only=True)
+class PolicyBenchmarkFlags(Flags):
+    """Steps a second of a policy, beside encoding every action at every step; about 10 minutes with 200 goals."""
+
+    policy: Path
+    """Policy folder."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Place | None = None
+    """Folder for policy.json and policy.md; without it they are only printed."""
+    goals: Annotated[int, COUNT] = 200
+    """Training goals to play."""
+
+
+@dataclass(kw_only=True)
+class LearnerBenchmarkFlags(Flags):
+    """DPO's pairs a second, beside encoding every action with the policy and the reference; about 2 minutes."""
+
+    policy: Path
+    """Policy folder to update, and to have as the reference."""
+    trajectories: Path
+    """Folder of trajectories to make the pairs of."""
+    out: Place | None = None
+    """Folder for learner.json and learner.md; without it they are only printed."""
+
+
+@dataclass(kw_only=True)
+class ScaleBenchmarkFlags(Flags):
+    """Throughput against rollout workers, real and simulated ones, and the driver's limit; about 20 minutes."""
+
+    policy: Path
+    """Policy folder that plays."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Place | None = None
+    """Folder for scale.json, .md and .png; without it the figures are only printed."""
+    parts: tuple[ScalePart, ...] = SCALE_PARTS
+    """What to measure. groups: real workers that play groups, as for DPO; ppo: real ones that sample for PPO;
+    simulated: actors that sleep as long as a real worker plays, and return what it played."""
+    group_size: Annotated[int, GROUP_SIZE] = 8
+    """Episodes of a group, all of one goal."""
+    groups: Annotated[int, COUNT] = 12
+    """Groups of a measurement with real workers; the simulated ones return these."""
+    rounds: Annotated[int, COUNT] = 3
+    """Measurements with one real worker and with two, in turn."""
+    rollout_steps: Annotated[int, ROLLOUT_STEPS] = 512
+    """Environment steps of a PPO measurement, by all workers together."""
+    actors: Annotated[tuple[int, ...], COUNT] = (1, 2, 4, 8, 16, 32, 64)
+    """Numbers of simulated actors."""
+    group_seconds: Annotated[float | None, RATE] = None
+    """Seconds that a simulated actor takes for a group on average; by default as long as a real worker took."""
+
+
+@dataclass(kw_only=True)
+class TrainingSoakFlags(Flags):
+    """Memory, files and processes of a PPO run while it trains, and what is left once it was ended."""
+
+    policy: Path
+    """Policy folder to start from."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Place | None = None
+    """Folder for training-soak.json, .md, .csv, .png and .log; without it the figures are only printed."""
+    minutes: Annotated[float, RATE] = 120.0
+    """Minutes to train, from the first iteration on."""
+    num_workers: Annotated[int, COUNT] = 2
+    """Rollout processes of the run."""
+    num_learners: Annotated[int, COUNT] = 1
+    """Learner processes of the run; a single one learns in the driver."""
+    rollout_steps: Annotated[int, ROLLOUT_STEPS] = 256
+    """Environment steps an iteration of the run."""
+    every_seconds: Annotated[float, RATE] = 10.0
+    """Seconds between two looks at its processes."""
