@@ -30,8 +30,8 @@ class Arguments(Flags):
     sessions: Annotated[int, COUNT_OR_ZERO] = 5
     """Episodes to show of those that succeeded, and as many of those that did not."""
     quote: bool = True
-    """Show the shop's own words in these: instructions, titles, options. --no-quote leaves them out, for a report that
-    goes where the catalogue's texts may not."""
+    """Show the world's own words in these: instructions, titles, options. --no-quote leaves them out, for a report that
+    goes where a catalogue's texts may not."""
 
 
 def main(arguments: Arguments) -> None:

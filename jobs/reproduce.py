@@ -2,8 +2,9 @@
 
     python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 12 minutes
     python jobs/reproduce.py --preset laptop --shop shops/webshop-1k --out runs/laptop
+    python jobs/reproduce.py --task NAME:PLACE --policy-type TYPE --loss LOSS --out runs/mine    # docs/extend.md
 
-Arms: the rule baseline; imitation of demonstrations; from that policy PPO, DPO on the same demonstrations, and DPO on
+Arms: the first baseline; imitation of demonstrations; from that policy PPO, DPO on the same demonstrations, and DPO on
 trajectories that it generates itself; from the DPO policy, DPO on what that generates, and, to compare it with, DPO on
 the demonstrations once more. All get as many updates, are measured on the same goals, and meet in Thompson sampling.
 Every stage is one of the other jobs. Started again, it goes on where it stopped; OUT/report.html is the result.
@@ -16,10 +17,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+from algorithms.common.ranges import FROZEN_LAYERS, HEAD_RATE, LEARNING_RATE
+from algorithms.dpo.settings import DPOSettings
 from algorithms.experiments.study import PRESETS, Plan, Preset
-from rl_recsys.console.command import Flags, run_job
+from policies.bert.encoder_folder import BUNDLED
+from rl_recsys.console.command import run_job
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
 from rl_recsys.console.terminal import say
+from rl_recsys.core.policy_folder import DEFAULT_TYPE
+from rl_recsys.core.registry import LOSSES, POLICIES, require_registered
+from rl_recsys.core.task import Task
+from rl_recsys.core.task_flags import TaskFlags
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import STUDY
 from rl_recsys.runs.outputs import writes_to_its_out
@@ -33,7 +41,7 @@ INCIDENTAL = ("out", "seeds", "at_once", "num_workers", "num_gpus")
 
 
 @dataclass(kw_only=True)
-class Arguments(Flags):
+class Arguments(TaskFlags):
     """Run a study."""
 
     out: Place
@@ -42,13 +50,25 @@ class Arguments(Flags):
     """The size of the study: smoke (a minute), demo (12 minutes, demo shop), laptop (two to three hours on two
     cores, the real 1,000 products), paper (a T4 and the full catalogue)."""
     shop: Place | None = None
-    """Shop folder; by default the preset's. The demo shop is made if it is not there."""
+    """Shop folder; by default the preset's, where no --task is named. The demo shop is made if it is not there."""
     seeds: Annotated[tuple[int, ...] | None, SEED] = None
     """One training of each arm a seed; by default the preset's."""
     recorded: Place | None = None
     """Trajectories to imitate, e.g. imported human ones; by default scripted ones are recorded."""
-    encoder: str = "minilm"
+    policy_type: str = DEFAULT_TYPE
+    """What imitation begins with: bert_choice, or a type that another package offers (docs/extend.md)."""
+    policy_settings: tuple[str, ...] = ()
+    """Its settings as NAME=VALUE."""
+    encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
+    loss: str = DPOSettings.loss
+    """Preference loss of every DPO run: dpo, ipo, or one that another package registers (docs/extend.md)."""
+    learning_rate: Annotated[float | None, LEARNING_RATE] = None
+    """Learning rate of every training; by default each job's own, and PPO's the preset's."""
+    head_rate: Annotated[float | None, HEAD_RATE] = None
+    """Learning rate of the head in every training, as a multiple of --learning-rate; by default each job's own."""
+    frozen_layers: Annotated[int | None, FROZEN_LAYERS] = None
+    """Lowest layers of the encoder that no training changes; by default the preset's. 0 for a policy without layers."""
     at_once: Annotated[int | None, COUNT] = None
     """Stages that run side by side and share the cores; by default 2, or 1 where learners have a GPU."""
     num_workers: Annotated[int, COUNT] = 2
@@ -57,10 +77,14 @@ class Arguments(Flags):
     """GPUs of each learner, and of the rollout processes together; by default the preset's."""
 
     def validate(self) -> None:
-        """Every arm is trained with a seed at least."""
+        """Every arm is trained with a seed at least, by what there is; without a world the preset's shop is meant."""
+        if self.shop is None and self.task is None:
+            self.shop = PRESETS[self.preset].shop
         super().validate()
         if self.seeds == ():
             raise UserError("--seeds: name one at least")
+        require_registered(POLICIES, self.policy_type)
+        require_registered(LOSSES, self.loss)
 
 
 def main(arguments: Arguments) -> None:
@@ -71,17 +95,19 @@ def main(arguments: Arguments) -> None:
             raise UserError(f"--{name} {place}: a study needs a folder on a disk that all its nodes see, not a bucket")
         setattr(arguments, name, place if place is None else Path(expanded(place)))
     preset = PRESETS[arguments.preset]
-    changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus")}
+    changed = {name: getattr(arguments, name) for name in ("shop", "seeds", "num_gpus", "frozen_layers")}
+    changed["ppo_rate"] = arguments.learning_rate
     preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
     at_once = arguments.at_once if arguments.at_once is not None else 1 if preset.num_gpus else 2
-    if preset.shop != PRESETS["demo"].shop and not (preset.shop / "manifest.json").is_file():
+    to_be_made = arguments.task is None and not (preset.shop / "manifest.json").is_file()
+    if to_be_made and preset.shop != PRESETS["demo"].shop:
         raise UserError(f"{preset.shop} is no shop; jobs/prepare.py makes one. This preset needs {preset.needs}")
-    _run(arguments, preset, at_once)
+    _run(arguments, preset, at_once, None if to_be_made else arguments.open_task())
 
 
 @writes_to_its_out("reproduce")
-def _run(arguments: Arguments, preset: Preset, at_once: int) -> None:
-    plan = Plan(arguments, preset, arguments.out, Path(__file__).parent)
+def _run(arguments: Arguments, preset: Preset, at_once: int, task: Task | None) -> None:
+    plan = Plan(arguments, preset, arguments.out, Path(__file__).parent, task)
     described = plan.description() | {"at_once": at_once}
     write_json(arguments.out / STUDY, json.loads(json.dumps(described, default=str)))
     run_stages(list(plan.stages()), arguments.out, at_once=at_once)

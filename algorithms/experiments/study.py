@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from algorithms.dpo.settings import DPOSettings
 from algorithms.runs.run_folder import RESULTS as RUN_RESULTS
 from algorithms.runs.run_folder import snapshot_folder
-from rl_recsys.core.task import DEFAULT_TASK, task_class
+from policies.bert.encoder_folder import BUNDLED
+from rl_recsys.core.policy_folder import DEFAULT_TYPE
+from rl_recsys.core.task import DEFAULT_TASK, Task, task_class
 from rl_recsys.evaluation.claims import RESULTS, TIMED, timed_arm
 from rl_recsys.runs.pipeline import Stage
 
@@ -21,6 +24,7 @@ PPO_SPARE = 4  # times the iterations that so many updates should need; the upda
 IMITATION_BATCH, IMITATION_UPDATES = 16, 10  # decisions an update, updates an iteration
 LABEL_SMOOTHING, FINAL_RATE = 0.1, 0.1  # of DPO: without them margins grow for as long as it trains
 EVALUATIONS = 8  # points of a learning curve, about
+RATES = ("learning_rate", "head_rate")  # of trainings, where they are not the jobs' own
 #: Seconds on one core of a laptop, for the time left only.
 DECISION_S, PAIR_S, PPO_STEP_S, EPISODE_S, START_S = 0.14, 0.06, 0.04, 0.15, 25.0
 
@@ -83,34 +87,62 @@ class StudyChoices(Protocol):
     """What a user chooses beside the preset's figures."""
 
     preset: str
+    task: str | None
     recorded: Path | None
+    policy_type: str
+    policy_settings: tuple[str, ...]
     encoder: str
+    loss: str
+    learning_rate: float | None
+    head_rate: float | None
     num_workers: int
 
 
 class Plan:
-    """The stages of a study and where each leaves what it makes: ``jobs``, a folder, has the scripts that they run."""
+    """The stages of a study and where each leaves what it makes: ``jobs``, a folder, has the scripts that they run.
 
-    def __init__(self, choices: StudyChoices, preset: Preset, out: Path, jobs: Path):
-        self._choices, self._preset, self._out, self._jobs = choices, preset, out, jobs
-        self._shop = ("--shop", preset.shop)
-        self._baseline = next(iter(task_class(DEFAULT_TASK).baselines))
-        self._prepare = () if (preset.shop / "manifest.json").is_file() else ("prepare",)
+    ``task``: the one that is played, None where it is the preset's shop, which the first stage makes.
+    """
+
+    def __init__(self, choices: StudyChoices, preset: Preset, out: Path, jobs: Path, task: Task | None):
+        self._choices, self._preset, self._out, self._jobs, self._task = choices, preset, out, jobs, task
+        self._world = ("--task", choices.task) if choices.task else ("--shop", preset.shop)
+        self._baseline = list((task or task_class(DEFAULT_TASK)).baselines)[:1]
+        self._prepare = () if task else ("prepare",)
         self._demonstrations = choices.recorded or self._out / "demonstrations"
         self._gpus = ("--num-gpus", preset.num_gpus) if preset.num_gpus else ()
+        self._encoder: tuple[str, ...] = ("--encoder", choices.encoder)
+        if choices.policy_type != DEFAULT_TYPE and choices.encoder == BUNDLED:
+            self._encoder = ()  # another policy has none unless it was named
+        self._learning_rate, self._head_rate = (
+            () if getattr(choices, name) is None else (f"--{name.replace('_', '-')}", getattr(choices, name))
+            for name in RATES
+        )
         seeds = "-".join(map(str, preset.seeds))
         self._thompson = self._out / f"thompson-seeds-{seeds}"  # other seeds are another experiment
 
     def description(self) -> dict:
         """What the report must know and no result says."""
         arms = {arm: [self._run(arm, seed) for seed in seeds] for arm, seeds in self._arms().items()}
-        settings = {"preset": self._choices.preset, "encoder": self._choices.encoder} | asdict(self._preset)
-        del settings["needs"]  # of the preset as it is, not of this study
+        choices = self._choices
+        settings = {
+            "preset": choices.preset,
+            "task": choices.task,
+            "policy_type": choices.policy_type,
+            "policy_settings": choices.policy_settings or None,
+            "encoder": choices.encoder if self._encoder else None,
+            "loss": choices.loss,
+            **asdict(self._preset),
+            "learning_rate": choices.learning_rate,
+            "head_rate": choices.head_rate,
+            "num_workers": choices.num_workers,
+        }
+        left_out = {"needs", "shop"} if choices.task else {"needs"}  # of the preset as it is, not of this study
         return {
             "recorded": self._demonstrations,
             "thompson": self._thompson,
             "arms": arms,
-            "settings": settings | {"num_workers": self._choices.num_workers},
+            "settings": {name: value for name, value in settings.items() if name not in left_out and value is not None},
         }
 
     def stages(self) -> Iterator[Stage]:
@@ -120,19 +152,24 @@ class Plan:
             yield self._stage("prepare", "prepare", "--out", preset.shop)
         if self._choices.recorded is None:
             yield self._stage(
-                "demonstrations", "demonstrate", *self._shop, "--out", self._demonstrations,
-                "--trajectories", round(preset.demonstrations * SPARE), needs=self._prepare,
+                "demonstrations", "demonstrate", *self._world, "--out", self._demonstrations,
+                "--trajectories", self._demonstrated(), needs=self._prepare,
             )  # fmt: skip
         for seed in preset.seeds:
             yield from self._of_seed(seed)
         yield self._evaluation()
         yield self._stage(
-            "thompson", "thompson", *self._shop, "--out", self._thompson, "--policies", self._baseline,
+            "thompson", "thompson", *self._world, "--out", self._thompson, "--policies", *self._baseline,
             *self._policies(self._arms()), "--runs", preset.runs, "--rollouts", preset.rollouts,
             "--goals", preset.goals, "--truth", out / "evaluation" / RESULTS, *self._workers(),
             needs=("evaluation",), minutes=preset.runs * preset.rollouts * EPISODE_S / 60,
         )  # fmt: skip
         yield self._stage("report", "report", "--study", out, needs=("thompson",))
+
+    def _demonstrated(self) -> int:
+        """How many demonstrations to record: each is of another training goal."""
+        wanted = round(self._preset.demonstrations * SPARE)
+        return min(wanted, len(self._task.split("train"))) if self._task else wanted
 
     def _of_seed(self, seed: int) -> Iterator[Stage]:
         preset = self._preset
@@ -141,8 +178,8 @@ class Plan:
         iterations = max(1, preset.imitation_updates // IMITATION_UPDATES)
         yield self._training(
             "imitation", seed, "imitate", iterations, preset.imitation_updates * IMITATION_BATCH * DECISION_S,
-            *recorded, "--encoder", self._choices.encoder, "--batch", IMITATION_BATCH, "--updates", IMITATION_UPDATES,
-            needs=after,
+            *recorded, *self._fresh_policy(), "--batch", IMITATION_BATCH, "--updates", IMITATION_UPDATES,
+            *self._learning_rate, needs=after,
         )  # fmt: skip
         start = ("--policy", self._policy("imitation", seed))
         snapshots = ("--snapshot-minutes", *preset.minutes) if preset.minutes else ()
@@ -177,7 +214,9 @@ class Plan:
         return self._training(
             name, seed, "dpo", iterations, preset.updates * preset.batch * PAIR_S, *flags,
             "--batch", preset.batch, "--updates", preset.updates // iterations,
-            "--label-smoothing", LABEL_SMOOTHING, "--final-rate", FINAL_RATE, needs=needs,
+            "--label-smoothing", LABEL_SMOOTHING, "--final-rate", FINAL_RATE,
+            *(("--loss", self._choices.loss) if self._choices.loss != DPOSettings.loss else ()), *self._learning_rate,
+            needs=needs,
         )  # fmt: skip
 
     def _training(
@@ -196,15 +235,15 @@ class Plan:
         out = self._run(name, seed)
         rows = expected or iterations
         return self._stage(
-            f"{name}-{seed}", job, *self._shop, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
+            f"{name}-{seed}", job, *self._world, "--out", out, "--seed", seed, "--iterations", iterations, *flags,
             "--frozen-layers", preset.frozen_layers, "--evaluation-goals", preset.evaluation_goals,
-            "--evaluate-every", max(1, rows // EVALUATIONS), *self._gpus,
+            "--evaluate-every", max(1, rows // EVALUATIONS), *self._gpus, *self._head_rate,
             needs=needs, minutes=(seconds + START_S) / 60, rows=out / RUN_RESULTS, iterations=rows,
         )  # fmt: skip
 
     def _generation(self, name: str, seed: int, arm: str, count: int) -> Stage:
         return self._stage(
-            f"{name}-{seed}", "generate", *self._shop, "--policy", self._policy(arm, seed),
+            f"{name}-{seed}", "generate", *self._world, "--policy", self._policy(arm, seed),
             "--out", self._folder(seed) / name, "--trajectories", count, "--seed", seed, *self._workers(),
             needs=(f"{arm}-{seed}",), minutes=(2 * count * EPISODE_S + START_S) / 60,
         )  # fmt: skip
@@ -221,7 +260,7 @@ class Plan:
         ]
         trained = {**self._arms(), **self._sizes()}
         return self._stage(
-            "evaluation", "evaluate", *self._shop, "--out", self._out / "evaluation", "--goals", preset.goals,
+            "evaluation", "evaluate", *self._world, "--out", self._out / "evaluation", "--goals", preset.goals,
             "--policies", *policies, *self._workers(),
             needs=tuple(f"{arm}-{seed}" for arm, seeds in trained.items() for seed in seeds),
             minutes=2 * len(policies) * preset.goals * EPISODE_S / 60,
@@ -235,6 +274,15 @@ class Plan:
     def _sizes(self) -> dict[str, tuple[int, ...]]:
         """DPO on other numbers of generated trajectories."""
         return {f"dpo-size-{size}": self._preset.seeds[:1] for size in self._preset.sizes}
+
+    def _fresh_policy(self) -> tuple[object, ...]:
+        """The flags of what imitation begins with."""
+        choices = self._choices
+        return (
+            *(("--policy-type", choices.policy_type) if choices.policy_type != DEFAULT_TYPE else ()),
+            *self._encoder,
+            *(("--policy-settings", *choices.policy_settings) if choices.policy_settings else ()),
+        )
 
     def _policies(self, arms: Mapping[str, Sequence[int]]) -> list[str]:
         return [f"{arm}={self._policy(arm, seed)}" for arm, seeds in arms.items() for seed in seeds]

@@ -39,7 +39,9 @@ def _training_curves(study: StudyResults, figures: Path) -> Picture:
     curves = {study.label(arm): [learning_curve(Path(run)) for run in runs] for arm, runs in study.runs.items()}
     path = figures / "training-minutes.png"
     title = f"Greedy success on {study.settings['evaluation_goals']} training goals while training"
-    learning_curves(curves, {"rule (test goals)": study.baseline_result.success}, path, title)
+    baseline = study.baseline_result
+    levels = {f"{baseline.arm} (test goals)": baseline.success} if baseline else {}
+    learning_curves(curves, levels, path, title)
     return Picture(
         "Success against training minutes", path, "A line a seed; the goals are few, so the lines are rough."
     )
@@ -55,7 +57,7 @@ def _sizes(study: StudyResults, figures: Path) -> Picture:
     path = figures / "generated-trajectories.png"
     title = "DPO on generated trajectories, first seed"
     by_size(points, levels, path, title)
-    caption = "One training a size, of the first seed; intervals bootstrapped over products."
+    caption = f"One training a size, of the first seed; intervals bootstrapped over {study.task.words.cluster}s."
     return Picture("Success against the number of generated trajectories", path, caption)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from algorithms.dpo.settings import DPOSettings
 from algorithms.experiments.study_pictures import pictures
 from algorithms.experiments.study_results import SOURCE_WORDS, StudyResults, training_of_policy
 from algorithms.experiments.study_tables import arm_table, claim_table, other_tables
@@ -15,7 +16,7 @@ from rl_recsys.evaluation.claims import FAILS, HOLDS, OPEN
 from rl_recsys.evaluation.report_page import Report
 from rl_recsys.runs.provenance import MADE_WITH, made_by, maker
 
-OF_A_FOLDER = ("shop", "out", "shop_fingerprint", "seed")  # settings that differ from run to run
+OF_A_FOLDER = ("shop", "task", "out", "shop_fingerprint", "seed")  # settings that differ from run to run
 
 
 def study_report(study: StudyResults, figures: Path, shown_sessions: int, *, quote: bool) -> Report:
@@ -26,20 +27,23 @@ def study_report(study: StudyResults, figures: Path, shown_sessions: int, *, quo
     figures.mkdir(parents=True, exist_ok=True)
     measured_on = study.evaluation["title"]
     seeds = len(study.settings["seeds"])
+    words, loss, baseline = study.task.words, study.settings.get("loss", DPOSettings.loss), study.baseline_result
     best, sessions = _sessions(study, shown_sessions, quote=quote)
     summary = [
-        f"Shopping agents on {Path(study.settings['shop']).name}: {measured_on.partition(' of ')[0]}, {seeds} "
+        f"{words.agents.capitalize()} on {study.world}: {measured_on.partition(' of ')[0]}, {seeds} "
         f"training{'s' if seeds > 1 else ''} of each arm, the paper's study (Feng & Feng 2024) with every arm "
         "measured on the same goals.",
         f"The demonstrations are {study.source}"
         + (". " if "human" in study.demonstrated else ": no person made them. ")
         + "PPO and DPO start from the imitation policy of their seed and get "
         f"{study.settings['updates']:,} updates of {study.settings['batch']} pairs or decisions; what goes on from "
-        "the DPO policy gets as many again, on generated trajectories or, to compare, on the demonstrations. The "
-        f"rule baseline succeeds on {study.baseline_result.success:.1%}.",
+        "the DPO policy gets as many again, on generated trajectories or, to compare, on the demonstrations."
+        + (f" DPO's loss is {loss}." if loss != DPOSettings.loss else "")
+        + (f" The {baseline.arm} baseline succeeds on {baseline.success:.1%}." if baseline else ""),
         "A success is a reward of exactly 1; score is 100 x the mean reward. Intervals are 95 %: bootstrapped over "
-        "seeds and products (goals about one product succeed or fail together), with several seeds at least "
-        "Student's t over them, with one at least Wilson's for a success rate.",
+        f"seeds and {words.cluster}s (goals about one {words.cluster} succeed or fail together), with several seeds "
+        "at least Student's t over them, with one at least Wilson's for a success rate.",
+        *filter(None, [" ".join(study.left_out)]),
     ]
     return Report(
         title="DPO, PPO and generated trajectories: the study repeated",
@@ -51,7 +55,7 @@ def study_report(study: StudyResults, figures: Path, shown_sessions: int, *, quo
         tables=list(other_tables(study)),
         sessions=sessions,
         sessions_of=f"{study.label(best)}, taking its best action; evenly chosen from its wins and its losses."
-        + ("" if quote else " The catalogue's words are left out: products stand as their numbers."),
+        + ("" if quote else f" {words.unquoted}"),
         facts=_facts(study),
     )
 
@@ -78,7 +82,7 @@ def _facts(study: StudyResults) -> dict[str, str]:
     facts = {name.replace("_", " "): _shown(value) for name, value in study.settings.items() if value not in (None, "")}
     counts = ", ".join(f"{count:,} {SOURCE_WORDS[source]}" for source, count in study.demonstrated.items())
     facts["demonstrations learnt from"] = f"{counts}, those with a reward of 1 in {study.description['recorded']}"
-    facts["shop fingerprint"] = study.evaluation["shop"]
+    facts[f"{study.task.words.world} fingerprint"] = study.evaluation["shop"]
     for folder in folders:
         training = training_of_policy(folder / "policy")
         settings = {name: value for name, value in training["settings"].items() if name not in OF_A_FOLDER}

@@ -24,7 +24,7 @@ from rl_recsys.storage.files import read_object, read_rows, require_fields, requ
 REMEDY = "run jobs/reproduce.py again"
 #: Fields of the files that are read here.
 DESCRIPTION = {"recorded": str, "thompson": str, "arms": dict, "settings": dict, "at_once": int}
-SETTINGS = {"shop": str, "seeds": list, "sizes": list, "minutes": list, "demonstrations": int, "generated": int,
+SETTINGS = {"seeds": list, "sizes": list, "minutes": list, "demonstrations": int, "generated": int,
             "updates": int, "batch": int, "evaluation_goals": int}  # fmt: skip
 ARM = {"arm": str, "score": float, "score_interval": list, "success": float, "success_interval": list, "steps": float,
        "episodes": int, "training_minutes": float, "seeds": list}  # fmt: skip
@@ -45,7 +45,8 @@ class StudyResults:
         path = folder / STUDY
         self.description = read_object(path, REMEDY, fields=DESCRIPTION)
         self.settings = self.description["settings"]
-        require_fields(self.settings, SETTINGS, path, REMEDY)
+        of_task = "task" in self.settings  # else of a shop
+        require_fields(self.settings, SETTINGS | {"task" if of_task else "shop": str}, path, REMEDY)
         for name, kind in (("seeds", int), ("sizes", int), ("minutes", float)):
             require_items(self.settings[name], kind, f"{path}, {name!r} of its settings", REMEDY)
         self.runs: dict[str, list[str]] = self.description["arms"]
@@ -54,8 +55,23 @@ class StudyResults:
         for arm, runs in self.runs.items():
             require_items(runs, str, f"{path}, arm {arm!r}", REMEDY, at_least=1)
         self.stages = read_done(folder / DONE)
-        self.task = open_task(self.description.get("task") or task_of_shop(Path(self.settings["shop"])))
-        self.baseline = next(iter(self.task.baselines))
+        self.task = open_task(self.settings["task"] if of_task else task_of_shop(Path(self.settings["shop"])))
+        self.world: str = self.settings["task"] if of_task else Path(self.settings["shop"]).name
+        self.baseline = next(iter(self.task.baselines), None)
+
+    @property
+    def arms(self) -> list[str]:
+        """The baseline, if there is one, and the trained arms."""
+        return [*filter(None, [self.baseline]), *self.runs]
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the study or its report lacks because the task has none of it, as sentences."""
+        sentences = {
+            "The task has no baseline: every arm is trained.": self.baseline,
+            "The task names no parts of a reward, so there is no table of them.": self.task.reward_parts,
+        }
+        return [sentence for sentence, there in sentences.items() if not there]
 
     @cached_property
     def evaluation(self) -> dict:
@@ -80,8 +96,10 @@ class StudyResults:
             raise self._not_evaluated(str(error)) from None
 
     @cached_property
-    def baseline_result(self) -> ArmResult:
-        """The figures of the task's first baseline."""
+    def baseline_result(self) -> ArmResult | None:
+        """The figures of the task's first baseline, where it has one."""
+        if self.baseline is None:
+            return None
         for result in self.arm_results:
             if result.arm == self.baseline:
                 return result
@@ -91,7 +109,7 @@ class StudyResults:
     def played(self) -> dict[tuple[str, str], Played]:
         """(arm, mode) -> episodes."""
         episodes_of = read_evaluation(self.folder / "evaluation")
-        for arm in (self.baseline, *self.runs):
+        for arm in self.arms:
             if (arm, MODES[0]) not in episodes_of:
                 raise self._not_evaluated(f"no episodes of {arm}")
         return episodes_of
@@ -118,7 +136,7 @@ class StudyResults:
     @cached_property
     def demonstrations_about_test_goals(self) -> int:
         """How many of the demonstrations are about goals that the arms were measured on."""
-        measured = set(self.played[self.baseline, MODES[0]].goals)
+        measured = set(self.played[self.arms[0], MODES[0]].goals)
         return sum(not measured.isdisjoint(self.task.goals_of(trajectory)) for trajectory in self._demonstrations())
 
     def own_minutes(self, minutes: float) -> dict[str, list[float]]:
@@ -194,8 +212,7 @@ class StudyResults:
     def order(self, item: tuple[tuple[str, str], Played]) -> tuple[int, int]:
         """Where an arm's episodes stand in a table: by arm, then mode."""
         (arm, mode), _ = item
-        arms = [self.baseline, *self.runs]
-        return arms.index(arm), MODES.index(mode)
+        return self.arms.index(arm), MODES.index(mode)
 
     @staticmethod
     def last_value(run: str, name: str) -> float:

@@ -52,7 +52,8 @@ def claim_table(study: StudyResults) -> Table:
     caption = (
         "A claim holds, or does not, where the whole 95 % interval of the paired difference is on one side (of "
         f"{-EQUIVALENT:g} points, for 'about as well'). The interval is the widest of a bootstrap over seeds and "
-        "products, Student's t over the seeds, and the rule of three where no pair speaks for one side. "
+        f"{study.task.words.cluster}s, Student's t over the seeds, and the rule of three where no pair speaks for one "
+        "side. "
         + ("One training an arm: a verdict is about these trainings, not about the method. " if seeds == 1 else "")
         + f"{len(rows)} verdicts at 95 % each: one in twenty would be wrong by chance. McNemar's exact test pools "
         "seeds and goals, which are not independent: its p is on the small side."
@@ -78,20 +79,25 @@ def other_tables(study: StudyResults) -> Iterable[Table]:
             "where it was shorter: its own minutes say so."
         )
         yield Table("Equal training time", columns, rows, caption)
-    columns = ["arm", "episodes with a purchase", *study.task.reward_parts.values()]
-    rows = []
-    shown = {key: played for key, played in study.played.items() if key[0] in (study.baseline, *study.runs)}
-    for (arm, mode), played in sorted(shown.items(), key=study.order):
-        parts = played.parts(study.task.reward_parts)
-        label = arm if arm == study.baseline else study.label_with_mode(f"{arm}, {mode}")
-        rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[part]:.3f}" for part in study.task.reward_parts)])
-    caption = "Means over the episodes with a purchase, of the parts that the goal has; each is 1 at best."
-    yield Table("Reward parts", columns, rows, caption)
+    if study.task.reward_parts:
+        yield _reward_table(study)
     yield _thompson_table(study)
     rows = [[name, format_seconds(stage["seconds"])] for name, stage in study.stages.items()]
     total = format_seconds(sum(stage["seconds"] for stage in study.stages.values()))
     caption = f"{total} added up; {study.description['at_once']} ran side by side. What a kill cut off is not counted."
     yield Table("Where the time went", ["stage", "time"], rows, caption)
+
+
+def _reward_table(study: StudyResults) -> Table:
+    names, ended = study.task.reward_parts, study.task.words.ended
+    rows = []
+    shown = {key: played for key, played in study.played.items() if key[0] in study.arms}
+    for (arm, mode), played in sorted(shown.items(), key=study.order):
+        parts = played.parts(names)
+        label = arm if arm == study.baseline else study.label_with_mode(f"{arm}, {mode}")
+        rows.append([label, f"{parts['bought']:.1%}", *(f"{parts[name]:.3f}" for name in names)])
+    caption = f"Means over the {ended}, of the parts that the goal has; each is 1 at best."
+    return Table("Reward parts", ["arm", ended, *names.values()], rows, caption)
 
 
 def _thompson_table(study: StudyResults) -> Table:

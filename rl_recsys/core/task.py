@@ -22,7 +22,7 @@ DEFAULT_TASK = "webshop"  # whose folder --shop names, and of which files that n
 
 EPISODES_A_REQUEST = 16  # where a policy recommends
 #: What a class of tasks must have beside its methods.
-NEEDED = ("name", "kinds", "baselines", "demonstrator")
+NEEDED = ("name", "kinds", "demonstrator")
 
 
 class TaskError(UserError):
@@ -101,6 +101,19 @@ class Answer(Protocol):
         """Plain values for JSON; "products" are the ``items``, each with the "share" of episodes that ended with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReportWords:
+    """What a report calls the things of a world."""
+
+    agents: str = "agents"
+    world: str = "task"
+    cluster: str = "cluster"
+    """What ``Task.cluster`` names: "product" where goals are about products."""
+    ended: str = "episodes that the agent ended"
+    unquoted: str = "The world's words are left out: goals stand as their numbers, choices as their kinds."
+    """Said of example episodes without ``quote``."""
+
+
 class RequestDesk(Protocol):
     """Where people ask a world for something in words of their own."""
 
@@ -138,8 +151,8 @@ class Task(ABC):
     """A world. Another package's is found by an entry point of the group "rl_recsys.tasks" (docs/extend.md).
 
     An episode is of a goal: one of the task's by its index, or another as a mapping. A subclass must have ``name``,
-    ``kinds``, ``baselines``, ``demonstrator``, and the methods ``open``, ``spec``, ``fingerprint``, ``split``, ``goal``
-    and ``session``; the rest has defaults. ``rl_recsys.core.check.check_task`` plays a task and names what is amiss.
+    ``kinds``, ``demonstrator``, and the methods ``open``, ``spec``, ``fingerprint``, ``split``, ``goal`` and
+    ``session``; the rest has defaults. ``rl_recsys.core.check.check_task`` plays a task and names what is amiss.
     """
 
     #: What ``open_task`` knows the world by.
@@ -152,10 +165,11 @@ class Task(ABC):
     reward_parts: ClassVar[Mapping[str, str]] = {}
     #: Actions an episode.
     max_steps: ClassVar[int] = 15
-    #: Agents without a model; the first is in every evaluation.
-    baselines: ClassVar[Mapping[str, Baseline]]
+    #: Agents without a model, if there are any; the first is in every evaluation.
+    baselines: ClassVar[Mapping[str, Baseline]] = {}
     #: Who plays demonstrations.
     demonstrator: ClassVar[Baseline]
+    words: ClassVar[ReportWords] = ReportWords()
 
     @classmethod
     @abstractmethod
@@ -209,7 +223,7 @@ class Task(ABC):
         """An episode for people to read, an ``ExampleSession``; without ``quote`` in none of the world's own words."""
         from rl_recsys.core.example_sessions import example_session  # which knows trajectories, which know tasks
 
-        return example_session(episode)
+        return example_session(episode, self.kinds, quote=quote)
 
     def request_desk(self) -> RequestDesk:
         """What answers requests in words. Raises ``TaskError`` where there is nothing to recommend."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_recsys.core.decision import MAX_CHOICES
 from rl_recsys.core.example_sessions import ExampleSession
-from rl_recsys.core.task import Baseline, Task, TaskError
+from rl_recsys.core.task import Baseline, ReportWords, Task, TaskError
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.webshop.goals.goal import Goal
 from rl_recsys.webshop.goals.variations import GoalVariations
@@ -52,6 +52,13 @@ class WebShop(Task):
         "comparing": Baseline(comparing_shopper, 1),
     }
     demonstrator = Baseline(scripted_shopper, SCRIPTED)
+    words = ReportWords(
+        agents="shopping agents",
+        world="shop",
+        cluster="product",
+        ended="episodes with a purchase",
+        unquoted="The catalogue's words are left out: products stand as their numbers.",
+    )
 
     def __init__(self, shop: Shop):
         self.shop = shop
