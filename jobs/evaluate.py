@@ -71,8 +71,9 @@ def main(arguments: Arguments) -> None:
     """Play every arm, print the table and write it."""
     task = arguments.open_task()
     goals, split = _goals(arguments, task)
-    first_baseline = next(iter(task.baselines))
-    arms = {first_baseline: [first_baseline]} | arms_of(arguments.policies, task)
+    arms = {name: [name] for name in list(task.baselines)[:1]} | arms_of(arguments.policies, task)
+    if not arms:
+        raise UserError("nothing to evaluate: name policies with --policies, the task has no baseline")
     found = playable_goals(task, goals, chain(*arms.values()))
     goals = list(found.goals)
     if found.too_long:

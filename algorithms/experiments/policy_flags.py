@@ -20,7 +20,6 @@ def arms_of(policies: Sequence[str], task: Task) -> dict[str, list[str]]:
     ``PolicyError`` where a folder is none.
     """
     arms: dict[str, list[str]] = defaultdict(list)
-    baselines = " or ".join(task.baselines)
     for policy in policies:
         name, separator, folder = policy.partition("=")
         if policy in task.baselines:
@@ -28,9 +27,8 @@ def arms_of(policies: Sequence[str], task: Task) -> dict[str, list[str]]:
             if policy in arms:
                 raise UserError(f"--policies {policy}: given twice, and it has no seeds")
         elif not (separator and name and folder) or name in task.baselines:
-            raise UserError(
-                f"--policies {policy!r}: expected NAME=FOLDER with another name than {baselines}, or one of these alone"
-            )
+            others = f" with another name than {' or '.join(task.baselines)}, or one of these alone"
+            raise UserError(f"--policies {policy!r}: expected NAME=FOLDER{others if task.baselines else ''}")
         elif folder in task.baselines:
             raise UserError(f"--policies {policy!r}: write {name}=./{folder} if that is a folder, not the baseline")
         else:

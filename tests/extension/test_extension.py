@@ -11,13 +11,15 @@ import pytest
 
 from policies.base import load_policy
 from policies.play import policy_episodes
+from rl_recsys.console.command import read_flags
 from rl_recsys.core import registry
 from rl_recsys.core.play import baseline_episodes, demonstration
 from rl_recsys.core.task import TaskError, open_task
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
 from tests.extension.installed import PACKAGE
-from tests.jobs.test_jobs import main_of
+from tests.jobs.test_jobs import job_module, main_of
+from tests.jobs.test_reproduce import ARMS, in_this_process
 
 MENU = "menu:60"
 QUICK = ("--num-workers", 1, "--evaluate-every", 0, "--head-rate", 1, "--frozen-layers", 0, "--learning-rate", 0.05)
@@ -122,6 +124,47 @@ def test_ppo_and_dpo_train_it_and_it_is_evaluated_and_compared(folder, imitation
     assert json.loads((folder / "thompson" / "thompson.json").read_text())["runs"][0]["arms"].keys() == {
         "first-dish", "imitation", "ppo",
     }  # fmt: skip
+
+
+def test_a_study_of_it_is_run_and_reported(tmp_path, ray_session, capsys, monkeypatch):
+    out, module = tmp_path / "study", job_module("reproduce")
+    monkeypatch.setattr(module, "run_stages", in_this_process(main_of, capsys))
+    flags = [
+        "--task", MENU, "--preset", "smoke", "--policy-type", "linear", "--policy-settings", "choices=12",
+        "--loss", "toy-ipo", "--learning-rate", 0.05, "--head-rate", 1, "--num-workers", 1, "--out", out,
+    ]  # fmt: skip
+    module.main(read_flags(module.Arguments, "", list(map(str, flags))))
+
+    results = json.loads((out / "evaluation" / "results.json").read_text())
+    arms = {arm["arm"]: arm for arm in results["arms"]}
+    assert arms.keys() > {"first-dish", *(f"{arm}, {mode}" for arm in ARMS for mode in ("greedy", "sampled"))}
+    assert len(list(read_trajectories(out / "demonstrations"))) == 30  # there are no more training goals
+    for shown in ((out / "report.html").read_text(), (out / "report.md").read_text()):
+        assert f"Agents on {MENU}: 12 test goals" in shown and "loss is toy-ipo" in shown
+        assert f"The first-dish baseline succeeds on {arms['first-dish']['success']:.1%}" in shown
+        for label in (
+            "imitation, 30 scripted demonstrations",
+            "PPO",
+            "DPO, 30 scripted demonstrations",
+            "DPO, 3 generated",
+        ):
+            assert f"{label}, greedy" in shown
+        assert f"{arms['dpo, greedy']['score']:.1f}" in shown and "liking" in shown and "linear" in shown
+        assert "task fingerprint" in shown and re.search("something [a-z]+ please", shown)
+        assert not re.search("shop|product|purchase|catalogue", shown.lower().replace("thompson sampling", ""))
+    elsewhere = tmp_path / "elsewhere"
+    main_of("report", capsys)("--study", out, "--out", elsewhere, "--sessions", 1, "--no-quote")
+    page = (elsewhere / "report.md").read_text()
+    assert "please" not in page and "spicy" not in page and re.search(r"taste \d+ of \d+", page)
+
+
+def test_a_world_without_baselines_is_evaluated(tmp_path, imitation, ray_session, capsys, monkeypatch):
+    monkeypatch.setattr(type(open_task(MENU)), "baselines", {})
+    flags = ("--task", MENU, "--out", tmp_path / "out", "--goals", 2, "--modes", "greedy", "--num-workers", 1)
+    said = main_of("evaluate", capsys)(*flags, "--policies", f"imitation={imitation}")
+    assert "imitation, greedy" in said and "first-dish" not in said
+    with pytest.raises(UserError, match="nothing to evaluate: name policies with --policies"):
+        main_of("evaluate", capsys)(*flags)
 
 
 def test_the_documentation_shows_this_package():

@@ -10,11 +10,13 @@ import pytest
 
 from algorithms.experiments.study_report import study_report
 from algorithms.experiments.study_results import StudyResults
+from rl_recsys.core import registry
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.comparison import arm_result
 from rl_recsys.evaluation.report_page import write_report
 from rl_recsys.storage.files import write_json
 from rl_recsys.storage.folders import CONTENTS
+from rl_recsys.webshop.task import WebShop
 
 REWARDS = {"rule": [1.0, 0.0, 1.0, 0.0], "dpo": [1.0, 1.0, 1.0, 0.5]}
 
@@ -83,6 +85,27 @@ def test_a_report_has_the_figures_of_the_files(study):
     assert len(report.sessions) == 2 and {picture.path.is_file() for picture in report.pictures} == {True}
     write_report(report, study)
     assert "87.5" in (study / "report.md").read_text() and "87.5" in (study / "report.html").read_text()
+
+
+class Bare(WebShop):
+    """A world that offers no more than it must."""
+
+    baselines, reward_parts = {}, {}
+
+
+def test_what_a_task_has_not_is_left_out_and_said(study, shop_folder, monkeypatch):
+    monkeypatch.setitem(registry.BUILT_IN[registry.TASKS], "bare", f"{__name__}:Bare")
+    described = json.loads((study / "study.json").read_text())
+    del described["settings"]["shop"]
+    write_json(study / "study.json", described | {"settings": described["settings"] | {"task": f"bare:{shop_folder}"}})
+    report = study_report(StudyResults(study), study / "figures", 1, quote=True)
+    assert [row[0].rpartition(", ")[2] for row in report.arms.rows] == ["greedy", "sampled"]
+    assert "Reward parts" not in [table.title for table in report.tables]
+    assert f"on bare:{shop_folder}: 4 test goals" in report.summary[0] and "baseline" not in report.summary[1]
+    assert report.summary[-1] == (
+        "The task has no baseline: every arm is trained. "
+        "The task names no parts of a reward, so there is no table of them."
+    )
 
 
 @pytest.mark.parametrize(
