@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from envs import register_with_ray as register_environments
 
-PPO_NAME = "WebShopPPO"  # "PPO" is RLlib's own
+PPO_NAME = "ChoicePPO"  # "PPO" is RLlib's own
+FORMER_PPO_NAME = "WebShopPPO"  # by which searches that were begun with an earlier version know it
 
 
 def register_with_ray() -> None:
@@ -16,5 +17,5 @@ def register_with_ray() -> None:
     from algorithms.ppo import PPO
 
     register_environments()
-    for name, algorithm in (("Imitation", Imitation), ("DPO", DPO), (PPO_NAME, PPO)):
+    for name, algorithm in (("Imitation", Imitation), ("DPO", DPO), (PPO_NAME, PPO), (FORMER_PPO_NAME, PPO)):
         register_trainable(name, algorithm)

@@ -20,6 +20,7 @@ import torch
 from gymnasium import spaces
 from ray import tune
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.tune.registry import get_trainable_cls
 
 from algorithms.benchmarks.learner import measure_updates
 from algorithms.cluster.connection import ClusterError, require
@@ -37,7 +38,7 @@ from algorithms.dpo.preferences import (
 )
 from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
 from algorithms.imitation import ImitationConfig
-from algorithms.ppo import PPOConfig
+from algorithms.ppo import PPO, PPOConfig
 from algorithms.ppo.connectors import KeepDecisions
 from algorithms.ppo.env_runner import FailFast, WorkerFailure
 from algorithms.registration import register_with_ray
@@ -990,6 +991,8 @@ def test_tune_knows_the_algorithms_by_name(policy_folder, trajectories, tmp_path
     )
     assert sorted(trial.config["beta"] for trial in found.trials) == [0.5, 1.0]
     assert all("dpo_loss" in str(trial.last_result["learners"]) for trial in found.trials)
+    ppos = {get_trainable_cls(name) for name in ("ChoicePPO", "WebShopPPO")}  # the latter in searches of before
+    assert ppos == {PPO}
 
 
 def test_a_pairs_gradient_is_that_of_the_whole_page(policy_folder, trajectories):
