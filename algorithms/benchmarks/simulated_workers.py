@@ -18,7 +18,7 @@ from rl_recsys.core.trajectory import Trajectory
 
 @ray.remote(num_cpus=0)
 class SimulatedWorker:
-    """What ``RolloutGroups`` asks of a worker: groups of episodes, here recorded ones. ``groups``: by their goal."""
+    """A ``GroupWorker`` that returns recorded groups of episodes. ``groups``: by their goal."""
 
     def __init__(self, groups: Mapping[int, list[Trajectory]]):
         self._groups = groups

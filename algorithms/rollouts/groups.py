@@ -21,8 +21,8 @@ CALL_OFF_S = 30.0  # for tasks that nobody waits for any more to end
 class RolloutGroups:
     """Groups of sampled episodes that are played while the last ones are learnt from, each of the next of ``goals``.
 
-    Every worker has ``TASKS_AHEAD`` tasks. Groups come in the order in which they were asked for, so which weights
-    played which does not depend on how fast the workers are.
+    ``workers``: handles of actors, each a ``GroupWorker``. Every one has ``TASKS_AHEAD`` tasks. Groups come in the
+    order in which they were asked for, so which weights played which does not depend on how fast the workers are.
     """
 
     def __init__(self, workers: Sequence, policy: str, goals: GoalsInTurn, size: int, seed: int):

@@ -40,7 +40,7 @@ Episode = TypeVar("Episode", Outcome, Trajectory)
 
 @ray.remote(max_restarts=-1, max_task_retries=TASK_RETRIES)
 class _RolloutWorker:
-    """Plays goals with one policy after another; hosts its own world, of WebShop a shop and Java.
+    """A ``GroupWorker`` that plays goals with one policy after another; it has a world of its own.
 
     A task says all that it needs, so a worker that is started again plays it as the lost one would have.
     """
