@@ -26,6 +26,7 @@ INCIDENTAL = (
     "snapshot_minutes",
     "log_to",
     "wait_for_nodes",
+    "any_world",
 )
 
 #: Hyper-parameters that were no flags once, with what runs were made with then: such a run goes on.
@@ -48,6 +49,9 @@ class TrainingArguments(TaskFlags):
     """Accelerator of the nodes that the learners must be on, as t4 or a100: each gets a process of its own there."""
     wait_for_nodes: Annotated[float, WEIGHT] = 0.0
     """Minutes to wait for nodes that a cluster lacks; its autoscaler, if it has one, is asked to add them."""
+    any_world: bool = False
+    """Learn from --trajectories that were recorded in another world, as to train one policy on several shops; without
+    it they are refused."""
     checkpoint_every: Annotated[int, COUNT] = 1
     """Iterations between checkpoints; a kill loses at most this many."""
     evaluate_every: Annotated[int, COUNT_OR_ZERO] = 5

@@ -21,6 +21,7 @@ from rl_recsys.console.terminal import say
 from rl_recsys.console.verbosity import shows_everything
 from rl_recsys.core.encoding import fitting_goals, load_decision_encoder
 from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
+from rl_recsys.core.recording import require_recorded_in
 from rl_recsys.core.task import Task
 from rl_recsys.core.task_flags import FINGERPRINT
 from rl_recsys.errors import UserError
@@ -57,6 +58,8 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     goals = fitting_goals(task, task.split("train"), load_decision_encoder(config.policy))
     if goals.too_long:
         say(goals)
+    if arguments.trajectories and not arguments.any_world:
+        require_recorded_in(task, arguments.trajectories)
     for name in arguments.log_to:
         tracker(name)
     quiet()

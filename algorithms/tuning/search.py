@@ -35,6 +35,7 @@ from rl_recsys.console.progress import phase
 from rl_recsys.console.terminal import say
 from rl_recsys.core.encoding import FittingGoals, fitting_goals, load_decision_encoder
 from rl_recsys.core.play import goals_of
+from rl_recsys.core.recording import require_recorded_in
 from rl_recsys.core.task import open_task
 from rl_recsys.core.task_flags import FINGERPRINT
 from rl_recsys.core.trajectory import read_trajectories
@@ -208,6 +209,8 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
 
 def _check(arguments: SearchArguments) -> None:
     """Raise ``UserError`` where the shop or the trajectories have too little, or a folder is not there."""
+    if arguments.trajectories and not arguments.any_world:
+        require_recorded_in(arguments.open_task(), arguments.trajectories)
     training = training_goals(arguments)
     if arguments.evaluation_goals >= len(training.goals):
         raise UserError(

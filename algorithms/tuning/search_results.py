@@ -58,7 +58,8 @@ def training_command(arguments: SearchArguments, trial: TrialResult) -> str:
     else:
         flags |= {"rollout_steps": arguments.rollout_steps}
     words = [[f"--{flag.replace('_', '-')}", str(value)] for flag, value in (flags | trial.settings).items()]
-    return shlex.join(["python", f"jobs/{arguments.algorithm}.py", *(word for pair in words for word in pair)])
+    words += [["--any-world"]] if arguments.any_world else []
+    return shlex.join(["python", f"jobs/{arguments.algorithm}.py", *(word for some in words for word in some)])
 
 
 def rank(result: TrialResult) -> tuple:

@@ -81,7 +81,7 @@ SPACES: dict[Searched, tuple[Setting, ...]] = {
     ),
 }
 #: Flags that may differ when a search is gone on with: they say where and how fast it is made.
-INCIDENTAL = ("out", "shop", "task", "num_workers", "num_gpus", "at_once")
+INCIDENTAL = ("out", "shop", "task", "num_workers", "num_gpus", "at_once", "any_world")
 SPACE_COLUMNS = ("algorithm", "flag", "values", "default")
 
 
@@ -107,6 +107,9 @@ class SearchArguments(TaskFlags):
     search goes on."""
     trajectories: Place | None = None
     """Folder of recorded trajectories: what DPO learns from. The trials are compared on goals that none is about."""
+    any_world: bool = False
+    """Learn from --trajectories that were recorded in another world, as to train one policy on several shops; without
+    it they are refused."""
     trials: Annotated[int, COUNT] = 16
     """Trials in all; the first has the job's defaults."""
     iterations: Annotated[int, COUNT] = DPOSettings.iterations

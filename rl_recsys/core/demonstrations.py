@@ -11,7 +11,7 @@ from typing import Any
 
 from rl_recsys.core.episode_counts import EpisodeCounts
 from rl_recsys.core.play import demonstration
-from rl_recsys.core.recording import recorded_before, recording
+from rl_recsys.core.recording import FINGERPRINT, RECORDED_IN, recorded_before, recording
 from rl_recsys.core.task import Task
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
@@ -25,7 +25,8 @@ def record_demonstrations(task: Task, out: Path, *, trajectories: int, variation
     """
     goals = _goals(task, trajectories, variations, seed)
     settings = {
-        "shop": task.fingerprint,
+        FINGERPRINT: task.fingerprint,
+        RECORDED_IN: task.spec,
         "shopper": task.demonstrator.version,
         "seed": seed,
         "trajectories": trajectories,

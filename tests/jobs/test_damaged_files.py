@@ -79,6 +79,7 @@ CASES = (
     Case("demonstrate", "shop/contents.json", SHOP, spared=("missing",)),
     Case("demonstrate", "shop/products.arrow", SHOP),
     Case("demonstrate", "shop/goals.arrow", SHOP, listed=False),
+    Case("imitate", "demonstrations/settings.json", RECORD, spared=("missing", "other fields")),  # as of imported ones
     Case("imitate", "run/settings.json", "name a folder|use another --out"),
     Case("imitate", "run/policy/training.json", POLICY, spared=("other fields",), listed=False),
     Case("imitate", "start/config.json", POLICY),
