@@ -140,7 +140,7 @@ def test_only_the_terminals_place_prints():
 
 #: Jobs that still hold what belongs on the floor below.
 LONG_JOBS = {
-    "dpo", "evaluate", "generate", "ppo", "recommend", "thompson",
+    "dpo", "evaluate", "generate", "ppo", "recommend", 
     "train_queries",
 }  # fmt: skip
 

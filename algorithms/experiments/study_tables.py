@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from algorithms.experiments.study_results import StudyResults, span
+from algorithms.experiments.thompson_results import arm_cells, regrets
 from rl_recsys.console.progress import format_seconds
 from rl_recsys.console.table import Table
 from rl_recsys.core.outcome import MODES
 from rl_recsys.evaluation.claims import EQUIVALENT, TIMED, claims, timed_arm
-from rl_recsys.evaluation.comparison import COLUMNS, cells, percent
+from rl_recsys.evaluation.comparison import COLUMNS, cells
 
 
 def arm_table(study: StudyResults) -> Table:
@@ -102,19 +103,12 @@ def _reward_table(study: StudyResults) -> Table:
 
 def _thompson_table(study: StudyResults) -> Table:
     runs = study.experiment["runs"]
-    rows = []
-    for run in runs:
-        for arm, result in run["arms"].items():
-            success = percent(result["success"], result["success_interval"]) if result["pulls"] else "-"
-            score = f"{result['score']:.1f}" if result["pulls"] else "-"
-            best = f"{result['best_probability']:.1%}"
-            rows.append([str(run["run"]), study.label(arm), str(result["pulls"]), success, score, best])
-    lost = ", ".join(f"{run['regret']:.1f}" for run in runs)
+    rows = [arm_cells(run["run"], study.label(arm), figures) for run in runs for arm, figures in run["arms"].items()]
     seeds = study.settings["seeds"]
     plays = ", ".join(f"run {run['run']} those of seed {seeds[run['run'] % len(seeds)]}" for run in runs)
     caption = (
         f"{study.experiment['title']}. Of the trained policies {plays} are arms. Regret of the runs, in successes, by "
-        f"the success that the equal evaluation found: {lost}."
+        f"the success that the equal evaluation found: {regrets(runs)}."
     )
     columns = ["run", "arm", "pulls", "success %", "score", "probability to be the best"]
     return Table("Thompson sampling", columns, rows, caption)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from algorithms.experiments.thompson import evaluated_means
+from algorithms.experiments.thompson_truth import evaluated_means
 from rl_recsys.errors import UserError
 
 ARMS = {"rule": ["rule"], "dpo": ["a", "b"]}
