@@ -140,8 +140,8 @@ def test_only_the_terminals_place_prints():
 
 #: Jobs that still hold what belongs on the floor below.
 LONG_JOBS = {
-    "dpo", "evaluate", "generate", "ppo", "recommend", 
-    "train_queries",
+    "dpo", "generate", "ppo", 
+    
 }  # fmt: skip
 
 
