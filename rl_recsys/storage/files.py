@@ -51,6 +51,15 @@ def require_new(folder: Path) -> None:
         raise UserError(f"{folder} is there already; name a folder that is not")
 
 
+def read_lines(path: Path, remedy: str) -> list[str]:
+    """The lines of a UTF-8 text, whose last may end or not. Raises ``UserError`` with the file and ``remedy``."""
+    try:
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
+    return text.split("\n") if text else []  # splitlines breaks at signs that may be in a line
+
+
 def read_json(path: Path) -> object | None:
     """What a JSON file holds; None where there is none, or a damaged one."""
     try:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from rl_recsys.core.encoding import DecisionEncoder
+from rl_recsys.errors import UserError
+from rl_recsys.storage.files import read_lines
 from rl_recsys.webshop.data.catalog import Product
 from rl_recsys.webshop.goals.goal import Goal, typed
 from rl_recsys.webshop.goals.wish import Wish, choices, lacking, narrowed, reaches_floor, understand, within_limit
@@ -107,6 +110,18 @@ class Answer:
 def search_only(shop: Shop, wish: Wish) -> list[Recommendation]:
     """What the search finds, in its order, each with the options that the wish names: what to compare with."""
     return [Recommendation.of(product, wish, choices(wish, product), 0.0) for product in _searched(shop, wish)]
+
+
+def read_requests(requests: Sequence[str], file: Path | None = None) -> list[str]:
+    """``requests`` and, after them, those of a text file, one a line, also an empty one.
+
+    Raises ``UserError`` where the file cannot be read, and where nothing is asked for.
+    """
+    lines = [] if file is None else read_lines(file, "name a text file with a request a line")
+    asked = [*requests, *lines]
+    if not any(map(str.strip, asked)):
+        raise UserError("nothing is asked for: give --requests, --requests-file or --goals")
+    return asked
 
 
 class RequestDesk:

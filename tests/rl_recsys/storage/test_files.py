@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from rl_recsys.errors import UserError
-from rl_recsys.storage.files import DiskFullError, full_disk_named, read_object, read_rows, write_json
+from rl_recsys.storage.files import DiskFullError, full_disk_named, read_lines, read_object, read_rows, write_json
 
 
 @contextmanager
@@ -76,3 +76,13 @@ def test_a_full_disk_is_named_with_the_file_and_leaves_the_one_before(tmp_path):
     full = OSError(errno.ENOSPC, "No space left on device", "elsewhere", None, str(tmp_path / ".new-1" / "new" / "b"))
     with pytest.raises(DiskFullError, match=rf"^{tmp_path / 'new'}: no room"), full_disk_named(tmp_path / "new", ""):
         raise full  # of a copy that was to become the folder
+
+
+def test_lines_are_those_of_the_file_whatever_signs_they_hold(tmp_path):
+    path = tmp_path / "lines.txt"
+    for text, lines in (("", []), ("a", ["a"]), ("a\n\nb\u2028c\n", ["a", "", "b\u2028c"]), ("\n", [])):
+        path.write_text(text, encoding="utf-8")
+        assert read_lines(path, "name another") == lines
+    path.write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"lines\.txt: cannot be read .*; name another"):
+        read_lines(path, "name another")
