@@ -9,8 +9,6 @@ compares the model with the instruction itself on them. jobs/add_queries.py give
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,19 +16,14 @@ from typing import Annotated, Literal
 from algorithms.common.ranges import LEARNING_RATE
 from policies.bert.encoder_folder import BUNDLED
 from rl_recsys.console.command import Flags, run_job
-from rl_recsys.console.progress import format_seconds, phase, progress
+from rl_recsys.console.progress import format_seconds
 from rl_recsys.console.ranges import COUNT, SEED
 from rl_recsys.console.terminal import say
-from rl_recsys.core.policy_folder import CONFIG_FILE, TRAINING_FILE, read_policy_file
-from rl_recsys.errors import UserError
 from rl_recsys.runs.outputs import replaces_its_out
 from rl_recsys.runs.settings import SHOWN
-from rl_recsys.storage.files import read_object
 from rl_recsys.storage.folders import require_replaceable
 from rl_recsys.storage.locations import Place, place_of
-from rl_recsys.webshop.goals.goal import without_price_clause
-
-HELD_OUT = 0.1  # of the instructions
+from rl_recsys.webshop.goals.query_pairs import read_query_pairs
 
 
 @dataclass(kw_only=True)
@@ -58,66 +51,23 @@ class Arguments(Flags):
 @replaces_its_out
 def main(arguments: Arguments) -> None:
     """Train, write the model, and print how good it is on what was held out."""
-    import torch
-
-    from policies.queries import KIND, BartQueries, KeywordQueries, token_f1
+    from policies.queries import KIND
+    from policies.query_training import is_trained, train_query_model
 
     settings = {name: str(value) for name, value in asdict(arguments).items() if name not in ("out", SHOWN)}
-    if (arguments.out / CONFIG_FILE).is_file():
-        if read_policy_file(arguments.out, TRAINING_FILE, fields={"settings": dict})["settings"] != settings:
-            raise UserError(f"{place_of(arguments.out)} was trained with other settings; use another --out")
+    if is_trained(arguments.out, settings):
         say(f"{place_of(arguments.out)}: trained already")
         return
     require_replaceable(arguments.out, kind=KIND)
-    queries = _read(arguments.pairs)
-    order = random.Random(arguments.seed).sample(sorted(queries), len(queries))
-    held = order[: max(1, round(HELD_OUT * len(order)))]
-    pairs = [(text, query) for text in order[len(held) :] for query in queries[text]]
-    torch.manual_seed(arguments.seed)
-    if arguments.model == "bart":
-        with phase(f"loading {arguments.start}"):
-            model = BartQueries.from_pretrained(arguments.start)
-        updates = -(-len(pairs) // arguments.batch) * arguments.epochs
-    else:
-        model = KeywordQueries.from_encoder(arguments.start)
-        updates = -(-len({without_price_clause(text) for text, _ in pairs}) // arguments.batch) * arguments.epochs
-    start = time.monotonic()
-    with progress(f"train {arguments.model}", updates) as task:
-        model.train_on(
-            pairs,
-            epochs=arguments.epochs,
-            rate=arguments.learning_rate,
-            batch=arguments.batch,
-            seed=arguments.seed,
-            progress=lambda loss: task.advance(note=f"loss {loss:.3f}"),
-        )
-    seconds = time.monotonic() - start
-    found = model.candidates(held, 1)
-    scores = {
-        "instructions": len(held),
-        "token_f1": sum(token_f1(one[0], queries[text]) for one, text in zip(found, held, strict=True)) / len(held),
-        "token_f1_of_the_instruction": sum(token_f1(without_price_clause(text), queries[text]) for text in held)
-        / len(held),
-    }
-    training = {"settings": settings, "seconds": round(seconds, 1), "held_out": scores}
-    model.save_pretrained(arguments.out, training)
-    shown, took = {name: round(value, 3) for name, value in scores.items()}, format_seconds(seconds)
-    say(f"{place_of(arguments.out)}: {len(pairs)} pairs in {took}; on held-out instructions {shown}")
-
-
-def _read(path: Path) -> dict[str, list[str]]:
-    expected = "--pairs is an object, instruction -> list of queries, with two instructions or more"
-    queries = read_object(path, expected)
-    right = all(
-        isinstance(found, list) and found and all(isinstance(query, str) and query.strip() for query in found)
-        for found in queries.values()
-    )
-    if not right or len(queries) < 2:
-        raise UserError(f"{path}: not the pairs of a query model; {expected}")
-    alike: dict[str, list[str]] = {}  # what differs in the price only must not be held out and learnt from
-    for text, found in queries.items():
-        alike.setdefault(without_price_clause(text), []).extend(found)
-    return alike
+    trained = train_query_model(
+        read_query_pairs(arguments.pairs), name=arguments.model, start=arguments.start, epochs=arguments.epochs,
+        batch=arguments.batch, learning_rate=arguments.learning_rate, seed=arguments.seed,
+    )  # fmt: skip
+    training = {"settings": settings, "seconds": round(trained.seconds, 1), "held_out": trained.held_out}
+    trained.model.save_pretrained(arguments.out, training)
+    scores = {name: round(value, 3) for name, value in trained.held_out.items()}
+    took = format_seconds(trained.seconds)
+    say(f"{place_of(arguments.out)}: {trained.pairs} pairs in {took}; on held-out instructions {scores}")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,10 @@ class QueryModel(ABC):
                  progress: Callable[[float], None]) -> None:  # fmt: skip
         """Learn (instruction, query) pairs; ``progress`` is called with each update's loss."""
 
+    def updates(self, pairs: Sequence[Pair], *, epochs: int, batch: int) -> int:
+        """How many gradient steps ``train_on`` makes of these."""
+        return epochs * -(-len(pairs) // batch)
+
     @abstractmethod
     def save_pretrained(self, folder: Path, training: Mapping) -> None:
         """Write the folder whole or not at all."""
@@ -104,23 +108,27 @@ class KeywordQueries(nn.Module, QueryModel):
     def forward(self, words: Sequence[Sequence[str]]) -> list[Tensor]:
         """For each text, given in words, the logit of each word to be kept."""
         encoded = [self._tokenizer.encode(list(text), is_pretokenized=True) for text in words]
-        scores = [self.keep(text).squeeze(-1) for text in self.encoder([one.ids for one in encoded])]
-        found = []
-        for row, one in enumerate(encoded):
+        scores = [self.keep(text).squeeze(-1) for text in self.encoder([encoding.ids for encoding in encoded])]
+        logits_of_words = []
+        for row, encoding in enumerate(encoded):
             # A word's logit is that of its first token.
-            first = {word: place for place, word in reversed(list(enumerate(one.word_ids))) if word is not None}
+            first = {word: place for place, word in reversed(list(enumerate(encoding.word_ids))) if word is not None}
             known = torch.tensor([word for word in range(len(words[row])) if word in first], dtype=torch.long)
             places = torch.tensor([first[word] for word in known.tolist()], dtype=torch.long)
             # What the tokenizer deletes or cuts off is not kept; it may be all that there is.
             logits = scores[row].new_full((len(words[row]),), NOT_A_WORD)
-            found.append(logits.index_put((known,), scores[row][places]))
-        return found
+            logits_of_words.append(logits.index_put((known,), scores[row][places]))
+        return logits_of_words
+
+    def updates(self, pairs: Sequence[Pair], *, epochs: int, batch: int) -> int:
+        """How many gradient steps ``train_on`` makes of these: an instruction is an example, whatever its queries."""
+        return epochs * -(-len({instruction for instruction, _ in pairs}) // batch)
 
     def train_on(self, pairs: Sequence[Pair], *, epochs: int, rate: float, batch: int, seed: int,
                  progress: Callable[[float], None] = lambda loss: None) -> None:  # fmt: skip
         """Binary cross-entropy of each word; its label is the share of the instruction's queries that have it."""
         examples = _tagged(pairs)
-        steps = epochs * -(-len(examples) // batch)
+        steps = self.updates(pairs, epochs=epochs, batch=batch)
         head, encoder = list(self.keep.parameters()), list(self.encoder.parameters())
         optimizer = torch.optim.AdamW([{"params": encoder, "lr": rate}, {"params": head, "lr": 30 * rate}])
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=steps)
@@ -138,19 +146,19 @@ class KeywordQueries(nn.Module, QueryModel):
 
     def candidates(self, instructions: Sequence[str], count: int) -> list[list[str]]:
         """The words that are kept at several thresholds, in the order of the instruction."""
-        found = []
+        candidates = []
         for start in range(0, len(instructions), 32):
             words = [_WORD.findall(text) or ["?"] for text in instructions[start : start + 32]]
             with torch.no_grad():
                 logits = self(words)
             for text, row in zip(words, logits, strict=True):
                 chance = row.sigmoid().tolist()
-                kept = [
+                queries = [
                     " ".join(word.strip(",.;") for word, likely in zip(text, chance, strict=True) if likely > limit)
                     for limit in KEEP
                 ]
-                found.append(list(dict.fromkeys(query for query in kept if query))[:count] or [" ".join(text)])
-        return found
+                candidates.append(list(dict.fromkeys(filter(None, queries)))[:count] or [" ".join(text)])
+        return candidates
 
 
 def _tagged(pairs: Sequence[Pair]) -> list[tuple[list[str], list[float]]]:
@@ -161,7 +169,7 @@ def _tagged(pairs: Sequence[Pair]) -> list[tuple[list[str], list[float]]]:
     examples = []
     for instruction, asked in queries.items():
         words = _WORD.findall(instruction)
-        shares = [sum(_bare(word)[:1] and _bare(word)[0] in one for one in asked) / len(asked) for word in words]
+        shares = [sum(_bare(word)[:1] and _bare(word)[0] in query for query in asked) / len(asked) for word in words]
         examples.append((words, shares))
     return examples
 
@@ -224,7 +232,7 @@ class BartQueries(QueryModel):
 
     def candidates(self, instructions: Sequence[str], count: int) -> list[list[str]]:
         """The ``count`` best beams of a search with as many."""
-        found = []
+        candidates = []
         for start in range(0, len(instructions), 16):
             some = instructions[start : start + 16]
             read = self._encode(list(some))
@@ -236,8 +244,8 @@ class BartQueries(QueryModel):
             texts = [text.strip().lower() for text in self._tokenizer.batch_decode(beams, skip_special_tokens=True)]
             for row, text in enumerate(some):
                 written = list(dict.fromkeys(filter(None, texts[row * count : (row + 1) * count])))
-                found.append(written or [text])
-        return found
+                candidates.append(written or [text])
+        return candidates
 
 
 def token_f1(predicted: str, queries: Sequence[str]) -> float:
