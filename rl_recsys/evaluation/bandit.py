@@ -184,10 +184,10 @@ class ThompsonRun:
         numbers = {name: number for number, name in enumerate(self.arms)}
         pulls = [
             Pull(
-                self.run, one.rollout, one.arm, one.drawn, self._posterior.parameters(numbers[one.arm]), one.goal,
-                one.draw, float(reward), int(count),
+                self.run, planned.rollout, planned.arm, planned.drawn,
+                self._posterior.parameters(numbers[planned.arm]), planned.goal, planned.draw, float(reward), int(count),
             )
-            for one, reward, count in zip(batch, rewards, steps, strict=True)
+            for planned, reward, count in zip(batch, rewards, steps, strict=True)
         ]  # fmt: skip
         self._count(pulls)
         return pulls
@@ -199,13 +199,15 @@ class ThompsonRun:
         """
         used = 0
         while not self.finished:
-            planned = self.batch()
-            logged = pulls[used : used + len(planned)]
-            if len(logged) < len(planned):
+            batch = self.batch()
+            logged = pulls[used : used + len(batch)]
+            if len(logged) < len(batch):
                 break
-            for one, pull in zip(planned, logged, strict=True):
-                if (one.rollout, one.arm, one.goal) != (pull.rollout, pull.arm, pull.goal):
-                    raise ValueError(f"rollout {pull.rollout} is arm {pull.arm} on goal {pull.goal}, expected {one}")
+            for planned, pull in zip(batch, logged, strict=True):
+                if (planned.rollout, planned.arm, planned.goal) != (pull.rollout, pull.arm, pull.goal):
+                    raise ValueError(
+                        f"rollout {pull.rollout} is arm {pull.arm} on goal {pull.goal}, expected {planned}"
+                    )
             self._count(logged)
             used += len(logged)
         return used
@@ -236,9 +238,9 @@ def regret(pulls: Sequence[Pull], means: Mapping[str, float]) -> float:
 def running(pulls: Sequence[Pull], objective: Objective) -> dict[str, list[tuple[int, float]]]:
     """For each arm (rollout, mean so far) after each of its pulls, for the paper's figures: success or 100 x reward."""
     sums: dict[str, tuple[float, int]] = {}
-    found: dict[str, list[tuple[int, float]]] = {}
+    means: dict[str, list[tuple[int, float]]] = {}
     for pull in pulls:
         total, count = sums.get(pull.arm, (0.0, 0))
         sums[pull.arm] = total, count = total + (pull.success if objective == "success" else pull.reward), count + 1
-        found.setdefault(pull.arm, []).append((pull.rollout + 1, 100 * total / count))
-    return found
+        means.setdefault(pull.arm, []).append((pull.rollout + 1, 100 * total / count))
+    return means

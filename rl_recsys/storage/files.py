@@ -92,31 +92,31 @@ def read_rows(path: Path, remedy: str, *, fields: Mapping[str, type] = NO_FIELDS
 
 
 def require_fields(
-    found: object, fields: Mapping[str, type], where: object, remedy: str, *, error: type[UserError] = UserError
+    value: object, fields: Mapping[str, type], where: object, remedy: str, *, error: type[UserError] = UserError
 ) -> None:
     """Raise ``error``, naming ``where``, unless something that was read as JSON is an object with these fields.
 
     ``fields``: name -> type of the value; a float may be written as an int.
     """
-    if not isinstance(found, dict):
-        raise error(f"{where}: damaged (expected an object, found {type(found).__name__}); {remedy}")
+    if not isinstance(value, dict):
+        raise error(f"{where}: damaged (expected an object, found {type(value).__name__}); {remedy}")
     for name, kind in fields.items():
-        if name not in found:
+        if name not in value:
             raise error(f"{where}: damaged (it has no {name!r}); {remedy}")
-        if not isinstance(found[name], (int, float) if kind is float else kind):
-            raise error(f"{where}: damaged (its {name!r} is of type {type(found[name]).__name__}); {remedy}")
+        if not isinstance(value[name], (int, float) if kind is float else kind):
+            raise error(f"{where}: damaged (its {name!r} is of type {type(value[name]).__name__}); {remedy}")
 
 
-def require_items(found: object, kind: type, where: object, remedy: str, *, at_least: int = 0) -> None:
+def require_items(value: object, kind: type, where: object, remedy: str, *, at_least: int = 0) -> None:
     """Raise ``UserError``, naming ``where``, unless something that was read as JSON is a list of values of a type.
 
     A float may be written as an int. ``at_least``: how many there must be.
     """
-    if not isinstance(found, list):
-        raise UserError(f"{where}: damaged (expected a list, found {type(found).__name__}); {remedy}")
-    if len(found) < at_least:
-        raise UserError(f"{where}: damaged ({len(found)} values, expected {at_least}); {remedy}")
-    for item in found:
+    if not isinstance(value, list):
+        raise UserError(f"{where}: damaged (expected a list, found {type(value).__name__}); {remedy}")
+    if len(value) < at_least:
+        raise UserError(f"{where}: damaged ({len(value)} values, expected {at_least}); {remedy}")
+    for item in value:
         if not isinstance(item, (int, float) if kind is float else kind):
             raise UserError(f"{where}: damaged (it holds a {type(item).__name__}); {remedy}")
 
@@ -132,11 +132,11 @@ def _bytes(path: Path, remedy: str, error: type[UserError]) -> bytes:
 
 def _object(data: bytes, where: str, remedy: str, fields: Mapping[str, type], error: type[UserError]) -> dict:
     try:
-        found = json.loads(data.decode())
+        value = json.loads(data.decode())
     except (ValueError, RecursionError) as reason:  # no UTF-8, no JSON, or nested without end
         raise error(f"{where}: damaged ({reason}); {remedy}") from None
-    require_fields(found, fields, where, remedy, error=error)
-    return found
+    require_fields(value, fields, where, remedy, error=error)
+    return value
 
 
 @contextmanager
