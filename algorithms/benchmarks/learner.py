@@ -34,15 +34,15 @@ def learner_figures(policy: Path, trajectories: Path) -> Iterator[Figure]:
     """
     read_policy_file(policy, CONFIG_FILE)
     next(read_trajectories(trajectories))
-    found = in_child(__name__, "measure_updates", str(policy), str(trajectories), one_core=True)
-    fast, slow = (statistics.median(found[name]) for name in ("fast", "slow"))
+    measured = in_child(__name__, "measure_updates", str(policy), str(trajectories), one_core=True)
+    fast, slow = (statistics.median(measured[name]) for name in ("fast", "slow"))
     yield Figure("DPO, the two actions of a pair, margins of the reference known", fast, "pairs/s")
     yield Figure("DPO, all actions, the reference run at every update", slow, "pairs/s")
     yield Figure("  ratio", fast / slow, "times", 3, at_least=True, note=f"{UPDATES} updates of {UPDATE_PAIRS} pairs")
-    yield Figure("  largest difference between the gradients, of the largest", found["difference"], "", 1e-5)
-    yield Figure("a pair's reference margin, computed once", 1000 * found["margin"], "ms")
+    yield Figure("  largest difference between the gradients, of the largest", measured["difference"], "", 1e-5)
+    yield Figure("a pair's reference margin, computed once", 1000 * measured["margin"], "ms")
     for name, what in (("mkl", "products by PyTorch's own choice, MKL"), ("bfloat16", "products in bfloat16")):
-        rate = statistics.median(found[name])
+        rate = statistics.median(measured[name])
         yield Figure(f"DPO, the two actions of a pair, {what}", rate, "pairs/s", note=f"{rate / fast:.2f} times")
 
 
@@ -52,8 +52,8 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     "mkl" and "bfloat16" are "fast" where PyTorch chooses who computes a product, and with the encoder's in bfloat16.
     """
     torch.set_num_threads(1)
-    found = itertools.islice(read_trajectories(trajectories, minimum_reward=1.0), 60)
-    episodes = decisions_to_learn(found)
+    successful = itertools.islice(read_trajectories(trajectories, minimum_reward=1.0), 60)
+    episodes = decisions_to_learn(successful)
     reference = Reference(load_policy(policy))
 
     def batches(whole_pages: bool) -> RecordedPreferences:
@@ -65,8 +65,8 @@ def measure_updates(policy: str, trajectories: str) -> dict:
     margin = (time.perf_counter() - start) / sum(len(batch[PAIRS]) for batch in pairs)
     pages = [whole.next_batch() for _ in range(UPDATES + WARM)]
     model, naive = (load_policy(policy).train() for _ in range(2))
-    for one in (model, naive):
-        one.freeze(0)
+    for policy_module in (model, naive):
+        policy_module.freeze(0)
     frozen, naive = reference.policy.without_reuse(), naive.without_reuse()
 
     def margins(of: Policy, batch: dict[str, Any]) -> torch.Tensor:
@@ -109,7 +109,7 @@ def _update(
     start = time.perf_counter()
     model.zero_grad()
     with products:
-        found = loss(batch)
-    found.backward()
+        value = loss(batch)
+    value.backward()
     seconds = time.perf_counter() - start
     return seconds, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -164,17 +164,21 @@ def scale_figures(
     recorded, real = None, {}
     in_turn = list(itertools.product(range(rounds), WORKERS))
     if "groups" in parts:
-        played = [play_groups(policy, task, workers=one, size=group_size, groups=groups) for _, one in in_turn]
+        played = [play_groups(policy, task, workers=number, size=group_size, groups=groups) for _, number in in_turn]
         recorded = played[0][1]
-        done = [found for found, _ in played]
+        measurements = [measurement for measurement, _ in played]
         for workers in WORKERS:
-            real[workers] = statistics.median(groups / one.seconds for one in done if one.workers == workers)
-        yield from _real_figures("rollout groups", done, f"{groups} groups of {group_size}")
+            real[workers] = statistics.median(
+                groups / measurement.seconds for measurement in measurements if measurement.workers == workers
+            )
+        yield from _real_figures("rollout groups", measurements, f"{groups} groups of {group_size}")
         note = f"{min(recorded.seconds.values()):.2f} to {max(recorded.seconds.values()):.2f} of the clock, first round"
         yield Figure("  a group, on average", recorded.mean_s, "s", note=note)
     if "ppo" in parts:
-        done = [sample_ppo(policy, task, workers=one, steps=rollout_steps) for _, one in in_turn]
-        yield from _real_figures("PPO sampling", done, f"{ENVIRONMENTS} sessions a worker, {rollout_steps} steps")
+        measurements = [sample_ppo(policy, task, workers=number, steps=rollout_steps) for _, number in in_turn]
+        yield from _real_figures(
+            "PPO sampling", measurements, f"{ENVIRONMENTS} sessions a worker, {rollout_steps} steps"
+        )
     if "simulated" in parts:
         if recorded is None:
             recorded = play_groups(policy, task, workers=1, size=group_size, groups=groups)[1]
@@ -194,7 +198,7 @@ def play_groups(policy: Path, task: str, *, workers: int, size: int, groups: int
         source.publish(policy_state(policy))
         for _ in range(WARM_GROUPS):
             next(source)
-        found: dict[int, list[Trajectory]] = {}
+        played: dict[int, list[Trajectory]] = {}
         seconds: dict[int, float] = {}
         processes = _players()
         before, start = _cpu(processes), time.perf_counter()
@@ -202,12 +206,12 @@ def play_groups(policy: Path, task: str, *, workers: int, size: int, groups: int
         for _ in range(groups):
             group = next(source)
             now = time.perf_counter()
-            found[group[0].goal_index], seconds[group[0].goal_index] = group, now - last
+            played[group[0].goal_index], seconds[group[0].goal_index] = group, now - last
             last = now
         cpu = _cpu(processes) - before
-    episodes = [episode for group in found.values() for episode in group]
+    episodes = [episode for group in played.values() for episode in group]
     steps = sum(len(episode.steps) for episode in episodes)
-    return Real(workers, len(episodes), steps, last - start, cpu), Recorded(found, seconds)
+    return Real(workers, len(episodes), steps, last - start, cpu), Recorded(played, seconds)
 
 
 def policy_state(policy: Path) -> dict[str, np.ndarray]:
@@ -215,22 +219,26 @@ def policy_state(policy: Path) -> dict[str, np.ndarray]:
     return module_state(load_policy(policy))
 
 
-def _real_figures(name: str, done: Sequence[Real], what: str) -> Iterator[Figure]:
+def _real_figures(name: str, measurements: Sequence[Real], what: str) -> Iterator[Figure]:
     """Of one worker and of two in turn; the two are compared round by round."""
-    by_workers = {workers: [one for one in done if one.workers == workers] for workers in WORKERS}
-    for workers, found in by_workers.items():
-        rates = [one.steps / one.seconds for one in found]
-        core = statistics.median(one.cpu / one.seconds / workers for one in found)
+    by_workers = {
+        workers: [measurement for measurement in measurements if measurement.workers == workers] for workers in WORKERS
+    }
+    for workers, of_workers in by_workers.items():
+        rates = [measurement.steps / measurement.seconds for measurement in of_workers]
+        core = statistics.median(measurement.cpu / measurement.seconds / workers for measurement in of_workers)
         note = f"{min(rates):.3g} to {max(rates):.3g}; {what}; each had {core:.0%} of a core"
         yield Figure(f"{name}, {workers} worker{'s' * (workers > 1)}", statistics.median(rates), "steps/s", note=note)
-        yield Figure("  in episodes", statistics.median(one.episodes / one.seconds for one in found), "episodes/s")
-        yield Figure("  CPU for a step", 1000 * statistics.median(one.cpu / one.steps for one in found), "ms")
+        episodes = statistics.median(measurement.episodes / measurement.seconds for measurement in of_workers)
+        yield Figure("  in episodes", episodes, "episodes/s")
+        cpu = statistics.median(measurement.cpu / measurement.steps for measurement in of_workers)
+        yield Figure("  CPU for a step", 1000 * cpu, "ms")
     pairs = list(zip(*by_workers.values(), strict=True))
-    by_clock = [(two.steps / two.seconds) / (one.steps / one.seconds) for one, two in pairs]
+    by_clock = [(double.steps / double.seconds) / (single.steps / single.seconds) for single, double in pairs]
     note = f"{min(by_clock):.2f} to {max(by_clock):.2f}, round by round; {psutil.cpu_count()} cores"
     yield Figure("  2 workers to 1", statistics.median(by_clock), "times", note=note)
-    if all(one.cpu for one in done):  # on a cluster the workers may be elsewhere
-        by_cpu = [2 * (one.cpu / one.steps) / (two.cpu / two.steps) for one, two in pairs]
+    if all(measurement.cpu for measurement in measurements):  # on a cluster the workers may be elsewhere
+        by_cpu = [2 * (single.cpu / single.steps) / (double.cpu / double.steps) for single, double in pairs]
         note = f"{min(by_cpu):.2f} to {max(by_cpu):.2f}; what they would reach with a core each"
         yield Figure("  2 workers to 1, by CPU time", statistics.median(by_cpu), "times", note=note)
 
@@ -256,16 +264,16 @@ def sample_ppo(policy: Path, task: str, *, workers: int, steps: int) -> Real:
         seconds, cpu = time.perf_counter() - start, _cpu(processes) - before
     finally:
         algorithm.stop()
-    return Real(workers, sum(one.is_done for one in episodes), sum(map(len, episodes)), seconds, cpu)
+    return Real(workers, sum(episode.is_done for episode in episodes), sum(map(len, episodes)), seconds, cpu)
 
 
 def _players() -> list[psutil.Process]:
     """The rollout workers on this machine."""
-    return [one for one in psutil.Process().children(recursive=True) if actor_class(one) in PLAYERS]
+    return [process for process in psutil.Process().children(recursive=True) if actor_class(process) in PLAYERS]
 
 
 def _cpu(processes: Sequence[psutil.Process]) -> float:
-    return sum(times.user + times.system for times in (one.cpu_times() for one in processes))
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
 @contextmanager
@@ -294,7 +302,7 @@ def _simulated_figures(
         for count in counts:
             swept.append(measure_actors(workers[:count], recorded, mean_s, state))
             yield from _counted_figures(swept[-1], mean_s)
-    load = Load.of([block for found in swept for block in (*found.blocks, *found.alike)])
+    load = Load.of([block for counted in swept for block in (*counted.blocks, *counted.alike)])
     note = f"by a line through all blocks; and {load.idle:.1%} of a core at rest"
     yield Figure("the driver's CPU for a group", 1000 * load.group, "ms", note=note)
     yield Figure("  one core is full at", load.full, "groups/s", note=f"{load.full * mean_s:,.0f} such actors")
@@ -306,27 +314,29 @@ def _light_figures(workers: Sequence) -> Iterator[Figure]:
     seconds = time.perf_counter() - start
     processes = _players()
     if processes:  # on a cluster they may be elsewhere
-        memory = statistics.median(one.memory_full_info().uss for one in processes)
+        memory = statistics.median(process.memory_full_info().uss for process in processes)
         note = f"{len(workers)} actors, all there after {seconds:.0f} s"
         yield Figure("memory of a simulated actor", memory / MEGABYTE, "MB (USS)", note=note)
     heavy = [name for name in HEAVY if name in imported]
     yield Figure(f"  of {', '.join(HEAVY)} it imported", len(heavy), "", 0, note=", ".join(heavy))
 
 
-def _counted_figures(found: Counted, mean_s: float) -> Iterator[Figure]:
-    rates = [block.rate for block in found.blocks]
+def _counted_figures(counted: Counted, mean_s: float) -> Iterator[Figure]:
+    rates = [block.rate for block in counted.blocks]
     note = f"{min(rates):.3g} to {max(rates):.3g}; {mean_s:.3g} s a group, {TASKS_AHEAD} tasks ahead"
-    actors = f"{found.actors} actor{'s' * (found.actors > 1)}"
+    actors = f"{counted.actors} actor{'s' * (counted.actors > 1)}"
     yield Figure(f"simulated groups, {actors}", statistics.median(rates), "groups/s", note=note)
-    busy, alike = (100 * statistics.median(block.busy for block in some) for some in (found.blocks, found.alike))
+    busy, alike = (
+        100 * statistics.median(block.busy for block in blocks) for blocks in (counted.blocks, counted.alike)
+    )
     yield Figure("  of the linear rate", busy, "%", note=f"{alike:.3g} % where all groups take the same time")
     driver, servers = (
-        1000 * statistics.median(seconds / block.groups for seconds, block in zip(of, found.blocks, strict=True))
-        for of in ([block.driver for block in found.blocks], [block.servers for block in found.blocks])
+        1000 * statistics.median(seconds / block.groups for seconds, block in zip(of, counted.blocks, strict=True))
+        for of in ([block.driver for block in counted.blocks], [block.servers for block in counted.blocks])
     )
     yield Figure("  the driver's CPU", driver, "ms a group", note=f"and {servers:.3g} ms of Ray's own servers")
-    note = f"{found.put:.2g} s of it into the object store"
-    yield Figure("  new weights to all of them", found.published, "s", note=note)
+    note = f"{counted.put:.2g} s of it into the object store"
+    yield Figure("  new weights to all of them", counted.published, "s", note=note)
 
 
 def measure_actors(workers: Sequence, recorded: Recorded, mean_s: float, state: Mapping[str, np.ndarray]) -> Counted:
@@ -345,7 +355,7 @@ def drive(workers: Sequence, seconds: Mapping[int, float], size: int, state: Map
     source.publish(state)
     for _ in range(TASKS_AHEAD * len(workers)):
         next(source)
-    servers = [one for one in psutil.Process().children(recursive=True) if one.name() in SERVERS]
+    servers = [process for process in psutil.Process().children(recursive=True) if process.name() in SERVERS]
     blocks = []
     for _ in range(BLOCKS):
         count, played = max(LEAST_GROUPS, ACTOR_GROUPS * len(workers)), 0.0
@@ -375,11 +385,11 @@ def _draw(swept: Sequence[Counted], mean_s: float, real: Mapping[int, float], pa
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    counts = [found.actors for found in swept]
+    counts = [counted.actors for counted in swept]
     axes.plot(counts, [count / mean_s for count in counts], color="0.4", ls="--", lw=1, label="linear")
     lines = {
-        "simulated, all groups take the same time": {found.actors: found.alike for found in swept},
-        "simulated, groups as long as recorded": {found.actors: found.blocks for found in swept},
+        "simulated, all groups take the same time": {counted.actors: counted.alike for counted in swept},
+        "simulated, groups as long as recorded": {counted.actors: counted.blocks for counted in swept},
     }
     styles = iter(STYLES)
     for label, line in lines.items():
@@ -389,7 +399,7 @@ def _draw(swept: Sequence[Counted], mean_s: float, real: Mapping[int, float], pa
     if real:
         color, marker = next(styles)
         axes.plot(list(real), list(real.values()), color=color, marker=marker, ms=7, ls="", label="real workers")
-    load = Load.of([block for found in swept for block in (*found.blocks, *found.alike)])
+    load = Load.of([block for counted in swept for block in (*counted.blocks, *counted.alike)])
     axes.axhline(load.full, color="0.4", ls=":", lw=1.2, label="one core of the driver is full (reckoned)")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")

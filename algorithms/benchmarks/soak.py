@@ -81,15 +81,15 @@ class Family:
 
     def by_role(self) -> dict[str, list[psutil.Process]]:
         """Those that are alive: "driver", "learner 1", "rollout worker 1", ..., "rest of Ray"."""
-        found: dict[str, list[psutil.Process]] = {DRIVER: [self.root]}
+        by_role: dict[str, list[psutil.Process]] = {DRIVER: [self.root]}
         for process in self.root.children(recursive=True):
             role = _role(actor_class(process))
             if role != RAY:
                 numbers = self._numbers[role]
                 role = f"{role} {numbers.setdefault(process, len(numbers) + 1)}"
-            found.setdefault(role, []).append(process)
-        self.seen.update(process for processes in found.values() for process in processes)
-        return dict(sorted(found.items()))
+            by_role.setdefault(role, []).append(process)
+        self.seen.update(process for processes in by_role.values() for process in processes)
+        return dict(sorted(by_role.items()))
 
     def left(self) -> list[psutil.Process]:
         """Those ever seen that still run."""
@@ -123,7 +123,7 @@ def hosts_java(process: psutil.Process) -> bool:
 
 def look(family: Family, minutes: float) -> list[Sample]:
     """One look at a family: a sample a role, and one of all together."""
-    found = []
+    samples = []
     for role, processes in family.by_role().items():
         count = files = java = 0
         uss = own = 0.0
@@ -132,9 +132,10 @@ def look(family: Family, minutes: float) -> list[Sample]:
                 held = process.memory_full_info().uss, own_memory(process), process.num_fds(), hosts_java(process)
                 count, uss, own = count + 1, uss + held[0] / MEGABYTE, own + held[1] / MEGABYTE
                 files, java = files + held[2], java + held[3]
-        found.append(Sample(minutes, role, count, uss, own, files, java))
-    sums = {name: sum(getattr(one, name) for one in found) for name in ("processes", "uss", "own", "files", "java")}
-    return [*found, Sample(minutes, ALL, **sums, **_of_ray(family))]
+        samples.append(Sample(minutes, role, count, uss, own, files, java))
+    summed = ("processes", "uss", "own", "files", "java")
+    sums = {name: sum(getattr(sample, name) for sample in samples) for name in summed}
+    return [*samples, Sample(minutes, ALL, **sums, **_of_ray(family))]
 
 
 def _of_ray(family: Family) -> dict[str, float]:
@@ -160,11 +161,11 @@ class Growth:
 def growth(minutes: Sequence[float], values: Sequence[float]) -> Growth:
     """The growth of at least two values at these times."""
     first = min(len(values) // 10, len(values) - 2)
-    times, kept = np.asarray(minutes[first:]), np.asarray(values[first:])
-    slope = float(np.polyfit(times, kept, 1)[0])
-    settled = float(kept[0])
+    times, settled_values = np.asarray(minutes[first:]), np.asarray(values[first:])
+    slope = float(np.polyfit(times, settled_values, 1)[0])
+    settled = float(settled_values[0])
     rise = slope * float(times[-1] - times[0])
-    return Growth(settled, 100 * (float(kept.max()) / settled - 1), 100 * rise / settled, 60 * slope)
+    return Growth(settled, 100 * (float(settled_values.max()) / settled - 1), 100 * rise / settled, 60 * slope)
 
 
 def ppo_soak_figures(
@@ -210,8 +211,8 @@ def soak_figures(
     with _training(command, work, folder / f"{NAME}.log") as (process, family):
         samples = _watch(process, family, folder / f"{NAME}.csv", minutes, every_s)
         iterations, alive = _iterations(work), family.left()
-        java = [one for one in alive if hosts_java(one)]
-        actors = [one for one in alive if _role(actor_class(one)) != RAY]
+        java = [member for member in alive if hosts_java(member)]
+        actors = [member for member in alive if _role(actor_class(member)) != RAY]
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _wait(lambda: process.poll() is not None and not family.left(), END_PATIENCE_S)
@@ -220,13 +221,13 @@ def soak_figures(
         _draw(samples, out / f"{NAME}.png")
     yield Figure("trained", samples[-1].minutes, "min", note=f"{iterations} iterations, a look every {every_s:g} s")
     yield from _growth_figures(samples)
-    every = [one for one in samples if one.role == ALL]
+    totals = [sample for sample in samples if sample.role == ALL]
     for name, what, unit in HELD:
-        yield _last(f"{what} at the end", [getattr(one, name) for one in every], unit)
+        yield _last(f"{what} at the end", [getattr(sample, name) for sample in totals], unit)
     yield Figure("the end after SIGTERM", seconds, "s", note=f"exit status {process.returncode}")
     yield Figure("  processes left", len(left), f"of {len(alive)}", 0)
-    yield Figure("  actors left", sum(one in left for one in actors), f"of {len(actors)}", 0)
-    yield Figure("  Java VMs left", sum(one in left for one in java), f"of {len(java)}", 0)
+    yield Figure("  actors left", sum(actor in left for actor in actors), f"of {len(actors)}", 0)
+    yield Figure("  Java VMs left", sum(host in left for host in java), f"of {len(java)}", 0)
     yield from _left_figures(work / TEMPORARY)
 
 
@@ -255,9 +256,9 @@ def _training(command: Sequence[str], work: Path, log: Path) -> Iterator[tuple[s
                 raise UserError(f"{log}: the run came to no iteration; its last line: {_last_line(log)}")
             yield process, family
         finally:
-            for one in (*family.left(), family.root):
+            for survivor in (*family.left(), family.root):
                 with suppress(psutil.NoSuchProcess):
-                    one.kill()
+                    survivor.kill()
 
 
 def _watch(process: subprocess.Popen, family: Family, path: Path, minutes: float, every_s: float) -> list[Sample]:
@@ -273,7 +274,7 @@ def _watch(process: subprocess.Popen, family: Family, path: Path, minutes: float
                 raise UserError(f"{path}: the run ended by itself, with status {process.returncode}")
             passed = (time.monotonic() - start) / 60
             samples += look(family, passed)
-            writer.writerows(asdict(one) for one in samples if one.minutes == passed)
+            writer.writerows(asdict(sample) for sample in samples if sample.minutes == passed)
             file.flush()
             if passed >= minutes:
                 return samples
@@ -281,14 +282,15 @@ def _watch(process: subprocess.Popen, family: Family, path: Path, minutes: float
 
 def _growth_figures(samples: Sequence[Sample]) -> Iterator[Figure]:
     series: dict[str, list[Sample]] = defaultdict(list)
-    for one in samples:
-        series[one.role].append(one)
-    for role, found in series.items():
-        if len(found) < LEAST_LOOKS:  # of a process that was soon gone
+    for sample in samples:
+        series[sample.role].append(sample)
+    for role, role_samples in series.items():
+        if len(role_samples) < LEAST_LOOKS:  # of a process that was soon gone
             continue
-        times = [one.minutes for one in found]
-        own, uss = growth(times, [one.own for one in found]), growth(times, [one.uss for one in found])
-        note = f"{own.settled:,.0f} MB after the first tenth, {len(found)} looks"
+        times = [sample.minutes for sample in role_samples]
+        own = growth(times, [sample.own for sample in role_samples])
+        uss = growth(times, [sample.uss for sample in role_samples])
+        note = f"{own.settled:,.0f} MB after the first tenth, {len(role_samples)} looks"
         yield Figure(f"{role}: memory behind no file, growth at most", own.most, "%", note=note)
         yield Figure("  by a least squares line", own.line, "%", 2, note=f"{own.hourly:+,.0f} MB an hour")
         note = f"{uss.settled:,.0f} MB after the first tenth, {uss.hourly:+,.0f} MB an hour"
@@ -304,9 +306,9 @@ def _last(name: str, values: Sequence[float], unit: str) -> Figure:
 
 def _left_figures(temporary: Path) -> Iterator[Figure]:
     """What a run left in its folder for temporary files. Ray itself leaves the logs of its session."""
-    found = [path for path in temporary.rglob("*") if not path.is_dir() or not any(path.iterdir())]
-    logs = [path for path in found if path.relative_to(temporary).parts[0] == "ray"]
-    others = [path for path in found if path not in logs]
+    paths = [path for path in temporary.rglob("*") if not path.is_dir() or not any(path.iterdir())]
+    logs = [path for path in paths if path.relative_to(temporary).parts[0] == "ray"]
+    others = [path for path in paths if path not in logs]
     names = ", ".join(sorted({path.relative_to(temporary).parts[0] for path in others})[:5])
     yield Figure("  temporary files left, Ray's session folder apart", len(others), "files", 0, note=names)
     size = sum(path.lstat().st_size for path in logs) / MEGABYTE
@@ -336,9 +338,9 @@ def _draw(samples: Sequence[Sample], path: Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    roles = list(dict.fromkeys(one.role for one in samples if one.role != ALL))
+    roles = list(dict.fromkeys(sample.role for sample in samples if sample.role != ALL))
     for role, (color, marker) in zip(roles, itertools.cycle(STYLES), strict=False):
-        points = [(one.minutes, one.own) for one in samples if one.role == role]
+        points = [(sample.minutes, sample.own) for sample in samples if sample.role == role]
         every = max(1, len(points) // 8)
         axes.plot(*zip(*points, strict=True), color=color, marker=marker, markevery=every, ms=5, lw=1.5, label=role)
     axes.set(xlabel="minutes since the first iteration", ylabel="MB behind no file", title="Memory of a training run")

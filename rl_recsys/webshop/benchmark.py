@@ -150,12 +150,12 @@ def measure_walk(folder: str) -> dict:
     shop = _without_query_cache(folder)
 
     def rates() -> list[float]:
-        found = []
+        measured = []
         for _ in range(REPEATS):
             start = time.perf_counter()
             steps = _walk(shop)
-            found.append(steps / (time.perf_counter() - start))
-        return found
+            measured.append(steps / (time.perf_counter() - start))
+        return measured
 
     for _ in range(REPEATS):  # warm: the products, and Java's compiler, which works beside for some thousand searches
         steps = _walk(shop)
@@ -164,9 +164,9 @@ def measure_walk(folder: str) -> dict:
     def timed_search(query: str) -> object:
         nonlocal searching
         start = time.perf_counter()
-        found = shop._ranked(query)
+        results = shop._ranked(query)
         searching += time.perf_counter() - start
-        return found
+        return results
 
     shop.ranked = timed_search
     start = time.perf_counter()
@@ -182,9 +182,9 @@ def soak(folder: str, sessions: int) -> dict:
     """{"megabytes" [samples], "steps", "seconds", "left"}: ``left`` files of the shop after it was closed."""
     shop, process = _without_query_cache(folder), psutil.Process()
     rng, steps, memory, start = random.Random(0), 0, [], time.perf_counter()
-    some = max(sessions // SAMPLES, 1)
-    for _ in range(0, sessions, some):
-        steps += random_walk(shop, (rng.randrange(shop.goal_count) for _ in range(some)), rng)
+    batch = max(sessions // SAMPLES, 1)
+    for _ in range(0, sessions, batch):
+        steps += random_walk(shop, (rng.randrange(shop.goal_count) for _ in range(batch)), rng)
         memory.append(own_memory(process) / MEGABYTE)
     seconds = time.perf_counter() - start
     shop.close()
@@ -194,8 +194,8 @@ def soak(folder: str, sessions: int) -> dict:
 def files_in_use(folder: str | Path) -> list[str]:
     """The files of a folder that this process has open or mapped into its memory."""
     process, inside = psutil.Process(), str(Path(folder).resolve())
-    used = [one.path for one in (*process.open_files(), *process.memory_maps())]
-    return sorted({path for path in used if path.startswith(inside)})
+    paths = [file.path for file in (*process.open_files(), *process.memory_maps())]
+    return sorted({path for path in paths if path.startswith(inside)})
 
 
 def hold(folder: str) -> None:
@@ -228,8 +228,9 @@ def write_catalog(folder: Path, products: int, megabytes: float = float("inf")) 
     part.mkdir(exist_ok=True)
     with open(items, "w") as file:
         while count < products and size < megabytes * MEGABYTE:
-            some, its_attributes, _ = write_demo_files(part, products=min(PART_PRODUCTS, products - count), seed=count)
-            for item in json.loads(some.read_text()):
+            part_products = min(PART_PRODUCTS, products - count)
+            part_items, part_attributes, _ = write_demo_files(part, products=part_products, seed=count)
+            for item in json.loads(part_items.read_text()):
                 if size >= megabytes * MEGABYTE:
                     break
                 if long:
@@ -237,7 +238,7 @@ def write_catalog(folder: Path, products: int, megabytes: float = float("inf")) 
                     item["product_information"] = {"text": " ".join(rng.choices(words, k=230))}
                 size += file.write(("[" if count == 0 else ",") + json.dumps(item) + "\n")
                 count += 1
-            attributes |= json.loads(its_attributes.read_text())
+            attributes |= json.loads(part_attributes.read_text())
         file.write("]")
     (folder / "attributes.json").write_text(json.dumps(attributes))
     return Source(items, folder / "attributes.json"), size
@@ -268,7 +269,7 @@ def _prepare(source: Source, out: Path) -> tuple[float, float]:
     while run.poll() is None:
         try:
             family = [process, *process.children(recursive=True)]
-            peak = max(peak, sum(one.memory_info().rss for one in family))
+            peak = max(peak, sum(member.memory_info().rss for member in family))
         except psutil.NoSuchProcess:
             pass
         time.sleep(0.2)

@@ -48,9 +48,9 @@ def _opened(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise RawDataError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        found = f"byte 0x{error.object[error.start]:02x} in {error.object[error.start - 20 : error.start + 10]!r}"
+        bytes_there = f"byte 0x{error.object[error.start]:02x} in {error.object[error.start - 20 : error.start + 10]!r}"
         raise RawDataError(
-            f"{path}: not UTF-8 ({found}); convert it, as with: iconv -f latin1 -t utf-8 {path}"
+            f"{path}: not UTF-8 ({bytes_there}); convert it, as with: iconv -f latin1 -t utf-8 {path}"
         ) from None
     except (RecursionError, ValueError) as error:  # nested too deep, or an integer of thousands of digits
         raise RawDataError(f"{path}: not valid JSON: {error}") from None

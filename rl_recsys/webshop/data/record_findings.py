@@ -78,9 +78,9 @@ class Findings:
 
     def to_mapping(self) -> dict:
         """As the manifest has it."""
-        met = [kind for kind in KINDS if self.counts[kind]]
-        found = {kind: {"count": self.counts[kind], "examples": self.examples[kind]} for kind in met}
-        return {"records": self.records, "found": found, "ignored_fields": dict(self.ignored_fields.most_common())}
+        kinds = [kind for kind in KINDS if self.counts[kind]]
+        by_kind = {kind: {"count": self.counts[kind], "examples": self.examples[kind]} for kind in kinds}
+        return {"records": self.records, "found": by_kind, "ignored_fields": dict(self.ignored_fields.most_common())}
 
 
 def described(findings: Mapping, *, every_field: bool = False) -> Iterator[str]:

@@ -72,8 +72,8 @@ class MappedTable:
         batches, places = np.divmod(wanted[ascending], BATCH_ROWS)
         numbers, starts = np.unique(batches, return_index=True)
         parts = zip(numbers, np.split(places, starts[1:]), strict=True)
-        found = pa.concat_batches([self._batches[number].take(pa.array(part)) for number, part in parts])
-        return found.take(pa.array(np.argsort(ascending)))
+        selected = pa.concat_batches([self._batches[number].take(pa.array(part)) for number, part in parts])
+        return selected.take(pa.array(np.argsort(ascending)))
 
     def find(self, name: str, key: str) -> int | None:
         """The row that has ``key`` in a text column whose values ascend by their bytes; None where there is none."""

@@ -47,10 +47,10 @@ def follow(session: Session | TextSession, actions: Sequence[str], *, max_choice
         taken += 1
         name, argument = parse_action(action)
         listed = [choice.action for choice in choices.decision.choices]
-        wanted = f"{name}[{argument}]"
-        if wanted in listed:
-            steps.append(Step.of(choices, listed.index(wanted)))
-            result = choices.choose(listed.index(wanted))
+        canonical = f"{name}[{argument}]"
+        if canonical in listed:
+            steps.append(Step.of(choices, listed.index(canonical)))
+            result = choices.choose(listed.index(canonical))
         else:
             there = name == "click" and argument in session.page.clickables
             (beyond if there else unlisted).append(action)
@@ -97,13 +97,13 @@ def imitation_trajectory(
 
 def _by_asin(action: str, page: TextPage) -> str:
     """WebShop's baseline names a product by its title: "click[item - title]"."""
-    said = action.lower()
-    if not said.startswith(_BY_TITLE) or not said.endswith("]"):
+    lowered = action.lower()
+    if not lowered.startswith(_BY_TITLE) or not lowered.endswith("]"):
         return action
-    wanted = said.removeprefix(_BY_TITLE).removesuffix("]").strip()  # a title may have brackets
+    title_wanted = lowered.removeprefix(_BY_TITLE).removesuffix("]").strip()  # a title may have brackets
     # Equal titles go to the last product that has one, as in the baseline.
-    found = [asin for asin, (title, _) in page.titles.items() if title.strip().lower() == wanted]
-    return f"click[{found[-1].lower()}]" if found else action
+    asins = [asin for asin, (title, _) in page.titles.items() if title.strip().lower() == title_wanted]
+    return f"click[{asins[-1].lower()}]" if asins else action
 
 
 def recorded_trajectory(shop: Shop, record: Mapping[str, Any], *, source: str, author: str) -> Trajectory:
@@ -159,15 +159,15 @@ def acted_trajectory(
     ``goal_index``: the goal's place in the shop's order, where it is known. Raises ``ImportedSessionError``.
     """
     try:
-        wanted = Goal.from_mapping(goal)
-        session = shop.session(wanted)
+        shop_goal = Goal.from_mapping(goal)
+        session = shop.session(shop_goal)
     except (ValueError, TypeError, KeyError) as error:
         raise ImportedSessionError(f"not a goal of WebShop: {error}") from None
     followed = follow(session, actions)
     result = followed.result
     trajectory = Trajectory(
-        goal=asdict(wanted),
-        goal_index=known_goals(shop).index(asdict(wanted)) if goal_index is None else goal_index,
+        goal=asdict(shop_goal),
+        goal_index=known_goals(shop).index(asdict(shop_goal)) if goal_index is None else goal_index,
         source=source,
         author=author,
         seed=0,

@@ -28,8 +28,8 @@ class _Goals:
 
     def of(self, what: object) -> list[int]:
         """The goals that have it, in their order."""
-        wanted = np.uint64(digest(what))
-        first, end = (np.searchsorted(self._digests, wanted, side=side) for side in ("left", "right"))
+        key = np.uint64(digest(what))
+        first, end = (np.searchsorted(self._digests, key, side=side) for side in ("left", "right"))
         return self._goals[first:end].tolist()
 
 
@@ -64,12 +64,12 @@ class KnownGoals:
         -1 as well where such goals are in several splits: training could not be told from test.
         """
         product = goal.get("asin")
-        found = [
+        indices = [
             index
             for index in self._words.of(without_price_clause(goal["instruction_text"]))
             if product is None or self._shop.goal(index).asin == product
         ]
-        return found[0] if len({self._split(index) for index in found}) == 1 else -1
+        return indices[0] if len({self._split(index) for index in indices}) == 1 else -1
 
     def of(self, trajectory: Trajectory) -> list[int]:
         """The goals that an episode is about. Raises ``TrajectoryError`` for an episode of another shop's goal."""
@@ -82,11 +82,11 @@ class KnownGoals:
 
     @cached_property
     def _splits(self) -> dict[str, frozenset[int]]:
-        found = {}
+        splits = {}
         for name in split_names(self._shop.rules.protocol):
             with suppress(ShopError):  # the shop is too small for it
-                found[name] = frozenset(self._shop.split(name))
-        return found
+                splits[name] = frozenset(self._shop.split(name))
+        return splits
 
 
 def goal_of(trajectory: Trajectory, shop: Shop) -> int:

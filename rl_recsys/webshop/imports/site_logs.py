@@ -105,8 +105,8 @@ def _action_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> str 
         return f"click[{there['asin'].lower()}]"
     if move == ("item_page", "item_page") and same_product:
         chosen = [value for name, value in there["options"].items() if here["options"].get(name) != value]
-        kept = all(name in there["options"] for name in here["options"])
-        return f"click[{chosen[0]}]" if len(chosen) == 1 and kept else None
+        options_stay = all(name in there["options"] for name in here["options"])
+        return f"click[{chosen[0]}]" if len(chosen) == 1 and options_stay else None
     if move == ("item_page", "item_sub_page") and same_product:
         return f"click[{unquote(urlsplit(after['url']).path.rstrip('/').split('/')[-2]).lower()}]"
     back = {("item_sub_page", "item_page"): same_product, ("item_page", "search_results"): True}

@@ -71,23 +71,23 @@ def read_text_page(observation: str) -> TextPage:
         return TextPage(PageKind.SEARCH, instruction, elements)
     results = _RESULTS.fullmatch(rest[0]) if rest else None
     if results:
-        found = TextPage(PageKind.RESULTS, instruction, elements, int(results[1]), int(results[2]))
-        _read_results(rest[1:], found)
+        page = TextPage(PageKind.RESULTS, instruction, elements, int(results[1]), int(results[2]))
+        _read_results(rest[1:], page)
     elif any(_label(line) == BUY_NOW for line in rest):
-        found = TextPage(PageKind.ITEM, instruction, elements)
-        _read_item(rest, found)
+        page = TextPage(PageKind.ITEM, instruction, elements)
+        _read_item(rest, page)
     else:
-        found = TextPage(PageKind.DETAIL, instruction, elements)
-        found.elements.append(Element(ElementKind.BUTTON, PREV))
+        page = TextPage(PageKind.DETAIL, instruction, elements)
+        page.elements.append(Element(ElementKind.BUTTON, PREV))
         for line in rest:
             if _label(line) is not None or not line:
                 continue
-            if found.texts and found.texts[0].startswith(" ") and not line.startswith(" "):
-                found.texts[-1] += f"\n{line}"  # a feature begins with a space, so this line goes on with the last one
+            if page.texts and page.texts[0].startswith(" ") and not line.startswith(" "):
+                page.texts[-1] += f"\n{line}"  # a feature begins with a space, so this line goes on with the last one
             else:
-                found.texts.append(line)
-        found.elements += text_elements(*found.texts)
-    return found
+                page.texts.append(line)
+        page.elements += text_elements(*page.texts)
+    return page
 
 
 def _label(line: str) -> str | None:
@@ -95,42 +95,42 @@ def _label(line: str) -> str | None:
     return marked[3] if marked else None
 
 
-def _read_results(lines: list[str], found: TextPage) -> None:
+def _read_results(lines: list[str], page: TextPage) -> None:
     asin, texts = None, []
 
     def end_of_product() -> None:
         if asin is not None:
-            found.titles[asin] = ("\n".join(texts[:-1]), texts[-1] if texts else "")
+            page.titles[asin] = ("\n".join(texts[:-1]), texts[-1] if texts else "")
 
     for line in lines:
         marked = _MARKED.fullmatch(line)
         if not marked:
             if line:
                 texts.append(line)
-                found.elements += text_elements(line)
+                page.elements += text_elements(line)
         elif marked[3] in _NAVIGATION:
-            found.elements.append(Element(ElementKind.BUTTON, marked[3]))
+            page.elements.append(Element(ElementKind.BUTTON, marked[3]))
         else:
             end_of_product()
             asin, texts = marked[3], []
-            found.elements.append(Element(ElementKind.PRODUCT, asin, clicked=bool(marked[2])))
+            page.elements.append(Element(ElementKind.PRODUCT, asin, clicked=bool(marked[2])))
     end_of_product()
 
 
-def _read_item(lines: list[str], found: TextPage) -> None:
+def _read_item(lines: list[str], page: TextPage) -> None:
     texts: list[str] = []  # since the last option
     group = ""
     for line in lines:
         marked = _MARKED.fullmatch(line)
         if not marked:
             texts.append(line)
-            found.elements += text_elements(line)
+            page.elements += text_elements(line)
         elif marked[1]:
             group, texts = (texts[-1] if texts else group), []
-            found.options.setdefault(group, []).append(marked[3])
-            found.elements.append(Element(ElementKind.OPTION, marked[3], group, bool(marked[2])))
+            page.options.setdefault(group, []).append(marked[3])
+            page.elements.append(Element(ElementKind.OPTION, marked[3], group, bool(marked[2])))
         else:
-            found.elements.append(Element(ElementKind.BUTTON, marked[3]))
+            page.elements.append(Element(ElementKind.BUTTON, marked[3]))
     price = next((place for place, text in enumerate(texts) if text.startswith("Price: ")), len(texts))
-    found.title = "\n".join(texts[:price])
-    found.price_text = texts[price].removeprefix("Price: ") if price < len(texts) else ""
+    page.title = "\n".join(texts[:price])
+    page.price_text = texts[price].removeprefix("Price: ") if price < len(texts) else ""
