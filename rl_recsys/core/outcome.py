@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from rl_recsys.console.ranges import COUNT_OR_ZERO, SHARE
 
 Mode = Literal["greedy", "sampled"]  # the policy's best action, or one drawn from it
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -21,8 +23,8 @@ class Outcome:
     by itself, in a shop by a purchase; ``parts`` is the task's breakdown of the reward."""
 
     goal: int
-    reward: float
-    steps: int
+    reward: Annotated[float, SHARE]
+    steps: Annotated[int, COUNT_OR_ZERO]
     bought: bool
     parts: dict[str, float | bool] = field(default_factory=dict)
 

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from rl_recsys.core.outcome import is_success
+from rl_recsys.core.outcome import Outcome, is_success
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.intervals import difference_interval, mcnemar
-from rl_recsys.storage.files import read_object, read_rows, require_fields, require_items
+from rl_recsys.storage.declared import require_declared
+from rl_recsys.storage.files import read_object, read_rows
 
 Measure = Literal["success", "score"]
 ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluation have in common
@@ -54,6 +55,12 @@ class Played:
         return found
 
 
+@dataclass(frozen=True)
+class _Asked:
+    goals: list[int]
+    products: list[str]
+
+
 def read_results(folder: Path) -> dict:
     """What an evaluation wrote into its folder. Raises ``UserError`` where that is missing or damaged."""
     return read_object(folder / RESULTS, REMEDY, fields={"arms": list, "episodes": list, "title": str, "shop": str})
@@ -62,12 +69,9 @@ def read_results(folder: Path) -> dict:
 def read_episodes(path: Path, remedy: str) -> tuple[dict, list[dict]]:
     """What a file of episodes is of, and its episodes, one a goal. Raises ``UserError`` where it is damaged."""
     asked, *played = read_rows(path, remedy) or [{}]
-    require_fields(asked, {"goals": list, "products": list}, path, remedy)
+    require_declared(_Asked, asked, path, remedy)
     for number, row in enumerate(played, 2):
-        fields = {"goal": int, "reward": float, "steps": int, "bought": bool, "parts": dict}
-        where = f"{path}, line {number}"
-        require_fields(row, fields, where, remedy)
-        require_items(list(row["parts"].values()), float, f"{where}, 'parts'", remedy)
+        require_declared(Outcome, row, f"{path}, line {number}", remedy)
     if [row["goal"] for row in played] != asked["goals"] or len(asked["products"]) != len(played):
         raise UserError(f"{path}: damaged (it has not an episode of each of its goals); {remedy}")
     return asked, played

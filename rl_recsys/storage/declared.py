@@ -6,7 +6,7 @@ A declaration is a type: a dataclass, a number that is ``Annotated`` with its ``
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -52,8 +52,9 @@ def declared(kind: Any, found: Any, path: str = "", *, others: bool = False) -> 
                 _require_in_range(path, value, allowed)
         return value
     if origin in (Union, UnionType):
-        (kind,) = (part for part in parts if part is not NoneType)
-        return None if found is None else declared(kind, found, path, others=others)
+        if found is None and NoneType in parts:
+            return None
+        return _as_one_of([part for part in parts if part is not NoneType], found, path, others)
     if origin is Literal:
         if found not in parts:
             raise FieldError(f"{_named(path)} is {found!r}, expected one of {', '.join(map(repr, parts))}")
@@ -82,6 +83,16 @@ def _as_dataclass(kind: Any, found: Any, path: str, others: bool) -> Any:
     before = f"{path}." if path else ""
     given = [name for name in known if name in found]
     return kind(**{name: declared(hints[name], found[name], f"{before}{name}", others=others) for name in given})
+
+
+def _as_one_of(kinds: Sequence[Any], found: Any, path: str, others: bool) -> Any:
+    refused: list[FieldError] = []
+    for kind in kinds:
+        try:
+            return declared(kind, found, path, others=others)
+        except FieldError as error:
+            refused.append(error)
+    raise FieldError(", nor ".join(map(str, refused)))
 
 
 def _as_list(origin: type, parts: tuple, found: list, path: str, others: bool) -> list | tuple:

@@ -30,14 +30,16 @@ class Thing:
     interval: tuple[float, float]
     seeds: list[int]
     sizes: tuple[Size, ...]
-    parts: dict[str, float | None]
+    parts: dict[str, float | bool | None]
     mode: Literal["greedy", "sampled"]
     more: Mapping[str, Any]
     gain: float | None
     whole: Annotated[bool, MAY_BE_MISSING] = True
 
 
-THING = Thing("a", Size(3), (0.0, 1.0), [1, 2], (Size(1, 1.0),), {"a": 0.5, "b": None}, "greedy", {"x": [1]}, None)
+THING = Thing(
+    "a", Size(3), (0.0, 1.0), [1, 2], (Size(1, 1.0),), {"a": 0.5, "b": None, "c": True}, "greedy", {"x": [1]}, None
+)
 WRITTEN = json.loads(json.dumps(asdict(THING)))
 
 
@@ -64,6 +66,7 @@ def test_what_was_written_is_read_as_it_was():
         ({"seeds": [1, "2"]}, r"seeds\[1\] is '2', expected a whole number"),
         ({"sizes": [{"width": 1.5, "share": 1}]}, r"sizes\[0\].width is 1.5, expected a whole number"),
         ({"parts": {"a": "x"}}, r"parts\['a'\] is 'x', expected a number"),
+        ({"parts": {"a": []}}, r"parts\['a'\] is a list, expected a number, nor .* expected true or false"),
         ({"mode": "other"}, "mode is 'other', expected one of 'greedy', 'sampled'"),
         ({"whole": 1}, "whole is 1, expected true or false"),
         ({"other": 1}, "it has 'other', which is not known here"),
