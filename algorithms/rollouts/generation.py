@@ -16,7 +16,7 @@ from rl_recsys.core.encoding import fitting_goals, load_decision_encoder
 from rl_recsys.core.episode_counts import EpisodeCounts
 from rl_recsys.core.policy_folder import TRAINING_FILE, read_policy_file
 from rl_recsys.core.preferences import without_loops
-from rl_recsys.core.recording import recorded_before, recording
+from rl_recsys.core.recording import FINGERPRINT, RECORDED_IN, recorded_before, recording
 from rl_recsys.core.task import Task
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.errors import UserError
@@ -47,7 +47,8 @@ def generate_trajectories(
     if fitting.too_long:
         say(fitting)
     training = read_policy_file(policy, TRAINING_FILE)
-    settings = {"shop": task.fingerprint, "policy": training, "seed": seed, "group": group}
+    world = {FINGERPRINT: task.fingerprint, RECORDED_IN: task.spec}
+    settings = {**world, "policy": training, "seed": seed, "group": group}
     counts = EpisodeCounts.of(recorded_before(out, settings))
     start = time.monotonic() - _seconds_before(out, counts)
     if counts.successes < successes:
