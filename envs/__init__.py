@@ -11,7 +11,9 @@ import gymnasium
 
 from envs.choice import ChoiceEnv
 from envs.webshop_choice import WebShopChoiceEnv
+from envs.webshop_remote import RemoteShopError, RemoteWebShopEnv, webshop_env
 from envs.webshop_text import WebShopTextEnv
+from envs.wire import SCHEMES
 from rl_recsys.errors import UserError
 
 CHOICE_ID = "Choice-v0"  # any task
@@ -19,7 +21,7 @@ WEBSHOP_TEXT_ID, WEBSHOP_CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
 
 for _id, _entry in (
     (CHOICE_ID, "envs.choice:ChoiceEnv"),
-    (WEBSHOP_TEXT_ID, "envs.webshop_text:WebShopTextEnv"),
+    (WEBSHOP_TEXT_ID, "envs.webshop_remote:webshop_env"),
     (WEBSHOP_CHOICE_ID, "envs.webshop_choice:WebShopChoiceEnv"),
 ):
     if _id not in gymnasium.registry:
@@ -42,8 +44,9 @@ def register_with_ray() -> None:
     register_env(WEBSHOP_CHOICE_ID, partial(_choice_env, WEBSHOP_CHOICE_ID, WebShopChoiceEnv))
 
 
-def _text_env(config: Mapping[str, Any]) -> WebShopTextEnv:
-    return WebShopTextEnv(**_known(config, WEBSHOP_TEXT_ID, WebShopTextEnv))
+def _text_env(config: Mapping[str, Any]) -> gymnasium.Env:
+    remote = str(config.get("shop", "")).startswith(SCHEMES)
+    return webshop_env(**_known(config, WEBSHOP_TEXT_ID, RemoteWebShopEnv if remote else WebShopTextEnv))
 
 
 def _choice_env(name: str, environment: type[ChoiceEnv], config: Mapping[str, Any]) -> ChoiceEnv:
@@ -69,6 +72,8 @@ __all__ = [
     "WEBSHOP_CHOICE_ID",
     "WEBSHOP_TEXT_ID",
     "ChoiceEnv",
+    "RemoteShopError",
+    "RemoteWebShopEnv",
     "WebShopChoiceEnv",
     "WebShopTextEnv",
     "register_with_ray",

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.spaces import MAX_TEXT, FreeText
 from envs.webshop_options import begin_session, goal_of
-from rl_recsys.webshop import Goal, Session, Shop, shared_shop
+from rl_recsys.webshop import Goal, Session, Shop, StepResult, shared_shop
 from rl_recsys.webshop.play.page import (
     BACK_TO_SEARCH,
     BUY_NOW,
@@ -98,7 +98,8 @@ class WebShopTextEnv(gymnasium.Env):
         self.goals = self.shop.split(goals) if isinstance(goals, str) else goals
         if not len(self.goals):
             raise ValueError("goals: the list has none")
-        self._weights: np.ndarray | None = None  # summed up
+        self._split = goals if isinstance(goals, str) else None
+        self._weights: np.ndarray | None = None  # summed up, of a list
         self.observation_space = FreeText(MAX_TEXT)
         self.action_space = ActionText(MAX_ACTION)
         self.session: Session | None = None
@@ -107,9 +108,12 @@ class WebShopTextEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin a session; see Starting State. Raises ``OptionsError``."""
         super().reset(seed=seed)
-        self.session = begin_session(self.shop, options, self.draw_goal)
+        self._begin(options)
         self._steps = 0
         return self.session.page.observe(self.observation_mode), self._info({})
+
+    def _begin(self, options: Mapping[str, Any] | None) -> None:
+        self.session = begin_session(self.shop, options, self.draw_goal)
 
     def get_available_actions(self) -> dict[str, Any]:
         """What can be done now, as ``info["available_actions"]`` says."""
@@ -133,9 +137,13 @@ class WebShopTextEnv(gymnasium.Env):
 
     def draw_goal(self) -> int | Goal | Mapping:
         """One of ``goals``, drawn by weight; see Starting State."""
-        if self._weights is None:
-            self._weights = np.cumsum(self.goal_weights())
-        drawn = int(np.searchsorted(self._weights, self.np_random.random() * self._weights[-1], side="right"))
+        if self._split is not None:
+            weights = self.shop.drawing_weights(self._split)
+        elif self._weights is None:
+            weights = self._weights = np.cumsum(self.goal_weights())
+        else:
+            weights = self._weights
+        drawn = int(np.searchsorted(weights, self.np_random.random() * weights[-1], side="right"))
         slip = "goal_draw" in self.shop.rules.quirks  # the original bisects sums that begin with a 0
         return self.goals[min(drawn + slip, len(self.goals) - 1)]
 
@@ -147,11 +155,14 @@ class WebShopTextEnv(gymnasium.Env):
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one action; see Information."""
-        result = self._begun().step(action)
+        result = self._act(action)
         self._steps += 1
         truncated = not result.done and self._max_steps is not None and self._steps >= self._max_steps
         observation = result.page.observe(self.observation_mode)
         return observation, float(result.reward), result.done, truncated, self._info(result.reward_parts)
+
+    def _act(self, action: str) -> StepResult:
+        return self._begun().step(action)
 
     def _info(self, reward_parts: dict) -> dict[str, Any]:
         session = self.session

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -43,7 +43,7 @@ class _Held(Generic[Value]):
 class Sessions(Generic[Key, Value]):
     """At most ``most`` sessions by their keys. One that is not asked for in ``idle_s`` seconds ends.
 
-    ``new_key`` makes keys that nobody can guess. May be used by several threads.
+    May be used by several threads.
 
     >>> sessions = Sessions(most=1, idle_s=60)
     >>> key = sessions.open(dict)
@@ -52,34 +52,36 @@ class Sessions(Generic[Key, Value]):
     ({'page': 1}, 1, True, False)
     """
 
-    def __init__(
-        self,
-        most: int,
-        idle_s: float,
-        *,
-        new_key: Callable[[], Key] = lambda: secrets.token_urlsafe(16),
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        self.most, self.idle_s = most, idle_s
-        self._new_key, self._clock = new_key, clock
+    def __init__(self, most: int, idle_s: float, *, clock: Callable[[], float] = time.monotonic):
+        self.most, self.idle_s, self._clock = most, idle_s, clock
         self._held: OrderedDict[Key, _Held[Value]] = OrderedDict()  # the one that was used last is last
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def open(self, make: Callable[[], Value], *, ended: Callable[[Value], Any] | None = None) -> Key:
+    def __iter__(self) -> Iterator[Key]:
+        with self._lock:
+            return iter(list(self._held))
+
+    def open(
+        self,
+        make: Callable[[], Value],
+        *,
+        ended: Callable[[Value], Any] | None = None,
+        new_key: Callable[[], Key] = lambda: secrets.token_urlsafe(16),
+    ) -> Key:
         """The key of a new session, which ``make`` makes once there is room for it.
 
-        ``ended`` is called with the session where it ends by being idle, or with ``end_all``. Raises
-        ``SessionsFullError``.
+        ``ended`` is called with the session where it ends by being idle, or with ``end_all``. ``new_key`` makes a key,
+        by default one that nobody can guess. Raises ``SessionsFullError``.
         """
         self.end_idle()
         with self._lock:
             if len(self._held) >= self.most:
                 oldest = next(iter(self._held.values())).used
                 raise SessionsFullError(self.most, max(1.0, self.idle_s - (self._clock() - oldest)))
-            while (key := self._new_key()) in self._held:
+            while (key := new_key()) in self._held:
                 pass
             held = self._held[key] = _Held(None, self._clock(), ended)  # its place, before it is made
         try:

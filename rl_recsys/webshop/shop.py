@@ -69,6 +69,7 @@ class Shop:
         self._searcher: Searcher | None = None
         self._queries: dict[str, list[str]] | None = None
         self._splits: dict[str, Sequence[int]] = {}
+        self._drawing_weights: dict[str, np.ndarray] = {}
         self._opening = threading.Lock()
         self.listing = lru_cache(maxsize=CACHED_PRODUCTS)(self._listing)
         self.goal = lru_cache(maxsize=CACHED_GOALS)(self._goal)
@@ -151,6 +152,12 @@ class Shop:
             [np.from_dlpack(column) for column in self._goals.columns("weight")]
         )  # to_numpy loads pandas
         return weights[np.asarray(goals)]
+
+    def drawing_weights(self, name: str) -> np.ndarray:
+        """The weights of a split's goals in its order, summed up: kept, since every environment draws from them."""
+        if name not in self._drawing_weights:
+            self._drawing_weights[name] = np.cumsum(self.goal_weights(self.split(name)))
+        return self._drawing_weights[name]
 
     def attributes(self, row: int) -> list[str]:
         """The attributes of the product of a row."""

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import httpx
@@ -162,16 +161,15 @@ SERVE = """
 from algorithms.services.server import ServerFlags, run_server
 from tests.services.test_server import an_app
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # and not in the processes that it starts
     run_server(an_app, ServerFlags(port=0), processes={processes})
 """
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_server_that_is_told_to_end_closes_its_sockets(tmp_path, processes):
-    script = tmp_path / "serve.py"
-    script.write_text(textwrap.dedent(SERVE).format(processes=processes))
-    server = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+def test_a_server_that_is_told_to_end_closes_its_sockets(processes):
+    code = SERVE.format(processes=processes)
+    server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     url = re.search(r"http://\S+", server.stdout.readline())[0]
 
     async def talk() -> int:

@@ -197,10 +197,14 @@ class Session:
         self.options = {}
         self.page = self._results_page()
 
+    def prepare_score(self) -> None:
+        """Do beforehand what the first score needs. Of a goal from elsewhere that is to load a language model."""
+        if self._goal_nouns is None:
+            self._goal_nouns = self.shop.goal_nouns(self.goal)
+
     def score(self, product: Product, options: Iterable[str]) -> Reward:
         """What buying a product with these option values would bring for this session's goal."""
-        if self._goal_nouns is None:  # of a goal from elsewhere they take a language model
-            self._goal_nouns = self.shop.goal_nouns(self.goal)
+        self.prepare_score()
         return score_purchase(product, options, self.goal, self._goal_nouns, self.shop.rules.reward)
 
     def _buy(self) -> Reward:
