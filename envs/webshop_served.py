@@ -62,7 +62,10 @@ class ServedShop:
     def _status(self) -> tuple[int, int] | None:
         if is_uri(self.place):
             return None  # this node's copy stays as it is
-        found = (local_folder(self.place) / MANIFEST).stat()
+        try:
+            found = (local_folder(self.place) / MANIFEST).stat()
+        except FileNotFoundError:
+            return None  # opening it says what is amiss
         return found.st_ino, found.st_mtime_ns
 
     @property

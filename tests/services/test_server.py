@@ -173,7 +173,7 @@ def test_a_server_that_is_told_to_end_closes_its_sockets(processes):
     url = re.search(r"http://\S+", server.stdout.readline())[0]
 
     async def talk() -> int:
-        async with connect(url.replace("http", "ws") + "/ws") as socket:
+        async with connect(url.replace("http", "ws") + "/ws", open_timeout=60) as socket:
             await socket.send("hello")
             assert await socket.recv() == "hello"
             server.send_signal(signal.SIGTERM)
@@ -182,4 +182,4 @@ def test_a_server_that_is_told_to_end_closes_its_sockets(processes):
             return closed.value.rcvd.code
 
     assert asyncio.run(talk()) == 1012
-    assert server.wait(20) in (0, -signal.SIGTERM)
+    assert server.wait(60) in (0, -signal.SIGTERM)

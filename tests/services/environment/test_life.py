@@ -38,7 +38,7 @@ def test_the_job_serves_until_it_is_told_to_end(shop_folder, tmp_path):
         first = [env.reset(options={"goal": 3})[0] for env in envs]
         assert len(set(first)) == 1
         job.send_signal(signal.SIGTERM)
-        assert job.wait(30) in (0, 143, -signal.SIGTERM)
+        assert job.wait(60) in (0, 143, -signal.SIGTERM)
 
 
 def test_a_shop_that_is_not_there_is_named(tmp_path):
