@@ -19,6 +19,9 @@ from rl_recsys.webshop.goals.splits import split_names
 from rl_recsys.webshop.observe.decisions import MAX_STEPS, ChoiceSession
 from rl_recsys.webshop.task import WebShop
 
+#: A goal as clients send it: a record with these keys.
+GoalRecord = Goal
+
 
 class EpisodeOverError(OptionsError):
     """A step where there is no episode: none was begun, or it is over; reset begins one."""

@@ -51,6 +51,7 @@ LEAST = {
     "recommend": "--shop a --policy b --requests c",
     "report": "--study a",
     "reproduce": "--out a --shop b",
+    "serve_environment": "--shop a",
     "thompson": "--shop a --policies b=c d=e --out f",
     "train_queries": "--pairs a --out b",
     "trajectories": "a",

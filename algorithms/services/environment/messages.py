@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from envs.webshop_served import GoalRecord
 from envs.webshop_text import MAX_ACTION
 from rl_recsys.console.ranges import LARGEST
 
@@ -28,21 +29,6 @@ class Action(_Exact):
     )
 
 
-class GoalRecord(BaseModel):
-    """A goal with the original's keys."""
-
-    asin: str
-    category: str
-    query: str
-    name: str
-    product_category: str
-    instruction_text: str
-    attributes: list[str]
-    price_upper: float
-    goal_options: dict[str, str] | list[str]
-    weight: float = 1.0
-
-
 class ResetSettings(_Exact):
     """How an episode begins; ``envs.webshop_served.ServedSession.reset`` has the meanings."""
 
@@ -60,7 +46,7 @@ class ResetSettings(_Exact):
 
     def arguments(self) -> dict[str, Any]:
         """Those that are set, as ``ServedSession.reset`` takes them."""
-        return self.model_dump(exclude_unset=True)
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
     @property
     def has_records(self) -> bool:
