@@ -86,8 +86,9 @@ def main(arguments: Arguments) -> None:
             bar.advance()
     written: dict[str, object] = {"requests": [answer.to_mapping() for answer in answers]}
     if fitting.goals:
-        written["success"] = qualities = quality_beside_search(task.shop, fitting.goals, answers, arguments.top)
-        quality_table(qualities, f"{len(fitting.goals)} test goals of {arguments.shop}").show()
+        written["quality"] = quality_beside_search(task.shop, fitting.goals, answers, arguments.top)
+        for hit, qualities in written["quality"].items():
+            quality_table(qualities, f"{len(fitting.goals)} test goals of {arguments.shop}: {hit}").show()
     else:
         for answer in answers:
             show_answer(answer, arguments.top)

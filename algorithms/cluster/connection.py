@@ -9,6 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import ray
@@ -62,11 +63,12 @@ def quiet() -> None:
             one.addFilter(_QUIET)  # once, however often it is added
 
 
-def connect(*, num_cpus: int | None = None) -> None:
+def connect(*, num_cpus: int | None = None, variables: Mapping[str, str] = MappingProxyType({})) -> None:
     """Join the cluster of RAY_ADDRESS (or of the job this runs in), else start one on this machine.
 
-    On a machine of its own, Ray is told of at least ``num_cpus`` cores, for workers that wait for each other in turn. A
-    handler of SIGTERM stays: Ray's own prints a stack of C++ and aborts, and nothing is closed.
+    On a machine of its own, Ray is told of at least ``num_cpus`` cores, for workers that wait for each other in turn.
+    Its processes have ``variables`` in their environment. A handler of SIGTERM stays: Ray's own prints a stack of C++
+    and aborts, and nothing is closed.
     """
     quiet()
     if ray.is_initialized():
@@ -77,7 +79,7 @@ def connect(*, num_cpus: int | None = None) -> None:
         "logging_level": "INFO" if shows_everything() else "WARNING",
         "runtime_env": {
             "worker_process_setup_hook": "algorithms.cluster.connection.quiet",
-            "env_vars": verbosity.variables() | threads.variables(),
+            "env_vars": verbosity.variables() | threads.variables() | dict(variables),
         },
     }
     address = os.environ.get("RAY_ADDRESS")

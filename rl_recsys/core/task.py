@@ -94,11 +94,11 @@ class Answer(Protocol):
         """What to play for, None where it cannot be played for."""
 
     @property
-    def items(self) -> Sequence[str]:
-        """What is recommended, the best first, each by a name of its own."""
+    def choices(self) -> Sequence[Any]:
+        """What is recommended, the best first, as ``RequestDesk.choice`` gives it."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON; "products" are the ``items``, each with the "share" of episodes that ended with it."""
+        """Plain values for JSON. "products" are the ``choices``, each with the "share" of episodes that ended so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class RequestDesk(Protocol):
         """What an episode that was played for a request ended with; None where with nothing."""
 
     def item(self, choice: Any) -> str:
-        """The name that an answer's ``items`` have for what an episode ended with."""
+        """What people call it, whatever options were chosen."""
 
     def take(self, session: Any, choice: Any) -> list[int] | None:
         """Play a new session to its end with this choice; the index of each choice taken, None where none lead there.

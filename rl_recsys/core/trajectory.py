@@ -189,6 +189,10 @@ class TrajectoryWriter:
         """Write one episode; it is in the operating system's hands when this returns."""
         self._part.append(pa.RecordBatch.from_pylist([trajectory.to_row()], SCHEMA))
 
+    def sync(self) -> None:
+        """Have all episodes so far outlive the machine, not this process alone."""
+        self._part.sync()
+
     def close(self) -> None:
         """End the part."""
         self._part.close()

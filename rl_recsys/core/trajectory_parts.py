@@ -82,11 +82,16 @@ class PartWriter:
         """Write one episode. One that cannot be written whole leaves nothing."""
         self._append(batch.serialize().to_pybytes(), EPISODE)
 
+    def sync(self) -> None:
+        """Have all that was appended outlive the machine."""
+        for file in (self._part, self._checksums):
+            os.fsync(file.fileno())
+
     def close(self) -> None:
         """End the part."""
         self._append(END_MARKER, END)
+        self.sync()
         for file in (self._part, self._checksums):
-            os.fsync(file.fileno())
             file.close()
 
     def _append(self, block: bytes, what: str) -> None:

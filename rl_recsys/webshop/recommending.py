@@ -89,9 +89,9 @@ class Answer:
     most: int | None = None
 
     @property
-    def items(self) -> tuple[str, ...]:
-        """The asins of what is recommended, best first."""
-        return tuple(one.asin for one in self.products)
+    def choices(self) -> tuple[tuple[str, dict[str, str]], ...]:
+        """Product and options of what is recommended, best first."""
+        return tuple((one.asin, one.options) for one in self.products)
 
     @property
     def goal(self) -> Goal | None:

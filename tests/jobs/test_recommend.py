@@ -39,21 +39,29 @@ def test_lists_for_test_goals_are_compared_with_the_search(tmp_path, shop, shop_
     assert "12 test goals" in job(*flags)
     written = json.loads((out / "recommendations.json").read_text())
     goals = list(shop.split("test"))[:12]
+    quality = written["quality"]["worth the whole reward"]
+    reciprocal = []
+    for goal, one in zip(goals, written["requests"], strict=True):
+        session = shop.session(goal)
+        worth = [
+            session.score(shop.product(product["asin"]), product["options"].values()).total == 1.0
+            for product in one["products"]
+        ]
+        reciprocal.append(1 / (1 + worth.index(True)) if any(worth) else 0.0)
     for places in (1, 3, 5):
-        worth = 0
-        for goal, one in zip(goals, written["requests"], strict=True):
-            session = shop.session(goal)
-            worth += any(
-                session.score(shop.product(product["asin"]), product["options"].values()).total == 1.0
-                for product in one["products"][:places]
-            )
         column = f"in the first {places}"
-        assert written["success"]["policy"][column]["success"] == worth / 12
-        low, high = written["success"]["search alone"][column]["interval"]
-        assert 0 <= low <= written["success"]["search alone"][column]["success"] <= high <= 1
+        assert quality["policy"][column]["mean"] == sum(1 / places <= one for one in reciprocal) / 12
+        low, high = quality["search alone"][column]["interval"]
+        assert 0 <= low <= quality["search alone"][column]["mean"] <= high <= 1
+    assert quality["policy"]["MRR"]["mean"] == pytest.approx(sum(reciprocal) / 12)
+    own = [
+        any(product["asin"] == shop.goal(goal).asin for product in one["products"])
+        for goal, one in zip(goals, written["requests"], strict=True)
+    ]
+    assert written["quality"]["the goal's own product"]["policy"]["in the first 5"]["mean"] == sum(own) / 12
     assert "first 5" not in job(*flags[:4], "--goals", 3, "--episodes", 1, "--top", 3)
     # The search for the whole instruction finds the wanted product, and named options are chosen.
-    assert written["success"]["search alone"]["in the first 5"]["success"] > 0.5
+    assert quality["search alone"]["in the first 5"]["mean"] > 0.5
 
 
 def test_what_is_missing_is_named(tmp_path, shop_folder, policy_folder, capsys):
