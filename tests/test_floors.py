@@ -36,6 +36,7 @@ WEBSHOP |= {"asin", "goal_options", "heuristic_shopper", "rule_shopper", "script
 BERT_CHOICE = {"BertChoice", "ChoiceConfig", "TextEncoder", "EncodingCache"}
 #: The rooms of each, and the one door to them that the package opens for everybody.
 WEBSHOP_ROOMS = ("rl_recsys/webshop/", "envs/webshop_", "rl_recsys/__init__.py", "rl_recsys/replay.py")
+WEBSHOP_ROOMS += ("algorithms/services/site/",)  # WebShop's pages, drawn for people: another world has other pages
 BERT_CHOICE_ROOMS = ("policies/bert_choice/",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from rl_recsys.core.decision import Choice, Decision
 from rl_recsys.core.outcome import is_success
 from rl_recsys.core.task import DEFAULT_TASK, Session, StepResult, TaskError, task_class
-from rl_recsys.core.trajectory_parts import PartWriter, TrajectoryError, damaged, parts_of, read_part
+from rl_recsys.core.trajectory_parts import UNREADABLE, PartWriter, TrajectoryError, damaged, parts_of, read_part
 from rl_recsys.errors import UserError
 from rl_recsys.storage.locations import Place, local_folder
 
@@ -217,11 +218,8 @@ def read_trajectories(
     which is then left out; without it the first raises ``TrajectoryError``. So do a folder without parts, a part of
     another version, and one that is no Arrow stream at all.
     """
-    parts = parts_of(local_folder(folder))
-    if not parts:
-        raise TrajectoryError(f"{folder}: no trajectories here (part-*.arrows); make some with jobs/demonstrate.py")
     wanted = set(sources) if sources is not None else set(SOURCES)
-    for part in parts:
+    for part in _parts(folder):
         for number, batch in read_part(part, _expected, _raise if skip is None else skip):
             for row in batch.to_pylist():
                 try:
@@ -233,10 +231,31 @@ def read_trajectories(
                     yield trajectory
 
 
+def task_of(folder: Place) -> str:
+    """The name of the task whose episodes a folder has, by its first part that can be read.
+
+    Raises ``TrajectoryError`` for a folder without parts.
+    """
+    for part in _parts(folder):
+        with suppress(*UNREADABLE), open(part, "rb") as file:
+            return _named_task(pa.ipc.read_schema(file))
+    return DEFAULT_TASK
+
+
+def _named_task(written: pa.Schema) -> str:
+    return (written.metadata or {}).get(b"task", DEFAULT_TASK.encode()).decode(errors="replace")
+
+
+def _parts(folder: Place) -> list[Path]:
+    parts = parts_of(local_folder(folder))
+    if not parts:
+        raise TrajectoryError(f"{folder}: no trajectories here (part-*.arrows); make some with jobs/demonstrate.py")
+    return parts
+
+
 def _expected(written: pa.Schema) -> pa.Schema:
     """What the schema of a part must be, given the task that it names."""
-    name = (written.metadata or {}).get(b"task", DEFAULT_TASK.encode())
-    return schema_of(name.decode(errors="replace"))
+    return schema_of(_named_task(written))
 
 
 def _raise(error: TrajectoryError) -> None:

@@ -37,14 +37,14 @@ _MANIFEST = "manifest.json"  # what an earlier version's shop has in the place o
 RAY_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # a variable of a submitted job, of this very name
 
 
-def writes_to_its_out(job: str, *, also: Collection[str] = ()) -> Callable[[Main], Main]:
-    """A job that writes files into ``arguments.out``, if there is one, which may be a URI.
+def writes_to_its_out(job: str, *, also: Collection[str] = (), flag: str = "out") -> Callable[[Main], Main]:
+    """A job that writes files into ``arguments.out``, or what its ``flag`` is, if there is one, which may be a URI.
 
     It gets a local folder in its place (``place_of`` has the user's name for it), which no other job writes to
     meanwhile and which is new, empty, or made by the same job before (or by one of ``also``).
     """
 
-    return functools.partial(_given_a_folder, opened=functools.partial(_own_folder, job=job, also=also))
+    return functools.partial(_given_a_folder, opened=functools.partial(_own_folder, job=job, also=also), flag=flag)
 
 
 def replaces_its_out(main: Main) -> Main:
@@ -52,17 +52,18 @@ def replaces_its_out(main: Main) -> Main:
     return _given_a_folder(main, opened=_place_to_replace)
 
 
-def _given_a_folder(main: Main, *, opened: Callable[[Place], AbstractContextManager[Path]]) -> Main:
-    """``main`` with what ``opened`` yields in the place of ``arguments.out``, if there is one."""
+def _given_a_folder(main: Main, *, opened: Callable[[Place], AbstractContextManager[Path]], flag: str = "out") -> Main:
+    """``main`` with what ``opened`` yields in the place of the ``flag``, if it is given."""
 
     @functools.wraps(main)
     def run(arguments: Any, *rest: Any) -> Any:
         arguments = with_homes(arguments)
-        if arguments.out is None:
+        place = getattr(arguments, flag)
+        if place is None:
             return main(arguments, *rest)
-        _warn_of_a_copy(arguments.out)
-        with ending_in_order(), opened(arguments.out) as folder:
-            return main(replace(arguments, out=folder), *rest)
+        _warn_of_a_copy(place, flag)
+        with ending_in_order(), _said_of(flag), opened(place) as folder:
+            return main(replace(arguments, **{flag: folder}), *rest)
 
     return run
 
@@ -143,6 +144,16 @@ def _locked(place: Place, lock_of: Callable[[Path], Path]) -> Iterator[None]:
 
 
 @contextmanager
+def _said_of(flag: str) -> Iterator[None]:
+    """Errors name the flag that the job has."""
+    try:
+        yield
+    except UserError as error:
+        error.args = tuple(str(text).replace("--out", f"--{flag}") for text in error.args)
+        raise
+
+
+@contextmanager
 def _said_as_given(place: Place, folder: Path) -> Iterator[None]:
     """Errors speak of the place that the user gave, not of this node's folder for it."""
     try:
@@ -153,12 +164,12 @@ def _said_as_given(place: Place, folder: Path) -> Iterator[None]:
         raise
 
 
-def _warn_of_a_copy(place: Place) -> None:
+def _warn_of_a_copy(place: Place, flag: str) -> None:
     """A submitted job runs in a copy of the working directory, which nobody looks into and which Ray removes."""
     if is_uri(place) or Path(place).is_absolute() or not _runs_in_a_copy():
         return
     say(
-        f"warning: --out {place} is relative, so it lies in Ray's copy of the working directory, which Ray removes: "
+        f"warning: --{flag} {place} is relative, so it lies in Ray's copy of the working directory, which Ray removes: "
         f"{absolute(place)}; submit the job with an absolute path or a URI"
     )
 

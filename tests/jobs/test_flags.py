@@ -50,12 +50,14 @@ LEAST = {
     "prepare": "--items a --attributes b --goals synthetic --out c",
     "recommend": "--shop a --policy b --requests c",
     "report": "--study a",
+    "site": "--shop a --record b",
     "reproduce": "--out a --shop b",
     "serve_environment": "--shop a",
     "thompson": "--shop a --policies b=c d=e --out f",
     "train_queries": "--pairs a --out b",
     "trajectories": "a",
     "tune": "--algorithm ppo --shop a --policy b --out c",
+    "watch": "a --out b",
 }
 FIRST_LINES = """
 import contextlib, io, runpy, sys

@@ -47,11 +47,16 @@ FLAGS = {
     "recommend": (*NOWHERE, *POLICY),
     "report": ("--study", "nowhere"),
     "reproduce": ("--preset", "smoke"),
+    "site": NOWHERE,
     "thompson": (*NOWHERE, "--policies", "rule", "heuristic"),
     "train_queries": ("--pairs", "nowhere"),
     "trajectories": ("nowhere",),
     "tune": ("--algorithm", "ppo", *NOWHERE, *POLICY),
 }
+#: What a job calls the folder, where it is no --out.
+CALLED = {"site": "--record"}
+#: Jobs that write no folder: they serve, or write a page, which their own tests look at.
+WITHOUT = ("serve_environment", "watch")
 WHOLE = ("add_queries", "import_trajectories", "prepare", "train_queries", "trajectories")
 
 
@@ -59,11 +64,11 @@ def call(name: str, out: object) -> None:
     """A job with this --out, in this process."""
     module = job_module(name)
     kind = module.KINDS["shop"] if name == "benchmark" else module.Arguments
-    module.main(read_flags(kind, "", [*map(str, FLAGS[name]), "--out", str(out)]))
+    module.main(read_flags(kind, "", [*map(str, FLAGS[name]), CALLED.get(name, "--out"), str(out)]))
 
 
 def test_every_job_is_here():
-    assert sorted(FLAGS) == JOBS
+    assert sorted((*FLAGS, *WITHOUT)) == JOBS
 
 
 @pytest.fixture
@@ -228,10 +233,10 @@ def test_the_docs_say_which_flags_make_another_run():
     assert sorted(said) == sorted(name.replace("_", "-") for name in INCIDENTAL)
 
 
-#: Jobs that are done in one go: what they make is made again as a whole, or is only looked at.
+#: Jobs that are done in one go: what they make is made again as a whole, or is only looked at. And servers.
 AT_ONCE = {
     "add_queries", "benchmark", "import_trajectories", "prepare",
-    "recommend", "report", "train_queries", "trajectories",
+    "recommend", "report", "serve_environment", "site", "train_queries", "trajectories", "watch",
 }  # fmt: skip
 
 
@@ -289,6 +294,7 @@ def test_odd_names_of_out_are_one_line(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", sorted(FLAGS))
 def test_a_place_that_may_not_be_written_to_is_one_line(name):
     """A15."""
-    with pytest.raises(UserError, match="/sys/[a-z/]+: cannot be written .*; name another --out") as error:
+    flag = CALLED.get(name, "--out")
+    with pytest.raises(UserError, match=f"/sys/[a-z/]+: cannot be written .*; name another {flag}") as error:
         call(name, "/sys/rl/recsys")
     assert "\n" not in str(error.value)
