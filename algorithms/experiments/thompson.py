@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from algorithms.experiments.policy_flags import training_of
 from rl_recsys.console.progress import progress
@@ -18,10 +18,13 @@ from rl_recsys.core.task_flags import FINGERPRINT
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.bandit import Objective, Pull, ThompsonRun
 from rl_recsys.runs.settings import claim
+from rl_recsys.storage.declared import require_declared
 from rl_recsys.storage.files import naming, read_rows, write_text
 
 if TYPE_CHECKING:
     from algorithms.rollouts.pool import RolloutPool
+
+ANOTHER = "use another --out"
 
 
 class ThompsonExperiment:
@@ -131,11 +134,11 @@ def _resume(run: ThompsonRun, log: Path) -> None:
     """Take up what was logged; a batch that a kill cut short goes from the log and is played again."""
     if not log.is_file():
         return
-    fields = {name: get_origin(hint) or hint for name, hint in get_type_hints(Pull).items()}
-    rows = read_rows(log, "use another --out", fields=fields, cut=True)
+    rows = read_rows(log, ANOTHER, cut=True)
+    pulls = [require_declared(Pull, row, f"{log}, line {number}", ANOTHER) for number, row in enumerate(rows, 1)]
     try:
-        used = run.resume([Pull(**{name: row[name] for name in fields}) for row in rows])
+        used = run.resume(pulls)
     except ValueError as error:
-        raise UserError(f"{log}: not the log of this run ({error}); use another --out") from None
+        raise UserError(f"{log}: not the log of this run ({error}); {ANOTHER}") from None
     if not run.finished:  # the next batch must not go on within a line that was cut
         write_text(log, "".join(json.dumps(row) + "\n" for row in rows[:used]))

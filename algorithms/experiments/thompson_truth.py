@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from rl_recsys.console.ranges import SHARE, Range
 from rl_recsys.core.outcome import Mode
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.bandit import Objective
-from rl_recsys.storage.files import read_object, require_fields, require_items
+from rl_recsys.storage.declared import require_declared
+from rl_recsys.storage.files import read_object
 
+SCORE = Range(least=0.0, most=100.0)
 REMEDY = "--truth is results.json of jobs/evaluate.py"
+
+
+@dataclass(frozen=True)
+class _Successes:
+    arm: str
+    seeds: list[Annotated[float, SHARE]]
+
+    @property
+    def means(self) -> list[float]:
+        return self.seeds
+
+
+@dataclass(frozen=True)
+class _Scores:
+    arm: str
+    seed_scores: list[Annotated[float, SCORE]]
+
+    @property
+    def means(self) -> list[float]:
+        return self.seed_scores
 
 
 def evaluated_means(
@@ -21,11 +46,9 @@ def evaluated_means(
     ``arms``: name -> policy folders. Raises ``UserError`` where the file is damaged, or not of these arms.
     """
     rows = read_object(path, REMEDY, fields={"arms": list})["arms"]
-    measured, unit = ("seeds", 1) if objective == "success" else ("seed_scores", 100)
-    for row in rows:
-        require_fields(row, {"arm": str, measured: list}, path, REMEDY)
-        require_items(row[measured], float, f"{path}, arm {row['arm']!r}, {measured!r}", REMEDY)
-    by_label = {row["arm"]: [value / unit for value in row[measured]] for row in rows}
+    kind, unit = (_Successes, 1) if objective == "success" else (_Scores, 100)
+    read = [require_declared(kind, row, f"{path}, arm {place}", REMEDY) for place, row in enumerate(rows, 1)]
+    by_label = {arm.arm: [value / unit for value in arm.means] for arm in read}
     labels = {arm: arm if arm in by_label else f"{arm}, {mode}" for arm in arms}
     missing = [label for arm, label in labels.items() if len(by_label.get(label, ())) != len(arms[arm])]
     if missing:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import scipy  # scipy.stats, which takes a second, is loaded when it is first used
 
+from rl_recsys.console.ranges import COUNT, COUNT_OR_ZERO, SHARE
 from rl_recsys.core.outcome import is_success
 from rl_recsys.evaluation.intervals import CONFIDENCE
 
@@ -106,15 +107,15 @@ POSTERIORS: Mapping[Objective, type] = {"success": BetaPosterior, "score": Norma
 class Pull:
     """One rollout: which arm, why, and what came of it. ``posterior`` is the arm's before, as the draw met it."""
 
-    run: int
-    rollout: int
+    run: Annotated[int, COUNT_OR_ZERO]
+    rollout: Annotated[int, COUNT_OR_ZERO]
     arm: str
     drawn: float
     posterior: list[float]
-    goal: int
-    draw: int
-    reward: float
-    steps: int
+    goal: Annotated[int, COUNT_OR_ZERO]
+    draw: Annotated[int, COUNT]
+    reward: Annotated[float, SHARE]
+    steps: Annotated[int, COUNT_OR_ZERO]
 
     @property
     def success(self) -> bool:
@@ -204,9 +205,11 @@ class ThompsonRun:
             if len(logged) < len(batch):
                 break
             for planned, pull in zip(batch, logged, strict=True):
-                if (planned.rollout, planned.arm, planned.goal) != (pull.rollout, pull.arm, pull.goal):
+                asked = (self.run, planned.rollout, planned.arm, planned.goal, planned.draw)
+                if asked != (pull.run, pull.rollout, pull.arm, pull.goal, pull.draw):
                     raise ValueError(
-                        f"rollout {pull.rollout} is arm {pull.arm} on goal {pull.goal}, expected {planned}"
+                        f"rollout {pull.rollout} of run {pull.run} is arm {pull.arm} on goal {pull.goal}, draw"
+                        f" {pull.draw}; expected of run {self.run}: {planned}"
                     )
             self._count(logged)
             used += len(logged)

@@ -75,7 +75,8 @@ def running_means(
     axes.set(xlabel="rollouts", ylabel=for_picture(label), title=for_picture(title))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if named:  # else matplotlib warns of an empty box
+        axes.legend()
     _save(figure, path)
     rows = ((arm, run, x, round(y, 4)) for (arm, run), points in curves.items() for x, y in points)
     _write_data(path, ("arm", "run", "rollout", label), rows)

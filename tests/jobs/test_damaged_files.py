@@ -55,6 +55,19 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "train_queries": ("--pairs", "pairs.json", "--start", "encoder", "--epochs", 1, "--out", "queries"),
     "add_queries": ("--shop", "shop", "--model", "queries", "--measured", 5, "--out", "shop-with-queries"),
     "reproduce": ("--preset", "smoke", "--shop", "shop", "--encoder", "encoder", "--out", "study"),
+    "dpo": (
+        "--shop", "shop", "--policy", "start", "--trajectories", "demonstrations", "--iterations", 2, "--updates", 1,
+        "--batch", 2, "--minimum-reward", 0, *FAST, "--out", "dpo-run",
+    ),
+    "ppo": (
+        "--shop", "shop", "--policy", "start", "--iterations", 1, "--rollout-steps", 32, "--environments", 2, *FAST,
+        "--out", "ppo-run",
+    ),
+    "tune": (
+        "--algorithm", "dpo", "--shop", "shop", "--policy", "start", "--trajectories", "demonstrations", "--trials", 1,
+        "--iterations", 1, "--updates", 1, "--evaluation-goals", 2, "--frozen-layers", 0, "--out", "search",
+    ),
+    "benchmark": ("policy", "--shop", "shop", "--policy", "start", "--goals", 1, "--out", "benchmark"),
 }  # fmt: skip
 
 
@@ -125,7 +138,7 @@ def call(name: str, *more: object) -> None:
     module = job_module(name)
     with plain_errors():
         flags = [str(flag) for flag in (*COMMANDS[name], *more)]
-        module.main(read_flags(module.Arguments, "", flags))
+        module.main(read_flags(getattr(module, "KINDS", None) or module.Arguments, "", flags))
 
 
 @pytest.fixture(scope="module")
@@ -223,10 +236,13 @@ def test_episodes_that_are_damaged_are_played_again_and_only_these(whole, capsys
 
 
 #: Sizes of files that there is room for. Where episodes are played, no more than it takes to see it.
-ROOM = {"evaluate": (0, 300), "generate": (0, 300, 5_000)}
+ROOM = {
+    "evaluate": (0, 300), "generate": (0, 300, 5_000), "ppo": (0, 5_000), "tune": (0, 5_000), "benchmark": (0, 5_000),
+    "reproduce": (0,),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"reproduce"}))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_full_disk_is_one_line_with_the_file_and_what_is_safe(name, whole, capsys):
     """Whichever of a job's files it is that there is no room for."""
     out = "thompson" if name == "thompson" else "new"  # its pulls are there, so that nothing is played

@@ -23,7 +23,7 @@ def test_means_are_read_by_seed_in_the_mode_and_measure_that_is_asked_for(tmp_pa
         evaluated_means(path, {"rule": ["rule"], "dpo": ["a"]}, objective="success", mode="sampled")
 
 
-@pytest.mark.parametrize("seeds", [["high"], {"0": 0.5}, 0.5, [None]])
+@pytest.mark.parametrize("seeds", [["high"], {"0": 0.5}, 0.5, [None], [-0.1], [1.5], [float("nan")]])
 def test_a_wrong_value_in_the_results_is_named(tmp_path, seeds):
     path = tmp_path / "results.json"
     path.write_text(json.dumps({"arms": [{"arm": "rule", "seeds": seeds}]}))

@@ -67,7 +67,7 @@ def test_a_run_that_was_killed_anywhere_goes_on_to_the_same_pulls(logged, batch)
 
 
 def test_a_log_of_another_run_is_refused():
-    with pytest.raises(ValueError, match=r"rollout 0 is arm .* expected"):
+    with pytest.raises(ValueError, match=r"rollout 0 of run 0 is arm .* expected"):
         start().resume(play(start(seed=5)).pulls)
 
 
