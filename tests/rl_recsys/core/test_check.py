@@ -72,6 +72,6 @@ def test_more_than_the_whole_reward_is_refused_where_it_is_paid(monkeypatch):
 
 
 def test_a_task_without_what_it_needs_is_not_opened(monkeypatch):
-    monkeypatch.setattr(menu.Menu, "baselines", {})
-    with pytest.raises(TaskError, match="the task 'menu' lacks baselines: its class, Menu, must have them"):
+    monkeypatch.setattr(menu.Menu, "kinds", ())
+    with pytest.raises(TaskError, match="the task 'menu' lacks kinds: its class, Menu, must have them"):
         open_task("menu:60")
