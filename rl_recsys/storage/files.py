@@ -107,6 +107,20 @@ def require_fields(
             raise error(f"{where}: damaged (its {name!r} is of type {type(value[name]).__name__}); {remedy}")
 
 
+def require_items(value: object, kind: type, where: object, remedy: str, *, at_least: int = 0) -> None:
+    """Raise ``UserError``, naming ``where``, unless something that was read as JSON is a list of values of a type.
+
+    A float may be written as an int. ``at_least``: how many there must be.
+    """
+    if not isinstance(value, list):
+        raise UserError(f"{where}: damaged (expected a list, found {type(value).__name__}); {remedy}")
+    if len(value) < at_least:
+        raise UserError(f"{where}: damaged ({len(value)} values, expected {at_least}); {remedy}")
+    for item in value:
+        if not isinstance(item, (int, float) if kind is float else kind):
+            raise UserError(f"{where}: damaged (it holds a {type(item).__name__}); {remedy}")
+
+
 def _bytes(path: Path, remedy: str, error: type[UserError]) -> bytes:
     try:
         return path.read_bytes()
