@@ -5,6 +5,7 @@ python jobs/benchmark.py policy --policy runs/demo/seed-0/imitation/policy --sho
 python jobs/benchmark.py learner --policy runs/demo/seed-0/imitation/policy --trajectories runs/demo/demonstrations
 python jobs/benchmark.py scale --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
+python jobs/benchmark.py serve --shop shops/demo --out benchmarks
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from algorithms.benchmarks.flags import (
     LearnerBenchmarkFlags,
     PolicyBenchmarkFlags,
     ScaleBenchmarkFlags,
+    ServeBenchmarkFlags,
     TrainingSoakFlags,
 )
 from rl_recsys.console.command import run_job
@@ -28,14 +30,22 @@ from rl_recsys.webshop import Shop
 from rl_recsys.webshop.benchmark import shop_figures
 from rl_recsys.webshop.benchmark_flags import ShopBenchmarkFlags
 
-Arguments = ShopBenchmarkFlags | PolicyBenchmarkFlags | LearnerBenchmarkFlags | ScaleBenchmarkFlags | TrainingSoakFlags
 KINDS = {
     "shop": ShopBenchmarkFlags,
     "policy": PolicyBenchmarkFlags,
     "learner": LearnerBenchmarkFlags,
     "scale": ScaleBenchmarkFlags,
     "training-soak": TrainingSoakFlags,
+    "serve": ServeBenchmarkFlags,
 }
+Arguments = (
+    ShopBenchmarkFlags
+    | PolicyBenchmarkFlags
+    | LearnerBenchmarkFlags
+    | ScaleBenchmarkFlags
+    | TrainingSoakFlags
+    | ServeBenchmarkFlags
+)
 
 
 @writes_to_its_out("benchmark")
@@ -97,6 +107,11 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
                 num_learners=arguments.num_learners,
                 rollout_steps=arguments.rollout_steps,
             )
+        case ServeBenchmarkFlags():
+            from algorithms.benchmarks.serve import serve_figures
+
+            Shop.open(arguments.shop).make_searches_start_faster()
+            yield from serve_figures(arguments)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
 from rl_recsys.console.command import Flags
@@ -85,3 +85,29 @@ class TrainingSoakFlags(Flags):
     """Environment steps an iteration of the run."""
     every_seconds: Annotated[float, RATE] = 10.0
     """Seconds between two looks at its processes."""
+
+
+ServePart = Literal["speed", "soak"]
+SERVE_PARTS: tuple[ServePart, ...] = get_args(ServePart)
+
+
+@dataclass(kw_only=True)
+class ServeBenchmarkFlags(Flags):
+    """CPU and memory of the shop as a served environment; about 2 minutes, and 10 to 20 for the soak."""
+
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    out: Place | None = None
+    """Folder for serve.json and serve.md; without it they are only printed."""
+    parts: tuple[ServePart, ...] = SERVE_PARTS
+    """What to measure. speed: a step beside the step in process and an echo; soak: memory over time."""
+    sessions: Annotated[tuple[int, ...], COUNT] = (1, 16, 64, 256)
+    """Sessions at a time."""
+    seconds: Annotated[float, RATE] = 5.0
+    """Seconds a measurement of speed."""
+    openenv_python: Path | None = None
+    """Python of a virtual environment that has openenv, of this Python's version: its own server is measured too."""
+    soak_steps: Annotated[int, COUNT] = 1_000_000
+    """Steps of the soak."""
+    soak_sessions: Annotated[int, COUNT] = 20_000
+    """Sessions of the soak, none of which its client closes."""

@@ -20,8 +20,8 @@ class _Exact(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Action(_Exact):
-    """What an agent does."""
+class ShopAction(_Exact):
+    """What an agent does. (Clients take a schema that is called "Action" for that of MCP tools.)"""
 
     action: str = Field(
         max_length=MAX_ACTION,
@@ -106,7 +106,7 @@ class State(BaseModel):
 class StepRequest(BaseModel):
     """A step without a session."""
 
-    action: Action
+    action: ShopAction
     timeout_s: float | None = Field(None, gt=0)
     request_id: Name | None = None
 

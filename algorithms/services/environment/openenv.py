@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from algorithms.services.environment.messages import (
-    Action,
     Observation,
     Observed,
     Place,
     Range,
     ResetSettings,
+    ShopAction,
     Split,
     State,
     StepRequest,
@@ -26,12 +26,14 @@ from algorithms.services.environment.messages import (
 from algorithms.services.sessions import NoSessionError, Sessions, SessionsFullError
 from envs import wire
 from envs.webshop_served import ServedSession, ServedShop
+from envs.webshop_text import MAX_ACTION
 from rl_recsys.errors import UserError
 
 NAME = "webshop"
 MOST_TASKS = 1000  # in one answer
 NO_MCP = {"code": -32603, "message": "Environment does not support MCP"}
 
+_encode = json.JSONEncoder(check_circular=False).encode
 _log = logging.getLogger(__name__)
 
 
@@ -69,7 +71,7 @@ def openenv_routes(shop: ServedShop, sessions: Sessions) -> APIRouter:
         return {"status": "healthy"}
 
     @router.get("/sessions", tags=["about"])
-    async def how_many() -> dict[str, float]:
+    async def how_many() -> dict[str, int | float]:
         """Sessions of this process: how many there are, how many there may be, and how long one may be idle."""
         return {"open": len(sessions), "most": sessions.most, "idle_seconds": sessions.idle_s}
 
@@ -85,7 +87,7 @@ def openenv_routes(shop: ServedShop, sessions: Sessions) -> APIRouter:
     @router.get("/schema", tags=["about"])
     async def schema() -> dict[str, Any]:
         """JSON schemas of what is sent and received on the socket."""
-        kinds = {"action": Action, "observation": Observation, "state": State, "reset": ResetSettings}
+        kinds = {"action": ShopAction, "observation": Observation, "state": State, "reset": ResetSettings}
         return {name: kind.model_json_schema() for name, kind in kinds.items()}
 
     @router.post("/mcp", tags=["about"])
@@ -193,7 +195,7 @@ async def answer(session: ServedSession, text: str | bytes) -> str | None:
     kind = message.get("type") if isinstance(message, dict) else None
     try:
         if kind == wire.STEP and message.keys() == {"type", "data"}:
-            return _reply(wire.OBSERVATION, _step(session, Action.model_validate(message["data"]).action))
+            return _reply(wire.OBSERVATION, _step(session, _action(message["data"])))
         if not isinstance(message, dict) or message.keys() - {"type", "data"}:
             return _error(wire.VALIDATION_ERROR, 'a message is {"type": ..., "data": ...} and nothing else')
         if kind == wire.RESET:
@@ -229,13 +231,21 @@ async def _reset(session: ServedSession, settings: ResetSettings) -> dict[str, A
     return {"observation": observed, "reward": None, "done": False}
 
 
+def _action(data: Any) -> str:
+    """The action of a step. Nearly all are as they should be: these are not taken through pydantic."""
+    match data:
+        case {"action": str(action)} if len(data) == 1 and len(action) <= MAX_ACTION:
+            return action
+    return ShopAction.model_validate(data).action
+
+
 def _step(session: ServedSession, action: str) -> dict[str, Any]:
     observed, reward, done = session.step(action)
     return {"observation": observed, "reward": reward, "done": done}
 
 
 def _reply(kind: str, data: dict[str, Any]) -> str:
-    return json.dumps({"type": kind, "data": data})
+    return _encode({"type": kind, "data": data})
 
 
 def _error(code: str, message: str, **more: Any) -> str:

@@ -46,7 +46,7 @@ class Element(NamedTuple):
 class Block:
     """Elements that stand together, with their part of the views. What recurs on pages is a block that is kept."""
 
-    __slots__ = ("buttons", "chosen", "elements", "options", "products", "text_rich")
+    __slots__ = ("_text", "buttons", "chosen", "elements", "options", "products", "text_rich")
 
     def __init__(self, *elements: Element):
         self.elements = elements
@@ -73,6 +73,14 @@ class Block:
                 if element.clicked:
                     chosen = f"You have clicked {text}.\n{chosen}"  # later options come first
         self.text_rich, self.chosen = "".join(lines), chosen
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Its part of ``Page.text``; made when it is first asked for."""
+        if self._text is None:
+            self._text = " [SEP] ".join(element.text.strip() for element in self.elements)
+        return self._text
 
 
 class Page:
@@ -115,7 +123,7 @@ class Page:
     @property
     def text(self) -> str:
         """The original's ``text`` observation: visible strings, stripped, joined by " [SEP] "."""
-        return " [SEP] ".join(element.text.strip() for element in self.elements)
+        return " [SEP] ".join(block.text for block in self.blocks if block.elements)
 
     @property
     def text_rich(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 
 import httpx
 import jsonschema
@@ -23,7 +22,17 @@ from rl_recsys.core.text_encoding import EncodingShape
 from tests.conftest import SMALL
 from tests.services.running import serving
 
-FRAMES = Path(__file__).with_name("frames.json")
+#: What OpenEnv's GenericEnvClient sends in docs/doors/clients/openenv_client.py, to the byte: 0.10.0 and 0.3.0 alike.
+FRAMES = [
+    '{"type": "reset", "data": {"goal": 3, "observation_mode": "text"}}',
+    '{"type": "step", "data": {"action": "search[Show me nut free crackers for]"}}',
+    '{"type": "step", "data": {"action": "click[b0w8ait07j]"}}',
+    '{"type": "step", "data": {"action": "click[buy now]"}}',
+    '{"type": "state"}',
+    '{"type": "step", "data": {"action": "click[buy now]"}}',
+    '{"type": "reset", "data": {"seed": 1, "split": "test"}}',
+    '{"type": "close"}',
+]
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +177,7 @@ def test_arrays_need_a_policy(shop_folder):
 def test_what_is_sent_is_what_the_schemas_say(server):
     schemas = httpx.get(f"{server}/schema").json()
     assert schemas["action"]["required"] == ["action"] and list(schemas["action"]["properties"]) == ["action"]
+    assert schemas["action"]["title"] == "ShopAction", "verifiers takes one that is called Action for MCP's"
     for schema in schemas.values():
         jsonschema.Draft202012Validator.check_schema(schema)
     reply = httpx.post(f"{server}/reset", json={"goal": 2, "arrays": True}).json()
@@ -212,6 +222,29 @@ def test_tasks(server, shop):
         "all": "validation", "train": "train", "test": "test",
     }  # fmt: skip
     assert len(httpx.post(f"{server}/webshop/tasks", json={"split": "test"}).json()["tasks"]) == 500
+
+
+def test_the_frames_of_openenvs_clients_are_answered_as_these_read_them(server):
+    """They take observation, reward and done from the data, and raise for a reply of the type "error"."""
+
+    async def play() -> list[dict]:
+        async with connect(f"{server.replace('http', 'ws')}/ws") as socket:  # with deflate offered, as they do
+            replies = []
+            for frame in FRAMES[:-1]:
+                await socket.send(frame)
+                replies.append(json.loads(await socket.recv()))
+            await socket.send(FRAMES[-1])
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd.code == 1000
+            return replies
+
+    replies = asyncio.run(play())
+    assert [reply["type"] for reply in replies] == [*["observation"] * 4, "state", "observation", "observation"]
+    for reply in replies:
+        assert reply.keys() == {"type", "data"}
+        if reply["type"] == "observation":
+            assert reply["data"].keys() == {"observation", "reward", "done"}
 
 
 def test_a_client_that_leaves_makes_room(shop_folder):
