@@ -38,16 +38,17 @@ class Arguments(Flags):
 
 def main(arguments: Arguments) -> None:
     """Read the episodes and write the page."""
-    from algorithms.services.site.viewer import Recorded, episodes_page, with_probabilities, write_episodes_page
+    from rl_recsys.evaluation.episodes_page import Recorded, episodes_page, write_episodes_page
 
     recorded = Recorded.of(arguments.folders, arguments.episodes)
     episodes = recorded.episodes
     if arguments.policy is not None:
         from policies.base import load_policy
+        from policies.watched import with_probabilities
 
         with phase(f"{arguments.policy} reads {len(episodes)} episodes"):
             policy = load_policy(arguments.policy)
-            episodes = list(with_probabilities(episodes, policy, "the policy"))
+            episodes = [with_probabilities(episode, policy, "the policy") for episode in episodes]
     title = f"Episodes of {', '.join(map(str, arguments.folders))}"
     write_episodes_page(arguments.out.expanduser(), episodes_page(episodes, title, task=recorded.task))
     left = f"; --episodes shows more: {recorded.left_out} are left out" if recorded.left_out else ""

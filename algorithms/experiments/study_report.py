@@ -10,9 +10,10 @@ from algorithms.experiments.study_pictures import pictures
 from algorithms.experiments.study_results import SOURCE_WORDS, StudyResults, training_of_policy
 from algorithms.experiments.study_tables import arm_table, claim_table, other_tables
 from rl_recsys.console.progress import format_seconds
-from rl_recsys.core.example_sessions import ExampleSession
 from rl_recsys.core.outcome import is_success
+from rl_recsys.core.play import scripted_episode
 from rl_recsys.evaluation.claims import FAILS, HOLDS, OPEN
+from rl_recsys.evaluation.episodes_page import Episode
 from rl_recsys.evaluation.report_page import Report
 from rl_recsys.runs.provenance import MADE_WITH, made_by, maker
 
@@ -28,7 +29,7 @@ def study_report(study: StudyResults, figures: Path, shown_sessions: int, *, quo
     measured_on = study.evaluation["title"]
     seeds = len(study.settings["seeds"])
     words, loss, baseline = study.task.words, study.settings.get("loss", DPOSettings.loss), study.baseline_result
-    best, sessions = _sessions(study, shown_sessions, quote=quote)
+    best, episodes = _episodes(study, shown_sessions)
     summary = [
         f"{words.agents.capitalize()} on {study.world}: {measured_on.partition(' of ')[0]}, {seeds} "
         f"training{'s' if seeds > 1 else ''} of each arm, the paper's study (Feng & Feng 2024) with every arm "
@@ -53,17 +54,20 @@ def study_report(study: StudyResults, figures: Path, shown_sessions: int, *, quo
         verdicts=(HOLDS, FAILS, OPEN),
         pictures=list(pictures(study, figures)),
         tables=list(other_tables(study)),
-        sessions=sessions,
+        sessions=[study.task.example(one.trajectory, quote=quote) for one in episodes],
         sessions_of=f"{study.label(best)}, taking its best action; evenly chosen from its wins and its losses."
         + ("" if quote else f" {words.unquoted}"),
         facts=_facts(study),
+        episodes=[*episodes, *_beside(study, episodes)] if quote else (),
+        task=study.task.name,
     )
 
 
-def _sessions(study: StudyResults, shown: int, *, quote: bool) -> tuple[str, list[ExampleSession]]:
-    """Wins and losses of the arm that succeeds most often greedily, from its first seed, and the arm."""
+def _episodes(study: StudyResults, shown: int) -> tuple[str, list[Episode]]:
+    """The arm that succeeds most often greedily, and wins and losses of its first seed, with its probabilities."""
     from policies.base import load_policy
     from policies.play import policy_trajectories
+    from policies.watched import with_probabilities
 
     arms = study.runs
     best = max(arms, key=lambda arm: float(study.played[arm, "greedy"].values("success")[0].mean()))
@@ -72,9 +76,19 @@ def _sessions(study: StudyResults, shown: int, *, quote: bool) -> tuple[str, lis
     lost = [goal for goal, reward in zip(played.goals, played.rewards[0], strict=True) if not is_success(reward)]
     more_won, more_lost = max(0, shown - len(lost)), max(0, shown - len(won))  # where there are few of the other
     goals = [*_spread(won, shown + more_won), *_spread(lost, shown + more_lost)]
-    policy = Path(study.runs[best][0]) / "policy"
-    episodes = policy_trajectories(load_policy(policy), study.task, goals, author=best, greedy=True)
-    return best, [study.task.example(episode, quote=quote) for episode in episodes]
+    policy = load_policy(Path(study.runs[best][0]) / "policy")
+    episodes = policy_trajectories(policy, study.task, goals, author=best, greedy=True)
+    return best, [with_probabilities(Episode(best, episode), policy, best) for episode in episodes]
+
+
+def _beside(study: StudyResults, episodes: Sequence[Episode]) -> list[Episode]:
+    """What the task's first baseline, if it has one, does with the same goals, to be watched beside them."""
+    goals = [one.trajectory.goal_index for one in episodes]
+    return [
+        Episode(name, scripted_episode(study.task, goal, agent, author=name))
+        for name, agent in list(study.task.baselines.items())[:1]
+        for goal in goals
+    ]
 
 
 def _facts(study: StudyResults) -> dict[str, str]:

@@ -13,9 +13,12 @@ from markupsafe import Markup
 from rl_recsys.console.escaping import for_markdown, for_terminal
 from rl_recsys.console.table import Table
 from rl_recsys.core.example_sessions import ExampleSession
+from rl_recsys.core.task import DEFAULT_TASK
+from rl_recsys.evaluation.episodes_page import Episode, episodes_page
 from rl_recsys.storage.files import write_text
 
 TEMPLATES = Path(__file__).parent
+SESSIONS = "sessions.html"  # beside the report
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,26 @@ class Report:
     sessions: Sequence[ExampleSession]
     sessions_of: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    #: To watch: those of the ``sessions`` in their order, and others of the same goals; none where they have no words.
+    episodes: Sequence[Episode] = ()
+    task: str = DEFAULT_TASK
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write report.html, with every picture in it, and report.md, which names the picture files."""
+    """Write report.html, with every picture in it, and report.md, which names the picture files.
+
+    Both lead to sessions.html, where the report's ``episodes`` are stepped through.
+    """
     # jinja escapes for HTML what is no markup; what is escaped for Markdown it must not touch again.
     pages = {"report.html": for_terminal, "report.md": lambda text: Markup(for_markdown(text))}
     for name, escape in pages.items():
         template = _environment(escape).get_template(f"{name}.j2")
-        text = template.render(report=report, folder=folder, markdown_table=_markdown_table)
+        text = template.render(report=report, folder=folder, markdown_table=_markdown_table, sessions_page=SESSIONS)
         write_text(folder / name, text)
+    if report.episodes:
+        write_text(folder / SESSIONS, episodes_page(report.episodes, f"Sessions: {report.title}", task=report.task))
+    else:  # an earlier report's has the words that this one leaves out
+        (folder / SESSIONS).unlink(missing_ok=True)
 
 
 def _markdown_table(table: Table) -> Markup:

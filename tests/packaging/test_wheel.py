@@ -76,7 +76,12 @@ def test_every_module_is_there_and_names_the_rooms_as_they_are_there(built):
         assert here == {
             path.relative_to(built / "rl_recsys" / room) for path in (built / "rl_recsys" / room).rglob("*.py")
         }
-    for name in ("evaluation/*.j2", "algorithms/services/site/templates/*.j2", "algorithms/services/site/static/*"):
+    for name in (
+        "evaluation/*.j2",
+        "evaluation/viewer/*",
+        "algorithms/services/site/templates/*.j2",
+        "algorithms/services/site/static/*",
+    ):
         source = ROOT if name.startswith("algorithms") else ROOT / "rl_recsys"
         shown = {path.relative_to(source) for path in source.glob(name)}
         assert shown == {path.relative_to(built / "rl_recsys") for path in (built / "rl_recsys").glob(name)} != set()

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,10 +25,12 @@ from algorithms.services.sessions import NoSessionError, Sessions, SessionsFullE
 from algorithms.services.site.opponents import Opponents, Played
 from algorithms.services.site.pages import how_reckoned, item_of, origins, shown, what_counted
 from algorithms.services.site.recording import Recording
-from algorithms.services.site.viewer import STATIC, YOU, Episode, Recorded, data_of, templates
 from algorithms.services.site.visits import ActionError, Visit
+from rl_recsys.evaluation.episodes_page import VIEWER, YOU, Episode, Recorded, data_of, templates
 from rl_recsys.webshop.task import WebShop
 
+HERE = Path(__file__).parent
+TEMPLATES, STATIC = HERE / "templates", HERE / "static"
 PATIENCE_S = 20.0  # that a person waits for the agents, which began when the person did
 NAME_BYTES = 12  # of a session's name
 FEWEST_BYTES = 1000  # to compress
@@ -74,6 +77,7 @@ def site(offer: Offer) -> Starlette:
             Route("/watch/episodes.json", pages.episodes),
             Route(HEALTH, _healthy),
             Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/viewer", StaticFiles(directory=VIEWER)),
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=FEWEST_BYTES)],
         exception_handlers={
@@ -99,7 +103,7 @@ class _Pages:
     def __init__(self, offer: Offer):
         self._offer = offer
         self._goals = frozenset(offer.goals)
-        self._templates = templates()
+        self._templates = templates(TEMPLATES)
         self._random = random.SystemRandom()
 
     @asynccontextmanager

@@ -13,11 +13,11 @@ from algorithms.services.sessions import Sessions
 from algorithms.services.site.application import Offer, site
 from algorithms.services.site.opponents import Opponents
 from algorithms.services.site.recording import LOGS, Recording
-from algorithms.services.site.viewer import Recorded
 from algorithms.services.site.visits import Visit
 from rl_recsys.console.progress import phase
 from rl_recsys.console.terminal import say
 from rl_recsys.core.recording import FINGERPRINT, RECORDED_IN
+from rl_recsys.evaluation.episodes_page import Recorded
 from rl_recsys.runs.settings import claim
 from rl_recsys.storage.locations import Place, place_of
 from rl_recsys.webshop.task import WebShop

@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from algorithms.services.site.viewer import Episode
 from rl_recsys.console.terminal import say
 from rl_recsys.core.play import scripted_episode
 from rl_recsys.core.trajectory import Trajectory
 from rl_recsys.errors import UserError
+from rl_recsys.evaluation.episodes_page import Episode
 from rl_recsys.webshop.task import WebShop
 
 GOALS_KEPT = 500
@@ -71,12 +71,10 @@ class Opponents:
         return Played(episodes, failed)
 
     def _judge(self, trajectory: Trajectory, arm: str, policy: str) -> Episode:
-        from policies.play import choice_probabilities
+        from policies.watched import with_probabilities
 
-        if not policy:
-            return Episode(arm, trajectory)
-        found = choice_probabilities(self._policies[policy], [step.decision for step in trajectory.steps])
-        return Episode(arm, trajectory, policy, found)
+        episode = Episode(arm, trajectory)
+        return with_probabilities(episode, self._policies[policy], policy) if policy else episode
 
     def close(self) -> None:
         """Play nothing more."""

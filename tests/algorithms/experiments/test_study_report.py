@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def test_a_report_has_the_figures_of_the_files(study):
     assert len(report.sessions) == 2 and {picture.path.is_file() for picture in report.pictures} == {True}
     write_report(report, study)
     assert "87.5" in (study / "report.md").read_text() and "87.5" in (study / "report.html").read_text()
+    # Each session that is shown leads to itself on the page to watch, where the baseline can be put beside it.
+    watched = json.loads(re.search(r'id="data">(.*?)</script>', (study / "sessions.html").read_text())[1])
+    arms = [(one["goal"], one["arm"]) for one in watched["summaries"]]
+    links = re.findall(r'href="sessions.html#goal=(\d+)&amp;arm=(\w+)"', (study / "report.html").read_text())
+    assert [(int(goal), arm) for goal, arm in links] == arms[:2] and [arm for _, arm in arms] == ["dpo"] * 2 + [
+        "rule"
+    ] * 2
+    assert watched["details"][0]["policy"] == "dpo" and watched["details"][0]["steps"][0]["probabilities"]
+    assert "](sessions.html)" in (study / "report.md").read_text()
+    write_report(study_report(StudyResults(study), study / "figures", 1, quote=False), study)
+    assert not (study / "sessions.html").exists() and "sessions.html" not in (study / "report.html").read_text()
 
 
 class Bare(WebShop):

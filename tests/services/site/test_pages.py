@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Page
 
-from algorithms.services.site.viewer import STATIC, YOU
+from algorithms.services.site.application import STATIC
 from rl_recsys.core.trajectory import read_trajectories
+from rl_recsys.evaluation.episodes_page import VIEWER, YOU
 from rl_recsys.webshop import Shop
 from rl_recsys.webshop.data.compile import Source, compile_shop
 from rl_recsys.webshop.imports.episodes import logged_trajectory
@@ -174,6 +176,32 @@ def test_what_cannot_be_is_said_on_a_page(browser, site, open_site):
         assert client.post("/begin", headers={"origin": "http://elsewhere"}).status_code in (403, 503)
 
 
+def test_folders_are_watched_on_the_site(browser, open_site, scripted):
+    address, _ = open_site(watch=(scripted(4),))
+    with page_of(browser) as page:
+        page.goto(address)
+        follow(page.get_by_role("link", name="Watch recorded sessions"))
+        page.get_by_role("article").wait_for()
+        assert page.get_by_role("navigation", name="Episodes").get_by_role("button").count() == 4
+        require_accessible(page)
+    with page_of(browser, java_script_enabled=False) as page:
+        page.goto(f"{address}/watch")
+        assert page.locator("details").count() == 4
+
+
+def test_a_session_that_is_idle_ends_and_is_kept(open_site):
+    address, record = open_site(idle_seconds=0.5)
+    with httpx.Client(base_url=address, follow_redirects=True) as client:
+        where = client.post("/begin").url
+        client.post(where, data={"query": "shirt"})
+        while not list(record.glob("part-*.arrows")):
+            time.sleep(0.1)
+        over = client.get(where)
+    assert over.status_code == 410 and "This session is over" in over.text
+    (written,) = read_trajectories(record)
+    assert not written.done and written.reward == 0 and written.author == where.path.split("/")[-2]
+
+
 def test_a_wish_can_be_named_and_comes_from_the_split(browser, site, shop):
     address, _ = site
     goal = shop.split("train")[7]
@@ -260,7 +288,7 @@ def test_no_text_of_a_catalogue_becomes_markup(browser, open_site, hostile):
 
 
 def test_nothing_of_a_page_is_asked_of_elsewhere_and_styles_are_small():
-    for path in STATIC.iterdir():
+    for path in (*STATIC.iterdir(), *VIEWER.iterdir()):
         text = path.read_text()
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\(", text), path
-    assert sum(path.stat().st_size for path in STATIC.glob("*.css")) < MOST_BYTES / 2
+    assert sum(path.stat().st_size for folder in (STATIC, VIEWER) for path in folder.glob("*.css")) < MOST_BYTES / 2

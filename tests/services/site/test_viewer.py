@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from algorithms.services.site.viewer import MADE_HERE, Episode, episodes_page
 from policies.base import load_policy
 from policies.play import choice_probabilities, policy_trajectories
 from rl_recsys.core.play import scripted_episode
 from rl_recsys.core.trajectory import TrajectoryWriter, read_trajectories
 from rl_recsys.errors import UserError
+from rl_recsys.evaluation.episodes_page import MADE_HERE, Episode, episodes_page
 from tests.jobs.test_jobs import main_of
 from tests.services.site.conftest import page_of, require_accessible
 

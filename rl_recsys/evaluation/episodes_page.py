@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,8 +21,7 @@ from rl_recsys.errors import UserError
 from rl_recsys.storage.files import write_text
 from rl_recsys.storage.locations import Place
 
-HERE = Path(__file__).parent
-TEMPLATES, STATIC = HERE / "templates", HERE / "static"
+VIEWER = Path(__file__).parent / "viewer"  # the script, the style sheet, and what stands around them
 MADE_HERE = '<meta name="generator" content="rl-recsys watch">'
 DIGITS = 4  # of a probability
 PEOPLE = "people"  # the arm of all that people did
@@ -124,15 +123,6 @@ class Recorded:
         return cls([Episode(arm(folder, one), one) for folder, one in found], tasks.pop(), left_out)
 
 
-def with_probabilities(episodes: Iterable[Episode], policy: Any, name: str) -> Iterator[Episode]:
-    """The episodes with how likely a policy takes each choice of theirs; ``name`` is shown."""
-    from policies.play import choice_probabilities
-
-    for episode in episodes:
-        found = choice_probabilities(policy, [step.decision for step in episode.trajectory.steps])
-        yield Episode(episode.arm, episode.trajectory, name, found)
-
-
 def _is_told(name: str, value: Any) -> bool:
     return name not in NOT_SHOWN and value not in (None, "", [], {}, ())
 
@@ -156,10 +146,10 @@ def in_script(value: Any) -> Markup:
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def templates() -> Environment:
-    """The pages' templates, in which every value is escaped."""
+def templates(*folders: Path) -> Environment:
+    """The viewer's templates and those of some folders. Every value is escaped in them."""
     return Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader([VIEWER, *folders]), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=True,
     )  # fmt: skip
 
@@ -177,14 +167,14 @@ def episodes_page(episodes: Sequence[Episode], title: str, *, task: str = DEFAUL
     ``task``: the name of the task whose episodes they are. Without JavaScript the episodes are read as lists.
     """
     data = data_of(episodes, task)
-    script = (STATIC / "watch.js").read_text()
+    script = (VIEWER / "watch.js").read_text()
     return (
         templates()
-        .get_template("watch_file.html.j2")
+        .get_template("file.html.j2")
         .render(
             title=title,
             generator=Markup(MADE_HERE),
-            style=Markup((STATIC / "watch.css").read_text()),
+            style=Markup((VIEWER / "watch.css").read_text()),
             script=Markup(script),
             script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             data=in_script(data),
