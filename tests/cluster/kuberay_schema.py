@@ -214,6 +214,39 @@ CLAIM = record(
     selector=OPEN,
 )
 
+# Kubernetes: servers that are not Ray's
+
+LABELS = record({"matchLabels": TEXTS})
+SHARE = {"anyOf": [COUNT, {"type": "string", "pattern": r"^\d+%$"}]}
+DEPLOYMENT = record(
+    {"selector": LABELS, "template": POD_TEMPLATE},
+    replicas=COUNT,
+    strategy=record(
+        type=one_of("RollingUpdate", "Recreate"), rollingUpdate=record(maxUnavailable=SHARE, maxSurge=SHARE)
+    ),
+    minReadySeconds=COUNT,
+    revisionHistoryLimit=COUNT,
+    progressDeadlineSeconds=COUNT,
+    paused=BOOLEAN,
+)
+SERVICE = record(
+    {
+        "ports": list_of(
+            record(
+                {"port": PORT},
+                name=NAME,
+                targetPort={"anyOf": [PORT, NAME]},
+                protocol=one_of("TCP", "UDP", "SCTP"),
+                nodePort=PORT,
+            ),
+            at_least=1,
+        )
+    },
+    selector=TEXTS,
+    type=one_of("ClusterIP", "NodePort", "LoadBalancer"),
+    sessionAffinity=one_of("None", "ClientIP"),
+)
+
 
 def manifest(version: str, kind: str, longest: int, spec: Schema) -> Schema:
     name = NAME | {"maxLength": longest}
@@ -226,4 +259,6 @@ SCHEMAS = {
     "RayCluster": manifest("ray.io/v1", "RayCluster", 53, CLUSTER),
     "RayJob": manifest("ray.io/v1", "RayJob", 47, JOB),
     "PersistentVolumeClaim": manifest("v1", "PersistentVolumeClaim", 63, CLAIM),
+    "Deployment": manifest("apps/v1", "Deployment", 63, DEPLOYMENT),
+    "Service": manifest("v1", "Service", 63, SERVICE),
 }

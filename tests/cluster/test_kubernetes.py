@@ -191,6 +191,45 @@ def refuses(name: str, path: tuple, value: object, message: str) -> None:
     assert message in fault
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "value", "message"),
+    [
+        ("environment.yaml", ("spec", "replica"), 2, "'replica' was unexpected"),
+        ("environment.yaml", ("spec", "selector"), ABSENT, "'selector' is a required property"),
+        ("environment.yaml", ("spec", "strategy", "type"), "Rolling", "'Rolling' is not one of"),
+        ("environment.yaml", ("spec", "template", "spec", "containers"), [], "spec.containers: []"),
+        ("environment.yaml", ("apiVersion",), "v1", "'apps/v1' was expected"),
+        ("environment-service.yaml", ("spec", "ports"), [], "spec.ports: []"),
+        ("environment-service.yaml", ("spec", "ports", 0, "port"), 80800, "80800 is greater than the maximum"),
+        ("environment-service.yaml", ("spec", "type"), "clusterIP", "'clusterIP' is not one of"),
+    ],
+)
+def test_a_broken_server_is_refused(name, path, value, message):
+    refuses(name, path, value, message)
+
+
+def test_the_servers_are_found_and_run_a_command_that_the_job_takes():
+    deployment, service = manifest("environment.yaml"), manifest("environment-service.yaml")
+    template = deployment["spec"]["template"]
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    assert labels == service["spec"]["selector"] == template["metadata"]["labels"]
+    only = container(template)
+    assert only["command"] == ["python", "jobs/serve_environment.py"]
+    flags = parsed(["serve_environment", *only["args"]])
+    assert (ROOT / only["command"][1]).exists()
+    assert [port["containerPort"] for port in only["ports"]] == [flags.port]
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == {only["ports"][0]["name"]}
+    assert only["resources"]["limits"] == only["resources"]["requests"]
+    assert int(only["resources"]["limits"]["cpu"]) == flags.processes
+    mounts = {mount["name"]: mount["mountPath"] for mount in only["volumeMounts"]}
+    assert flags.token_file.parent == Path(mounts["token"]) and Path(flags.shop).is_relative_to(mounts["data"])
+    volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+    assert volumes["data"]["persistentVolumeClaim"]["claimName"] == manifest("storage.yaml")["metadata"]["name"]
+    guide = (CLUSTER / "kubernetes.md").read_text()
+    assert f"create secret generic {volumes['token']['secret']['secretName']} " in guide
+    assert only["image"] == container(pods(spec_of("raycluster.yaml"))["head"])["image"]
+
+
 def test_a_key_that_comes_twice_is_refused():
     with pytest.raises(AssertionError, match="twice in one object"):
         yaml.load("spec: {a: {b: 1, b: 2}}", OnceLoader)
@@ -296,7 +335,7 @@ def test_a_job_that_failed_goes_on_and_its_cluster_goes_away():
 
 def test_the_guide_names_what_is_there():
     guide = (CLUSTER / "kubernetes.md").read_text()
-    for name in re.findall(r"docs/cluster/([\w.]+)", guide) + re.findall(r"`([\w.]+\.yaml)`", guide):
+    for name in re.findall(r"docs/cluster/([\w.-]+)", guide) + re.findall(r"`([\w.-]+\.yaml)`", guide):
         assert (CLUSTER / name).exists(), name
     assert f"--version {KUBERAY} " in guide
     names = {manifest(name)["metadata"]["name"] for name in MANIFESTS}
