@@ -6,6 +6,7 @@ python jobs/benchmark.py learner --policy runs/demo/seed-0/imitation/policy --tr
 python jobs/benchmark.py scale --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 python jobs/benchmark.py serve --shop shops/demo --out benchmarks
+python jobs/benchmark.py recommend --policy runs/demo/seed-0/imitation/policy --shops shops/demo --out benchmarks
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 from algorithms.benchmarks.flags import (
     LearnerBenchmarkFlags,
     PolicyBenchmarkFlags,
+    RecommendBenchmarkFlags,
     ScaleBenchmarkFlags,
     ServeBenchmarkFlags,
     TrainingSoakFlags,
 )
+from algorithms.benchmarks.recommender import recommender_figures
 from rl_recsys.console.command import run_job
 from rl_recsys.core.task import task_of_shop
 from rl_recsys.runs.benchmarking import run_benchmark
@@ -37,15 +40,12 @@ KINDS = {
     "scale": ScaleBenchmarkFlags,
     "training-soak": TrainingSoakFlags,
     "serve": ServeBenchmarkFlags,
+    "recommend": RecommendBenchmarkFlags,
 }
 Arguments = (
-    ShopBenchmarkFlags
-    | PolicyBenchmarkFlags
-    | LearnerBenchmarkFlags
-    | ScaleBenchmarkFlags
-    | TrainingSoakFlags
-    | ServeBenchmarkFlags
-)
+    ShopBenchmarkFlags | PolicyBenchmarkFlags | LearnerBenchmarkFlags | ScaleBenchmarkFlags | TrainingSoakFlags
+    | ServeBenchmarkFlags | RecommendBenchmarkFlags
+)  # fmt: skip
 
 
 @writes_to_its_out("benchmark")
@@ -112,6 +112,8 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
 
             Shop.open(arguments.shop).make_searches_start_faster()
             yield from serve_figures(arguments)
+        case RecommendBenchmarkFlags():
+            yield from recommender_figures(arguments, work)
 
 
 if __name__ == "__main__":

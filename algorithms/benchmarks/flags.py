@@ -111,3 +111,19 @@ class ServeBenchmarkFlags(Flags):
     """Steps of the soak."""
     soak_sessions: Annotated[int, COUNT] = 20_000
     """Sessions of the soak, none of which its client closes."""
+
+
+@dataclass(kw_only=True)
+class RecommendBenchmarkFlags(Flags):
+    """The recommender's service beside the same lists made in a loop and the search; about 15 minutes a shop."""
+
+    policy: Path
+    """Policy folder that plays."""
+    shops: tuple[Path, ...]
+    """Shop folders made by jobs/prepare.py, measured one after the other."""
+    out: Place | None = None
+    """Folder for recommend.json and recommend.md; without it they are only printed."""
+    requests: Annotated[int, COUNT] = 64
+    """Different requests of a measurement, as many again to begin with."""
+    clients: Annotated[tuple[int, ...], COUNT] = (1, 8, 32)
+    """Clients that ask at a time, each as soon as it is answered."""

@@ -53,6 +53,7 @@ LEAST = {
     "site": "--shop a --record b",
     "reproduce": "--out a --shop b",
     "serve_environment": "--shop a",
+    "serve_recommender": "--shop a --policy b",
     "thompson": "--shop a --policies b=c d=e --out f",
     "train_queries": "--pairs a --out b",
     "trajectories": "a",

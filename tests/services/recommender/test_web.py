@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
+import shutil
 
 import httpx
 import pytest
-import uvicorn
 
 from algorithms.services.recommender.ledger import TRAJECTORIES, Ledger, world_of
 from algorithms.services.recommender.metrics import Metrics
 from algorithms.services.recommender.service import Recommender, in_threads
 from algorithms.services.recommender.web import make_app
-from algorithms.services.server import Guard, address_of, configuration, listen
+from algorithms.services.server import Guard
 from policies.base import load_policy
 from rl_recsys.core.trajectory import read_trajectories
+from tests.services.running import serving
 
 TOKEN = "a secret of enough characters".replace(" ", "-")
 
@@ -30,14 +30,8 @@ def served(tmp_path_factory, policy_folder, task):
     recommender = Recommender(
         task, {"one": policy, "other": policy}, in_threads(ledger), episodes=6, authors=authors, waiting=4
     )
-    app = Guard(make_app(recommender, Metrics()), token=TOKEN, local=False, max_body=10_000)
-    listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(configuration(lambda: app))
-    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-    thread.start()
-    yield address_of(listening), folder
-    server.should_exit = True
-    thread.join()
+    with serving(Guard(make_app(recommender, Metrics()), token=TOKEN, local=False, max_body=10_000)) as address:
+        yield address, folder
     ledger.close()
 
 
@@ -136,3 +130,29 @@ def test_the_page_shows_lists_as_text_and_notes_what_is_taken_without_a_script(c
     for kind in ("css", "js"):
         assert client.get(f"/page.{kind}").status_code == 200
     assert client.get("/page.py").status_code == 404
+
+
+def test_in_a_browser_the_list_comes_while_the_agent_shops_and_what_is_taken_is_noted(served, shop):
+    playwright = pytest.importorskip("playwright.sync_api")
+    address, folder = served
+    before = len(list(read_trajectories(folder / TRAJECTORIES)))
+    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no browser here")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        context = browser.new_context(http_credentials={"username": "me", "password": TOKEN})
+        page, amiss = context.new_page(), []
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: amiss.append(str(error)))
+        page.on("console", lambda message: amiss.append(message.text) if message.type == "error" else None)
+        page.goto(f"{address}/")
+        page.get_by_label("Say it in words").fill(f"{shop.goal(7).query} <img src=x onerror=alert(1)>")
+        page.keyboard.press("Enter")
+        page.get_by_text("from 6 sessions of the agent").wait_for()
+        page.locator("summary").first.click()
+        page.get_by_role("button", name="Take this one").first.click()
+        page.get_by_text("what you took is noted").wait_for()
+        browser.close()
+    assert not amiss
+    assert len(list(read_trajectories(folder / TRAJECTORIES))) > before

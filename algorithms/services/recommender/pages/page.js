@@ -19,15 +19,15 @@ function product(one, answer) {
   for (const [name, value] of Object.entries(one.options || {})) options.append(element("span", `${name}: ${value}`));
   if (options.childNodes.length) item.append(options);
   if (one.share) {
-    const [low, high] = one.interval, bar = element("div", "", "bar"), fill = element("i");
-    fill.style.width = percent(one.share);
-    bar.append(fill);
-    item.append(bar, element("p", `Bought in ${percent(one.share)} of its sessions (${percent(low)} to ${percent(high)})`, "sure"));
+    const [low, high] = one.interval, meter = element("meter", String(one.share));
+    meter.value = one.share;
+    item.append(meter, element("p", `Bought in ${percent(one.share)} of its sessions (${percent(low)} to ${percent(high)})`, "sure"));
   } else item.append(element("p", answer.sessions ? "Found by the search; the agent bought others" : "Found by the search", "sure"));
   const why = element("details");
-  why.append(element("summary", "Why"));
-  if (one.meets && one.meets.length) why.append(element("p", `Has ${one.meets.join(", ")}`, "meets"));
-  if (one.lacks && one.lacks.length) why.append(element("p", `Lacks ${one.lacks.join(", ")}`, "lacks"));
+  const has = (one.meets || []).length, lacks = (one.lacks || []).length;
+  why.append(element("summary", lacks ? `Why: it lacks ${lacks} of ${has + lacks}` : "Why"));
+  if (has) why.append(element("p", `Has ${one.meets.join(", ")}`, "meets"));
+  if (lacks) why.append(element("p", `Lacks ${one.lacks.join(", ")}`, "lacks"));
   why.addEventListener("toggle", () => why.open && clicked.add(one.item));
   why.open = clicked.has(one.item);
   const take = element("button", "Take this one");
