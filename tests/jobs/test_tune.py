@@ -177,6 +177,7 @@ def test_a_finished_search_is_reported_again_and_no_other_begins_there(finished,
 def test_ppo_is_searched_with_tune_run_and_goes_on(tmp_path, shop_folder, policy_folder, monkeypatch):
     flags = ["--algorithm", "ppo", "--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path, *FAST]
     flags += ["--trials", 2, "--iterations", 2, "--rollout-steps", 24, "--batch", 8, "--api", "run"]
+    flags += ["--num-workers", 1]
     flags += ["--searcher", "random", "--scheduler", "none"]
 
     def stop(*_: object, **info: object) -> None:
@@ -196,12 +197,13 @@ def test_ppo_is_searched_with_tune_run_and_goes_on(tmp_path, shop_folder, policy
     assert (arguments.rollout_steps, arguments.batch, arguments.iterations) == (24, 8, 2)
 
 
-def test_trials_that_all_fail_are_said_to(tmp_path, shop_folder, policy_folder, monkeypatch, capfd):
+def test_trials_that_all_fail_are_said_to(tmp_path, shop_folder, policy_folder, demonstrations, monkeypatch, capfd):
     monkeypatch.setattr(searching, "held_out_goals", lambda arguments: HeldOut((10**6,)))
     monkeypatch.setattr(searching, "MAX_FAILURES", 0)
-    flags = ["--algorithm", "ppo", "--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path, *FAST]
+    flags = ["--algorithm", "dpo", "--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path, *FAST]
+    flags += ["--trajectories", demonstrations, "--trials", 1, "--iterations", 2, "--updates", 1, "--batch", 4]
     with pytest.raises(UserError, match="all trials failed; why the first did is in") as raised:
-        job_module("tune").main(arguments_of("tune", *flags, "--trials", 1, "--iterations", 2, "--rollout-steps", 32))
+        job_module("tune").main(arguments_of("tune", *flags))
     assert "IndexError" in Path(str(raised.value).split(" is in ")[1]).read_text()
     assert "trial 1 failed: " in capfd.readouterr().out
 

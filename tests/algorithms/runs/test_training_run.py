@@ -546,7 +546,7 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, trajector
     mixed = pairing == "decision"
     config = dpo(policy_folder, trajectories if mixed else None, imitation_weight=0.0).training(
         preferences="mixed" if mixed else "rollouts", pairing=pairing, task=task.spec, group_size=4,
-        rollout_workers=2, refresh_reference_every=2, train_batch_size_per_learner=4,
+        rollout_workers=2 if mixed else 1, refresh_reference_every=2, train_batch_size_per_learner=4,
     )  # fmt: skip
     run = train(tmp_path / "run", config, 3, every=2)
     last = run.rows[-1]
@@ -742,7 +742,7 @@ def test_a_state_of_weights_has_nothing_else(policy_folder, shop_folder, traject
 def test_ppo_is_held_near_its_start_and_its_demonstrations(policy_folder, shop_folder, trajectories, tmp_path):
     last = {}
     for name, kl, imitation_weight in (("near", 10.0, 1e-6), ("imitating", 1e-6, 10.0)):
-        config = ppo(policy_folder, shop_folder, workers=1)
+        config = ppo(policy_folder, shop_folder, workers=0)
         config.training(kl_weight=kl, imitation_weight=imitation_weight, trajectories=str(trajectories))
         last[name] = train(tmp_path / name, config, 3, every=100).rows[-1]
     assert 0 <= last["near"]["learners/kl"] < last["imitating"]["learners/kl"]
