@@ -68,26 +68,22 @@ def test_sessions_are_kept_at_sigterm_and_after_a_kill_and_can_be_learnt_from(
 ):
     record, goals = tmp_path / "people", task.split("train")[:3]
     flags = ("--shop", shop_folder, "--record", record)
-    with (
-        running(*flags) as (process, address),
-        httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client,
-    ):
+    options = {"follow_redirects": True, "timeout": 60}
+    with running(*flags) as (process, address), httpx.Client(base_url=address, **options) as client:
         names = [
             shop_until(client, goals[0], shop.goal(goals[0]).name, "Buy now"),
             shop_until(client, goals[1], shop.goal(goals[1]).name),
         ]
-        process.send_signal(signal.SIGTERM)
-        said = process.communicate()[0]
-    assert process.returncode == 128 + signal.SIGTERM
-    assert f"recorded session {names[1]}: goal {goals[1]}, 2 steps, nothing bought" in said
-    with (
-        running(*flags) as (process, address),
-        httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client,
-    ):
-        names.append(shop_until(client, goals[2], shop.goal(goals[2]).name))
         process.kill()
-    with running(*flags):  # takes up what the kill left
-        written = list(read_trajectories(record, sources=["human"]))
+        said = process.communicate()[0]
+    with running(*flags) as (process, address), httpx.Client(base_url=address, **options) as client:
+        assert len(list(read_trajectories(record))) == 2  # it took up what the kill had left
+        names.append(shop_until(client, goals[2], shop.goal(goals[2]).name))
+        process.send_signal(signal.SIGTERM)
+        last = process.communicate()[0]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"recorded session {names[2]}: goal {goals[2]}, 2 steps, nothing bought" in last
+    written = list(read_trajectories(record, sources=["human"]))
     assert [one.author for one in written] == names and [one.done for one in written] == [True, False, False]
     assert [one.goal_index for one in written] == list(goals)
     # The logs are the same to the importer.
