@@ -17,12 +17,14 @@ from algorithms.services.site.visits import Visit
 from rl_recsys.console.progress import phase
 from rl_recsys.console.terminal import say
 from rl_recsys.core.recording import FINGERPRINT, RECORDED_IN
+from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.evaluation.episodes_page import Recorded
 from rl_recsys.runs.settings import claim
 from rl_recsys.storage.locations import Place, place_of
 from rl_recsys.webshop.task import WebShop
 
 EPISODES_WATCHED = 200  # of each folder
+FEW_SESSIONS, FEW_ITERATIONS = 200, 5  # so few are learnt in fewer iterations than imitation takes for thousands
 
 
 def opened_site(
@@ -76,14 +78,15 @@ class _Learning:
     def __init__(self, shop: Place, record: Path, arms: dict[str, str], task: WebShop):
         self._shop, self._record = shop, record
         self._policy = next((folder for folder in arms.values() if folder not in task.baselines), None)
-        self._best = 0.0
+        begun = any(record.glob("part-*.arrows"))
+        self._rewards = [one.reward for one in read_trajectories(record)] if begun else []
 
     def say_recorded(self, visit: Visit) -> None:
         """A session was recorded."""
         one = visit.trajectory
         how = f"reward {one.reward:.2f}" if one.done else "nothing bought"
         say(f"recorded session {visit.name}: goal {visit.goal}, {len(one.steps)} steps, {how}")
-        self._best = max(self._best, one.reward)
+        self._rewards.append(one.reward)
         for line in self.lines(visit)[1:]:
             say(line)
 
@@ -91,7 +94,7 @@ class _Learning:
         """Where a session is, and the command that learns from all of them, if any earned something."""
         place = place_of(self._record)
         lines = [f"{place} (trajectories), {place}/{LOGS}/{visit.name}.jsonl (pages)"]
-        if self._best > 0:
+        if max(self._rewards, default=0.0) > 0:
             lines.append(f"python {shlex.join(self._imitate())}")
         return lines
 
@@ -99,8 +102,10 @@ class _Learning:
         place = place_of(self._record)
         start = [] if self._policy is None else ["--policy", self._policy]
         # Imitation takes what earned all; where nothing did, the best that there is.
-        least = [] if self._best >= 1 else ["--minimum-reward", f"{int(self._best * 100) / 100:.2f}"]
+        best = max(self._rewards)
+        least = [] if best >= 1 else ["--minimum-reward", f"{int(best * 100) / 100:.2f}"]
+        few = ["--iterations", str(FEW_ITERATIONS)] if len(self._rewards) < FEW_SESSIONS else []
         return [
-            "jobs/imitate.py", "--shop", str(self._shop), "--trajectories", place, *start, *least,
+            "jobs/imitate.py", "--shop", str(self._shop), "--trajectories", place, *start, *least, *few,
             "--out", f"{place}-imitation",
         ]  # fmt: skip

@@ -34,15 +34,21 @@ class Recording:
         return self.folder / LOGS / f"{visit.name}.jsonl"
 
     def take_up(self, shop: Shop) -> int:
-        """Write the trajectories of logged sessions that have none, since a kill ended them; how many."""
+        """Write the trajectories of logged sessions that have none, since a kill ended them; how many.
+
+        A log in which nothing was done yet stays as it is.
+        """
         logs = {path.stem: path for path in (self.folder / LOGS).glob("*.jsonl")}
         if logs and any(self.folder.glob("part-*.arrows")):
             for one in read_trajectories(self.folder):
                 logs.pop(one.author, None)
+        taken_up = 0
         for name, path in sorted(logs.items()):
             pages = read_rows(path, "remove it, or name another --record", cut=True)
-            self._write(logged_trajectory(shop, pages, source="human", author=name))
-        return len(logs)
+            if len(pages) > 1:
+                self._write(logged_trajectory(shop, pages, source="human", author=name))
+                taken_up += 1
+        return taken_up
 
     def took(self, visit: Visit, actions: int) -> None:
         """The last so many actions of a visit were taken now."""

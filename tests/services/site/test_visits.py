@@ -136,6 +136,7 @@ def test_what_a_kill_left_in_the_logs_becomes_trajectories(shop, tmp_path):
     recording.forget(visits[1])
     with open(recording.log_of(visits[2]), "a") as log:
         log.write('{"page": "item_pa')  # cut short
+    (tmp_path / "logs" / "d.jsonl").write_text(recording.log_of(visits[2]).read_text().splitlines()[0] + "\n{")
     later = Recording(tmp_path, "http://site", lambda visit: None)
     assert later.take_up(shop) == 1
     later.close()
