@@ -79,6 +79,7 @@ def test_every_module_is_there_and_names_the_rooms_as_they_are_there(built):
     for name in (
         "evaluation/*.j2",
         "evaluation/viewer/*",
+        "algorithms/services/recommender/pages/*",
         "algorithms/services/site/templates/*.j2",
         "algorithms/services/site/static/*",
     ):

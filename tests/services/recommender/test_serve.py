@@ -102,6 +102,7 @@ def wait_for(there) -> None:
 def test_dpo_learns_from_what_was_reported(served, shop_folder, policy_folder, tmp_path, capsys):
     _, folder, _ = served
     flags = ["--shop", shop_folder, "--policy", policy_folder, "--trajectories", folder / TRAJECTORIES]
-    flags += ["--pairing", "trajectory", "--batch", 2, "--iterations", 1, "--updates", 1, "--out", tmp_path / "dpo"]
+    flags += ["--pairing", "trajectory", "--frozen-layers", 1, "--batch", 2, "--iterations", 1, "--updates", 1]
+    flags += ["--out", tmp_path / "dpo"]
     assert "policy:" in main_of("dpo", capsys)(*flags)
     assert (tmp_path / "dpo" / "policy").is_dir()
