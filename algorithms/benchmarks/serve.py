@@ -42,7 +42,7 @@ def _speed_figures(
     shop: Path, sessions: Sequence[int], seconds: float, openenv_python: Path | None
 ) -> Iterator[Figure]:
     inside = in_child(__name__, "in_process", str(shop), IN_PROCESS_STEPS, one_core=True)
-    note = f"{inside['steps']:,} steps of random walks, searches among them"
+    note = f"{inside['steps']:,} steps of random walks, whose searches were made before"
     yield Figure("step in process", inside["us"], "us of CPU", note=note)
     servers = {"an echo of a page": command(__name__, "serve_echo", inside["page"])}
     servers["the shop"] = command(__name__, "serve_shop", str(shop), max(*sessions, WARM_SESSIONS), 600.0)
@@ -50,8 +50,8 @@ def _speed_figures(
         servers["the shop behind OpenEnv's server"] = _by_openenv(openenv_python, shop, max(*sessions, WARM_SESSIONS))
     with ExitStack() as stack:
         running = {name: stack.enter_context(_serving(arguments)) for name, arguments in servers.items()}
-        for url, pid in running.values():
-            in_child(CLIENTS, "walk", url, WARM_SESSIONS, seconds, pid)
+        for url, _ in running.values():
+            in_child(CLIENTS, "warm", url, WARM_SESSIONS, IN_PROCESS_STEPS)
         for count in sessions:
             us = {}
             for name, (url, pid) in running.items():
@@ -114,7 +114,7 @@ def _by_openenv(python: Path, shop: Path, sessions: int) -> list[str]:
 
 def in_process(folder: str, steps: int) -> dict[str, Any]:
     """{"us" of CPU a step, "steps", "page": an observation of middling length} of the same walks without a server."""
-    from algorithms.benchmarks.serve_clients import next_action
+    from algorithms.benchmarks.serve_clients import GOALS, next_action
     from envs.webshop_text import WebShopTextEnv
 
     env = WebShopTextEnv(folder, observation_mode="text")
@@ -123,7 +123,7 @@ def in_process(folder: str, steps: int) -> dict[str, Any]:
         chance, goal, done = random.Random(0), 0, True
         for _ in range(steps):
             if done:
-                _, info = env.reset(options={"goal": goal % env.shop.goal_count})
+                _, info = env.reset(options={"goal": goal % GOALS})
                 goal += 1
             action = next_action(info, chance)
             start = time.process_time()

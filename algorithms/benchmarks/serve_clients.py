@@ -47,6 +47,11 @@ class Client:
             self.socket: ClientConnection = await connect(f"ws://{urlsplit(url).netloc}/ws")
             await self.step()
 
+    async def begin(self, goal: int) -> None:
+        """An episode of this goal."""
+        self._goal, self._observed = goal, None
+        await self.step()
+
     async def step(self) -> None:
         """A step, or a reset where there is no episode; equal walks in equal shops."""
         if self._observed is None:
@@ -71,6 +76,29 @@ async def _opened(url: str, first: int, count: int) -> list[Client]:
 def walk(url: str, sessions: int, seconds: float, pid: int) -> dict[str, float]:
     """{"steps", "seconds", "us": of the server's CPU a step, "kilobytes": of its memory that a session took}."""
     return uvloop.run(_walk(url, sessions, seconds, psutil.Process(pid)))
+
+
+def warm(url: str, sessions: int, steps: int) -> dict[str, int]:
+    """{"steps"}: have a shop make all that it keeps, as the searches of all goals, which are no part of a step later.
+
+    So it is with the step in process, whose walk is taken twice.
+    """
+    return uvloop.run(_warm(url, sessions, steps))
+
+
+async def _warm(url: str, sessions: int, steps: int) -> dict[str, int]:
+    clients = await _opened(url, 0, sessions)
+
+    async def play(client: Client, number: int) -> None:
+        for goal in range(number, GOALS, sessions):
+            await client.begin(goal)
+            await client.step()
+        for _ in range(steps // sessions):
+            await client.step()
+
+    await asyncio.gather(*(play(client, number) for number, client in enumerate(clients)))
+    await asyncio.gather(*(client.socket.close() for client in clients))
+    return {"steps": sum(client.steps for client in clients)}
 
 
 async def _walk(url: str, sessions: int, seconds: float, server: psutil.Process) -> dict[str, float]:
