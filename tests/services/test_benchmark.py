@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from algorithms.benchmarks import serve
+import os
+
+from algorithms.benchmarks import serve, serve_clients
 from algorithms.benchmarks.flags import ServeBenchmarkFlags
+from algorithms.services.environment.app import environment_app
+from tests.services.running import serving
 
 
-def test_figures(shop_folder, monkeypatch):
+def test_speed(shop_folder, monkeypatch):
     monkeypatch.setattr(serve, "IN_PROCESS_STEPS", 500)
-    monkeypatch.setattr(serve, "SOAK_IDLE_S", 0.5)
-    flags = ServeBenchmarkFlags(shop=shop_folder, sessions=(2,), seconds=0.3, soak_steps=2_000, soak_sessions=200)
+    flags = ServeBenchmarkFlags(shop=shop_folder, parts=("speed",), sessions=(2,), seconds=0.3)
     figures = {figure.name: figure for figure in serve.serve_figures(flags)}
     inside, echo = figures["step in process"].value, figures["an echo of a page, 2 sessions: a step"].value
     served = figures["the shop, 2 sessions: a step"]
     assert min(inside, echo, served.value) > 0
     assert served.target == inside + 100
-    (soak,) = (figure for name, figure in figures.items() if name.startswith("memory growth over 2,"))
-    assert "and 200 sessions that no client closed" in soak.name and "0 sessions left" in soak.note
+
+
+def test_sessions_that_no_client_closes_all_end(shop_folder):
+    with serving(environment_app(sessions=16, idle_s=2.0, place=shop_folder)) as url:
+        found = serve_clients.soak(url, 480, 24, 3, os.getpid())
+    assert (found["steps"], found["sessions"], found["left"], len(found["megabytes"])) == (492, 24, 0, 3)

@@ -154,7 +154,7 @@ async def _play(socket: WebSocket, shop: ServedShop, sessions: Sessions) -> None
     await socket.accept()
     ending: list[asyncio.Task] = []  # a task that nobody holds may be forgotten before it is done
 
-    def end(_session: ServedSession) -> None:
+    def end(_session: ServedSession | None) -> None:
         ending.append(asyncio.ensure_future(_close(socket, wire.IDLE, f"idle for more than {sessions.idle_s:g} s")))
 
     try:
@@ -172,7 +172,9 @@ async def _play(socket: WebSocket, shop: ServedShop, sessions: Sessions) -> None
             if reply is None:
                 break
             await socket.send_text(reply)
-    except (NoSessionError, WebSocketDisconnect):
+    except NoSessionError:  # it was idle, and is not looked for yet
+        end(None)
+    except WebSocketDisconnect:
         pass
     finally:
         sessions.close(key)

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from algorithms.services.environment.app import environment_app
 from algorithms.services.environment.openenv import answer
+from algorithms.services.sessions import Sessions
 from envs.webshop_choice import WebShopChoiceEnv
 from envs.webshop_served import ServedShop
 from envs.wire import to_array
@@ -245,6 +246,24 @@ def test_the_frames_of_openenvs_clients_are_answered_as_these_read_them(server):
         assert reply.keys() == {"type", "data"}
         if reply["type"] == "observation":
             assert reply["data"].keys() == {"observation", "reward", "done"}
+
+
+def test_a_message_after_the_idle_limit_is_told_why(shop_folder, monkeypatch):
+    """Also where nobody has looked for idle sessions yet."""
+    monkeypatch.setattr(Sessions, "end_idle", lambda _: 0)
+
+    async def play(url: str) -> int:
+        async with connect(f"{url.replace('http', 'ws')}/ws") as socket:
+            await socket.send('{"type": "reset"}')
+            await socket.recv()
+            await asyncio.sleep(0.4)
+            await socket.send('{"type": "state"}')
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            return closed.value.rcvd.code
+
+    with serving(environment_app(sessions=1, idle_s=0.2, place=shop_folder)) as url:
+        assert asyncio.run(play(url)) == 4408
 
 
 def test_a_client_that_leaves_makes_room(shop_folder):
