@@ -104,7 +104,7 @@ def _by_openenv(python: Path, shop: Path, sessions: int) -> list[str]:
     paths = [str(Path(__file__).parents[2]), sysconfig.get_paths()["purelib"]]
     code = (
         f"import sys; sys.path += {paths!r}; "
-        f"from algorithms.benchmarks.serve import serve_by_openenv; serve_by_openenv({str(shop)!r}, {sessions})"
+        f"from {__name__} import serve_by_openenv; serve_by_openenv({str(shop)!r}, {sessions})"
     )
     return [str(python), "-c", code]
 
