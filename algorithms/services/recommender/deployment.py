@@ -46,7 +46,7 @@ class Settings:
 def haproxy_variables(folder: Path) -> dict[str, str]:
     """What every process of Serve must have in its environment so that HAProxy carries the requests.
 
-    Serve's own proxy takes ten times the CPU. HAProxy's files lie in ``folder``, so that two services of a machine do
+    Serve's own proxy takes several times the CPU. HAProxy's files lie in ``folder``, so that two services of a machine do
     not share them.
     """
     prefix = "RAY_SERVE_HAPROXY_"
