@@ -46,8 +46,8 @@ class Settings:
 def haproxy_variables(folder: Path) -> dict[str, str]:
     """What every process of Serve must have in its environment so that HAProxy carries the requests.
 
-    Serve's own proxy takes several times the CPU. HAProxy's files lie in ``folder``, so that two services of a machine do
-    not share them.
+    Serve's own proxy takes several times the CPU. HAProxy's files lie in ``folder``, so that two services of a machine
+    do not share them.
     """
     prefix = "RAY_SERVE_HAPROXY_"
     return PATIENCE | {
