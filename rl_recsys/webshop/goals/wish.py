@@ -32,7 +32,7 @@ class Wish:
     options: tuple[Option, ...]
     instruction: str
     floor: float | None = None
-    unused: tuple[str, ...] = ()  # amounts in other currencies than dollars, which no price is made of
+    unused: tuple[str, ...] = ()  # amounts in other currencies than dollars or in no known spelling: no prices
 
     def to_mapping(self) -> dict:
         """Plain values for JSON: how a request was understood."""
@@ -43,7 +43,7 @@ class Wish:
         options = [f"{name}: {value}" for name, value in self.options]
         floor = [] if self.floor is None else [f"at least ${self.floor:,.2f}"]
         limit = [] if self.limit is None else [f"at most ${self.limit:,.2f}"]
-        unused = [f"{amount} is not in dollars and not used" for amount in self.unused]
+        unused = [f"{amount} is {_why_unused(amount)} and not used" for amount in self.unused]
         return "; ".join([self.words or "anything", *options, *floor, *limit, *unused])
 
 
@@ -83,7 +83,7 @@ def narrowed(wish: Wish, options: Mapping[str, str], *, floor: float | None, lim
     """
     also = {name.strip().lower(): value.strip().lower() for name, value in options.items()}
     every = [*((name, value) for name, value in wish.options if name not in also), *also.items()]
-    lowest = min((price for price in (wish.limit, limit) if price is not None), default=None)
+    lowest = _least([wish.limit, limit])
     narrower = _wish(wish.words, lowest, every)
     return replace(narrower, floor=_most([wish.floor, floor]), unused=wish.unused)
 
@@ -138,7 +138,7 @@ def _prices(product: Product) -> list[float]:
 def _read(request: str) -> Wish:
     """What a request says by itself, whatever the shop has."""
     if _in_webshops_words(request):
-        unused = tuple(amount[0] for amount in _AMOUNT.finditer(request) if _is_foreign(amount))
+        unused = tuple(amount[0] for amount in _AMOUNT.finditer(request) if _is_unused(amount))
         return Wish(
             without_options(request), price_limit(request), tuple(named_options(request)), request, unused=unused
         )
@@ -203,18 +203,28 @@ def _tidy(words: str) -> str:
 _READINGS = 8  # of a request, at most
 _NEAR = 100  # characters before an amount, among which is what makes a price of it
 _PRICE = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,9})(?:\.\d+)?"
+_NUMBER = r"(?:(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,9})(?:\.\d+)?|\.\d+)"
+_SCALES = {"k": 1_000, "thousand": 1_000, "million": 1_000_000}
 _OTHERS = tuple("euros euro eur gbp quid yen jpy cny rmb rupees rupee inr chf francs franc cad aud nzd".split())
 _CURRENCIES = ("dollars", "bucks", "usd", *_OTHERS)
 _OTHER = rf"(?:[€£¥₹₩₽]|(?<![^\W\d])(?:{'|'.join(_OTHERS)})\b)"
 _OTHER_DOLLARS = r"(?<![^\W_])(?:ca?|au?|nz|hk|s)\$"
-# A hyphen after a letter is part of a name, "wd-40", but for "20 dollars-40 dollars".
-_NOT_IN_A_NAME = rf"(?<![\w.,$/])(?:(?<![^\W\d]-)|{'|'.join(f'(?<={one}-)' for one in _CURRENCIES)})"
+_DOLLARS = r"(?:\bus\s?)?\$|\busd\b"
+_AFTER = r"\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b"
+# A hyphen after a letter is part of a name, "wd-40", but for "20 dollars-40 dollars" and "$20k-30k".
+_NOT_IN_A_NAME = rf"(?<![\w.,$/])(?:(?<![^\W\d]-)|(?<=\dk-)|{'|'.join(f'(?<={one}-)' for one in _CURRENCIES)})"
+_MINUS = r"(?<![^\s(])(?<!\d\s)[-−]"
+_ENDS_A_NUMBER = r"(?![\w%'\"°/]|[.,]\d)"
+# With a currency, but no number that is read: "$-5", "$1e2", "$20/pack", "1e2 dollars".
+_UNREAD = (
+    rf"(?:{_MINUS})?(?:{_OTHER}|{_OTHER_DOLLARS}|{_DOLLARS})\s*[-−+]?\.?\d\S*?(?=[.,;:!?)\]]*(?:\s|$))"
+    rf"|(?:{_MINUS}|(?<![\w.,$/-]))\d[\w.,]*\s*(?:{_AFTER}|{_OTHER}){_ENDS_A_NUMBER}(?!\s*\d)"
+)
 _AMOUNT = re.compile(
     rf"(?:(?P<foreign>(?:{_OTHER}|{_OTHER_DOLLARS})\s*)|(?P<before>(?:\bus\s?)?\$\s*|\busd\s+)"
-    rf"|{_NOT_IN_A_NAME})(?P<number>{_NUMBER})"
-    rf"(?:\s*(?:(?P<after>\$|us\s?dollars?\b|dollars?\b|bucks?\b|usd\b)|(?P<foreign_after>{_OTHER})))?"
-    r"(?![\w%'\"°/]|[.,]\d)",
+    rf"|{_NOT_IN_A_NAME})(?P<number>{_NUMBER})(?:(?P<scale>k|\s+(?:thousand|million))(?!\w))?"
+    rf"(?:\s*(?:(?P<after>{_AFTER})|(?P<foreign_after>{_OTHER})))?"
+    rf"{_ENDS_A_NUMBER}|(?P<unread>{_UNREAD})",
     re.IGNORECASE,
 )
 _LESS = r"(?:under|below|beneath|less than|lower than)"
@@ -310,40 +320,63 @@ def _without_prices(text: str) -> tuple[str, _Prices]:
     while place < len(amounts):
         found = _range(text, amounts, place) or _bound(text, amounts, place)
         if found is None:
-            if _is_foreign(amounts[place]):
+            if _is_unused(amounts[place]):
                 unused.append(amounts[place][0])
             place += 1
             continue
         taken = found.amounts
         place += len(taken)
         named.append(found)
-        if any(map(_is_foreign, taken)):
+        if any(map(_is_unused, taken)):
             unused.append(text[taken[0].start() : taken[-1].end()])
             continue
         floor, limit = found.floor and _dollars(found.floor), found.limit and _dollars(found.limit)
         if floor is not None and limit is not None:
+            if floor < limit and _shares_its_scale(found.floor, found.limit):
+                floor *= _scale(found.limit)
             floor, limit = sorted((floor, limit))
         floors.append(floor)
         limits.append(limit)
     *before, rest = _around(text, [(one.start, one.end) for one in named])
     words = " ".join([*map(_without_lead, before), rest])
-    return words, _Prices(_most(floors), min(filter(None, limits), default=None), bool(named), tuple(unused))
+    return words, _Prices(_most(floors), _least(limits), bool(named), tuple(unused))
 
 
 def _most(prices: Iterable[float | None]) -> float | None:
-    return max(filter(None, prices), default=None)
+    return max((price for price in prices if price is not None), default=None)
+
+
+def _least(prices: Iterable[float | None]) -> float | None:
+    return min((price for price in prices if price is not None), default=None)
 
 
 def _dollars(amount: re.Match) -> float:
-    return round(float(amount["number"].replace(",", "")), 2)
+    return round(float(amount["number"].replace(",", "")) * _scale(amount), 2)
 
 
-def _is_foreign(amount: re.Match) -> bool:
-    return bool(amount["foreign"] or amount["foreign_after"])
+def _scale(amount: re.Match) -> int:
+    return _SCALES[amount["scale"].strip().lower()] if amount["scale"] else 1
+
+
+def _shares_its_scale(least: re.Match, most: re.Match) -> bool:
+    """Whether "$20-30k" and "20 to 30k dollars" mean thousands twice; "$20-$30k" does not."""
+    if least["scale"] or not most["scale"] or (_has_currency(least) and _has_currency(most)):
+        return False
+    return _dollars(least) < _dollars(most) / _scale(most)
+
+
+def _is_unused(amount: re.Match) -> bool:
+    """Whether it is an amount of money of which no price is made."""
+    return bool(amount["foreign"] or amount["foreign_after"] or amount["unread"])
+
+
+def _why_unused(amount: str) -> str:
+    unread = any(one["unread"] for one in _AMOUNT.finditer(amount))
+    return "not an amount that is understood" if unread else "not in dollars"
 
 
 def _has_currency(amount: re.Match) -> bool:
-    return bool(amount["before"] or amount["after"]) or _is_foreign(amount)
+    return bool(amount["before"] or amount["after"]) or _is_unused(amount)
 
 
 def _range(text: str, amounts: Sequence[re.Match], place: int) -> _Named | None:
@@ -356,7 +389,7 @@ def _range(text: str, amounts: Sequence[re.Match], place: int) -> _Named | None:
     near = max(0, least.start() - _NEAR), least.start()
     between = _BETWEEN.search(text, *near)
     sure = _has_currency(least) or _has_currency(most)
-    if not sure and between and between["sure"]:
+    if not sure and between and between["sure"] and not (least["scale"] or most["scale"]):
         sure = _ENDS.match(text, most.end()) and not _COUNTED.search(text, near[0], between.start())
     if not sure:
         return None
@@ -374,8 +407,12 @@ def _bound(text: str, amounts: Sequence[re.Match], place: int) -> _Named | None:
     def priced(words: re.Match) -> bool:
         return _has_currency(amount) or bool(_PRICED.search(text, near[0], words.start()))
 
-    def uncounted(words: re.Match) -> bool:
-        return bool(_ENDS.match(text, amount.end())) and not _COUNTED.search(text, near[0], words.start())
+    def uncounted(words: re.Match) -> bool:  # "4k" is of a screen
+        return (
+            not amount["scale"]
+            and bool(_ENDS.match(text, amount.end()))
+            and not _COUNTED.search(text, near[0], words.start())
+        )
 
     if (words := _NOT_CHEAPER.search(text, *near)) and priced(words):
         return _Named(words.start(), end, floor=amount)

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rl_recsys.webshop.goals.goal import named_options, price_limit, without_options
-from rl_recsys.webshop.goals.wish import choices, lacking, reaches_floor, understand, within_limit
+from rl_recsys.webshop.goals.wish import choices, lacking, narrowed, reaches_floor, understand, within_limit
 from tests.rl_recsys.webshop.test_goals import product
 
 
@@ -198,6 +198,56 @@ def test_an_amount_in_another_currency_is_no_limit_and_is_said(limit, amount):
     assert wish.limit is None
     assert wish.unused == (amount,) and wish.to_mapping()["unused"] == [amount]
     assert f"{amount} is not in dollars and not used" in str(wish)
+
+
+@pytest.mark.parametrize("text", ["under $0", "less than 0 dollars", "maximum $0.00", "budget: 0", "between $0 and $0"])
+def test_a_limit_of_nothing_is_a_limit(text):
+    wish = understand(f"shirt {text}")
+    assert (wish.words, wish.limit) == ("shirt", 0)
+    assert [within_limit(wish, one) for one in (SHOES, MUGS)] == [False, False]
+    assert narrowed(understand("shirt under $20"), {}, floor=0, limit=0).limit == 0
+    assert understand("shirt under $20, not over $0").limit == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "floor", "limit"),
+    [
+        ("up to $1.5k", None, 1500),
+        ("under $20K", None, 20_000),
+        ("under 20k dollars", None, 20_000),
+        ("price below 2k", None, 2000),
+        ("budget: 2k", None, 2000),
+        ("at most $5 thousand", None, 5000),
+        ("under $2 million", None, 2_000_000),
+        ("under $.99", None, 0.99),
+        ("over $1k", 1000, None),
+        ("$20-30k", 20_000, 30_000),
+        ("$20k-30k", 20_000, 30_000),
+        ("between 20 and 30k dollars", 20_000, 30_000),
+        ("between $500 and $2k", 500, 2000),
+        ("$20-$30k", 20, 30_000),
+    ],
+)
+def test_amounts_in_thousands(text, floor, limit):
+    wish = understand(f"a sofa, {text}")
+    assert (wish.words, wish.floor, wish.limit, wish.unused) == ("a sofa", floor, limit, ())
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["$-5", "-$5", "$1e2", "1e2 dollars", "-5 dollars", "$5m", "$20/pack", "$20,50", "$1,0000", "$" + "9" * 12, "€1e2"],
+)
+@pytest.mark.parametrize("limit", ["under {}", "no more than {}", "my budget is {}", "{} or less", "less than {}."])
+def test_an_amount_in_no_known_spelling_is_no_limit_and_is_said(limit, amount):
+    wish = understand(f"running shoes {limit.format(amount)}")
+    assert (wish.words, wish.floor, wish.limit, wish.unused) == ("running shoes", None, None, (amount,))
+    assert f"{amount} is not an amount that is understood and not used" in str(wish)
+
+
+@pytest.mark.parametrize("words", ["tv under 4k", "cases between 2k and 4k", "lens at most 20 million", "tv 4k $300"])
+def test_thousands_of_no_currency_are_words(words):
+    wish = understand(words)
+    assert (wish.words, wish.floor, wish.limit, wish.unused) == (words, None, None, ())
 
 
 PRODUCTS = st.sampled_from(
