@@ -62,7 +62,10 @@ def recorded_before(out: Path, settings: Mapping[str, Any]) -> Iterator[Trajecto
 
 @contextmanager
 def recording(out: Path, task: Task, title: str, total: int, done: int) -> Iterator[tuple[TrajectoryWriter, Progress]]:
-    """A new part of a folder for episodes of a task, and a bar of ``total`` units, ``done`` of them by earlier runs."""
-    with TrajectoryWriter(out, task.name) as writer, progress(title, total) as bar:
+    """A new part of a folder for episodes of a task, and a bar of ``total`` units, ``done`` of them by earlier runs.
+
+    A run without an episode makes no part: a folder that is whole stays as it is.
+    """
+    with TrajectoryWriter(out, task.name, empty=False) as writer, progress(title, total) as bar:
         bar.resume(done)
         yield writer, bar

@@ -180,23 +180,28 @@ class TrajectoryWriter:
     Every writer makes a new part (see ``parts``), so several may write to one folder and a run that goes on adds to it.
     """
 
-    def __init__(self, folder: str | Path, task: str = DEFAULT_TASK):
-        """``task``: the name of the task whose episodes they are."""
+    def __init__(self, folder: str | Path, task: str = DEFAULT_TASK, *, empty: bool = True):
+        """``task``: the name of the task whose episodes they are. ``empty``: make a part even for no episode."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._part = PartWriter(self.folder, schema_of(task))
+        self._schema = schema_of(task)
+        self._part: PartWriter | None = PartWriter(self.folder, self._schema) if empty else None
 
     def append(self, trajectory: Trajectory) -> None:
         """Write one episode; it is in the operating system's hands when this returns."""
+        if self._part is None:
+            self._part = PartWriter(self.folder, self._schema)
         self._part.append(pa.RecordBatch.from_pylist([trajectory.to_row()], SCHEMA))
 
     def sync(self) -> None:
         """Have all episodes so far outlive the machine, not this process alone."""
-        self._part.sync()
+        if self._part is not None:
+            self._part.sync()
 
     def close(self) -> None:
         """End the part."""
-        self._part.close()
+        if self._part is not None:
+            self._part.close()
 
     def __enter__(self) -> TrajectoryWriter:
         return self

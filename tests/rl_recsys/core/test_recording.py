@@ -11,7 +11,7 @@ import pytest
 from algorithms.runs.training_flags import TrainingArguments
 from algorithms.tuning.search_space import SearchArguments
 from rl_recsys.core.demonstrations import record_demonstrations
-from rl_recsys.core.recording import require_recorded_in
+from rl_recsys.core.recording import recording, require_recorded_in
 from rl_recsys.core.trajectory import TrajectoryError, read_trajectories
 from rl_recsys.errors import UserError
 from rl_recsys.runs.settings import SETTINGS
@@ -42,6 +42,15 @@ def test_a_folder_names_its_world_and_goes_on_wherever_that_lies(recorded, task,
     require_recorded_in(WebShop(moved), recorded)
     counts = record_demonstrations(WebShop(moved), recorded, trajectories=3, variations=0, seed=0)
     assert counts.episodes == len(list(read_trajectories(recorded))) == 3
+
+
+def test_a_folder_that_has_all_episodes_stays_as_it_is(recorded, task):
+    before = {path.name: path.read_bytes() for path in recorded.iterdir()}
+    for _ in range(2):
+        record_demonstrations(task, recorded, trajectories=3, variations=0, seed=0)
+    with pytest.raises(KeyboardInterrupt), recording(recorded, task, "generate", 4, done=3):
+        raise KeyboardInterrupt
+    assert {path.name: path.read_bytes() for path in recorded.iterdir()} == before
 
 
 def test_another_world_is_named_with_both_places(recorded, task, other):
