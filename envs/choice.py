@@ -15,8 +15,17 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs.arguments import (
+    require_flag,
+    require_goals,
+    require_number,
+    require_render_mode,
+    require_steps,
+    require_whole,
+)
 from envs.options import OptionsError, is_index, read_options
 from envs.spaces import encoding_space
+from rl_recsys.console.ranges import COUNT, SHARE, Range
 from rl_recsys.core.encoding import DecisionEncoder, fitting_goals, load_decision_encoder
 from rl_recsys.core.policy_folder import CONFIG_FILE
 from rl_recsys.core.task import Session, Task, open_task
@@ -79,6 +88,8 @@ class ChoiceEnv(gymnasium.Env):
     from the ``shard``-th on. group_size, variations: see Starting State. max_steps: actions an episode, by default the
     task's. words: see Information; RLlib, which stores every info and ships it to the learners, does without them
     unless its ``env_config`` says otherwise.
+
+    Raises ``ArgumentError``, a ValueError that names the argument and what it may be.
     """
 
     metadata = {"render_modes": ["ansi"]}
@@ -118,10 +129,13 @@ class ChoiceEnv(gymnasium.Env):
         render_mode: str | None,
     ) -> None:
         """``encoder``: what makes it, which is pickled in its place: it is shared, and found again."""
-        if group_size < 1:
-            raise ValueError(f"group_size {group_size}: a group has at least one episode")
-        if not 0 <= variations <= 1:
-            raise ValueError(f"variations {variations}: a share of the episodes is in [0, 1]")
+        shards = require_whole("shards", shards, COUNT)
+        shard = require_whole("shard", shard, Range(least=0, below=shards))
+        group_size = require_whole("group_size", group_size, COUNT)
+        variations = require_number("variations", variations, SHARE)
+        max_steps, words = require_steps(max_steps), require_flag("words", words)
+        require_render_mode(render_mode, self.metadata)
+        require_goals(goals, task.goal)
         self.task, self._encoder_made = task, encoder
         self._variations, self._shard, self._shards = variations, shard, shards
         self.render_mode, self._group_size, self._words = render_mode, group_size, words

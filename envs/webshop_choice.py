@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from envs.arguments import require_encoding, require_mapping
 from envs.choice import ChoiceEnv, digest_of_file
 from envs.webshop_options import begin_session
 from rl_recsys.core.policy_folder import TOKENIZER_FILE
@@ -68,8 +69,9 @@ class WebShopChoiceEnv(ChoiceEnv):
         rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
+        require_mapping("rules", rules)
+        encoding = require_encoding(encoding)
         self.shop = shared_shop(shop, rules)
-        encoding = encoding if isinstance(encoding, EncodingShape) else EncodingShape(**encoding)
         self._begin_with(
             WebShop(self.shop), (_shared_encoder, (absolute(tokenizer), encoding)), goals=goals, shard=shard,
             shards=shards, group_size=group_size, variations=variations, max_steps=max_steps, words=words,

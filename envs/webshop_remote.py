@@ -11,13 +11,14 @@ from typing import Any
 import gymnasium
 
 from envs import wire
+from envs.arguments import require_goals, require_number
 from envs.options import OptionsError, read_options
 from envs.spaces import MAX_TEXT, FreeText
 from envs.webshop_options import OPTIONS
-from envs.webshop_text import MAX_ACTION, ActionText, WebShopTextEnv
+from envs.webshop_text import MAX_ACTION, ActionText, WebShopTextEnv, require_text, require_text_arguments
+from rl_recsys.console.ranges import RATE
 from rl_recsys.errors import UserError
 from rl_recsys.webshop import Goal, Shop
-from rl_recsys.webshop.play.page import OBSERVATION_MODES
 
 TIMEOUT_S = 60.0  # for an answer
 MAX_REPLY = 2**26  # bytes; a page has up to a million characters, each of which may take several
@@ -65,8 +66,9 @@ class RemoteWebShopEnv(gymnasium.Env):
         timeout_s: float = TIMEOUT_S,
         render_mode: str | None = None,
     ):
-        if observation_mode not in OBSERVATION_MODES:
-            raise ValueError(f"observation_mode {observation_mode!r}: choose one of {', '.join(OBSERVATION_MODES)}")
+        require_text_arguments(observation_mode, max_steps, reveal_goal, render_mode, self.metadata)
+        require_goals(goals, int, others=(Goal, Mapping))  # the server knows which there are
+        require_number("timeout_s", timeout_s, RATE)
         self.shop = shop.rstrip("/")
         self.observation_mode, self.render_mode = observation_mode, render_mode
         drawn = {"split": goals} if isinstance(goals, str) else {"goals": [wire.from_goal(goal) for goal in goals]}
@@ -101,6 +103,7 @@ class RemoteWebShopEnv(gymnasium.Env):
         """Take one action; see ``WebShopTextEnv``."""
         if self._observed is None:
             raise gymnasium.error.ResetNeeded("call reset first")
+        require_text(action)
         answer = self._ask(wire.STEP, {"action": action})
         text, done, truncated, info = self._outcome(answer)
         return text, answer["reward"], done and not truncated, truncated, info

@@ -9,6 +9,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.arguments import (
+    refused,
+    require_flag,
+    require_goals,
+    require_mapping,
+    require_one_of,
+    require_render_mode,
+    require_steps,
+)
 from envs.spaces import MAX_TEXT, FreeText
 from envs.webshop_options import begin_session, goal_of
 from rl_recsys.webshop import Goal, Session, Shop, StepResult, shared_shop
@@ -25,6 +34,22 @@ from rl_recsys.webshop.play.page import (
 
 MAX_ACTION = 10_000  # characters
 _BUTTONS = [label.lower() for label in (BACK_TO_SEARCH, NEXT, PREV, DESCRIPTION, FEATURES, BUY_NOW)]
+
+
+def require_text_arguments(
+    observation_mode: Any, max_steps: Any, reveal_goal: Any, render_mode: Any, metadata: Mapping[str, Any]
+) -> None:
+    """What the shop in strings is made with, here or on a server. Raises ``ArgumentError``."""
+    require_one_of("observation_mode", observation_mode, OBSERVATION_MODES)
+    require_steps(max_steps)
+    require_flag("reveal_goal", reveal_goal)
+    require_render_mode(render_mode, metadata)
+
+
+def require_text(action: Any) -> None:
+    """Raise ``ArgumentError`` for an action that is no text."""
+    if not isinstance(action, str):
+        raise refused("action", action, "a text such as 'search[red shirt]' or 'click[buy now]'")
 
 
 class ActionText(FreeText):
@@ -90,14 +115,13 @@ class WebShopTextEnv(gymnasium.Env):
         rules: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
+        require_mapping("rules", rules)
+        require_text_arguments(observation_mode, max_steps, reveal_goal, render_mode, self.metadata)
         self.shop = shared_shop(shop, rules)
-        if observation_mode not in OBSERVATION_MODES:
-            raise ValueError(f"observation_mode {observation_mode!r}: choose one of {', '.join(OBSERVATION_MODES)}")
+        require_goals(goals, self.shop.goal, others=(Goal, Mapping))
         self.observation_mode, self.render_mode = observation_mode, render_mode
         self._max_steps, self._reveal_goal = max_steps, reveal_goal
         self.goals = self.shop.split(goals) if isinstance(goals, str) else goals
-        if not len(self.goals):
-            raise ValueError("goals: the list has none")
         self._split = goals if isinstance(goals, str) else None
         self._weights: np.ndarray | None = None  # summed up, of a list
         self.observation_space = FreeText(MAX_TEXT)
@@ -154,7 +178,8 @@ class WebShopTextEnv(gymnasium.Env):
         return np.array([goal_of(self.shop, goal).weight for goal in self.goals])
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take one action; see Information."""
+        """Take one action; see Information. Raises ``ArgumentError`` for what is no text."""
+        require_text(action)
         result = self._act(action)
         self._steps += 1
         truncated = not result.done and self._max_steps is not None and self._steps >= self._max_steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
@@ -36,7 +36,11 @@ class ShopRules:
     catalog_filters: searches that begin with <r>, <a>, <c> or <q> list the catalogue and not what was searched for."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.show_attributes, bool):
+            raise RulesError(f"show_attributes {self.show_attributes!r}: choose one of True, False")
         quirks = (self.quirks,) if isinstance(self.quirks, str) else self.quirks
+        if not isinstance(quirks, Iterable):
+            raise RulesError(f"quirks {quirks!r}: give a list of them, of {', '.join(get_args(Quirk))}")
         object.__setattr__(self, "quirks", tuple(sorted(set(quirks))))  # equal rules are equal however they are written
         for name, values, known in (
             ("reward", (self.reward,), RewardRule),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from collections import Counter
@@ -144,7 +145,7 @@ def test_some_goals_are_made_up_and_groups_keep_theirs(shop_folder, policy_folde
     grouped = instructions(1, variations=0.5, group_size=4)
     assert all(len(set(grouped[start : start + 4])) == 1 for start in range(0, 40, 4))
     assert len(set(grouped)) == 10
-    with pytest.raises(ValueError, match="variations 1.5: a share"):
+    with pytest.raises(ValueError, match="variations is 1.5, it must be a number at least 0 and at most 1"):
         envs.WebShopChoiceEnv(shop_folder, policy_folder, encoding=SMALL, variations=1.5)
 
 
@@ -208,7 +209,7 @@ def test_a_group_is_one_goal_several_times(shop_folder, policy_folder):
         assert len({goal for goal, _ in group}) == 1
         assert all((start["state"] == group[0][1]["state"]).all() for _, start in group)
     assert {goal for goal, _ in starts} == {"3", "5", "8"}
-    with pytest.raises(ValueError, match="group_size 0: a group has at least one episode"):
+    with pytest.raises(ValueError, match="group_size is 0, it must be a whole number at least 1"):
         envs.WebShopChoiceEnv(shop_folder, policy_folder, group_size=0)
 
 
@@ -239,6 +240,75 @@ def test_a_session_is_asked_for_as_in_the_original_or_by_its_goal(shop, policy_f
         drawn = env.reset(options={"session": "ann"})[1]["instruction_text"]
         env.reset(seed=3)
         assert env.reset(options={})[1]["instruction_text"] == drawn  # a name draws as none does
+
+
+CHOICE_ARGUMENTS = [
+    ({"shards": 0}, "shards is 0, it must be a whole number at least 1"),
+    ({"shard": -1}, "shard is -1, it must be a whole number at least 0 and below 1"),
+    ({"shard": 3, "shards": 3}, "shard is 3, it must be a whole number at least 0 and below 3"),
+    ({"shard": 0.5, "shards": 3}, "shard is 0.5, it must be a whole number at least 0 and below 3"),
+    ({"group_size": 1.5}, "group_size is 1.5, it must be a whole number at least 1"),
+    ({"group_size": True}, "group_size is True, it must be"),
+    ({"variations": "a"}, "variations is 'a', it must be a number at least 0 and at most 1"),
+    ({"variations": float("nan")}, "variations is nan, it must be"),
+    ({"words": "no"}, "words is 'no', it must be True or False"),
+    ({"encoding": {"zz": 1}}, "encoding has 'zz', it may have: state_tokens, choices, choice_tokens"),
+    ({"encoding": {"choices": "a"}}, "encoding choices is 'a', it must be a whole number"),
+    ({"encoding": 7}, "encoding is 7, it must be an EncodingShape, or a mapping of state_tokens, "),
+    ({"goals": [{"asin": "B1"}]}, "goals has {'asin': 'B1'}, it must be a split's name or a list of goals' indices"),
+]
+BOTH_ARGUMENTS = [
+    *(({"max_steps": steps}, f"max_steps is {steps!r}, it must be a whole number at least 1, or None")
+      for steps in (0, -1, 1.5, "3", True)),
+    ({"goals": [1.5]}, "goals has 1.5, it must be a split's name or a list of goals' indices"),
+    ({"goals": [0, 9999]}, "goals has 9999, it must be a list of indices that there are: "),
+    ({"goals": [0, -1]}, "goals has -1, it must be a list of indices that there are: "),
+    ({"goals": []}, "goals: the list has none"),
+    ({"goals": 5}, "goals is 5, it must be a split's name or a list"),
+    ({"rules": {"show_attributes": "no"}}, "show_attributes 'no': choose one of True, False"),
+    ({"rules": {"quirks": 5}}, "quirks 5: give a list of them"),
+    ({"rules": 5}, "rules is 5, it must be a mapping"),
+    ({"render_mode": "human"}, "render_mode is 'human', it must be one of None, 'ansi'"),
+]  # fmt: skip
+TEXT_ARGUMENTS = [
+    ({"reveal_goal": "no"}, "reveal_goal is 'no', it must be True or False"),
+    ({"observation_mode": "pdf"}, "observation_mode is 'pdf', it must be one of "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), CHOICE_ARGUMENTS + BOTH_ARGUMENTS)
+def test_arguments_of_a_choice_that_cannot_be_followed_are_refused_by_name(
+    shop_folder, policy_folder, arguments, message
+):
+    with pytest.raises(ValueError, match=re.escape(message)) as raised:
+        envs.WebShopChoiceEnv(shop_folder, policy_folder, **{"encoding": SMALL} | arguments)
+    assert isinstance(raised.value, UserError) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("arguments", "message"), TEXT_ARGUMENTS + BOTH_ARGUMENTS)
+def test_arguments_of_the_shop_in_strings_that_cannot_be_followed_are_refused_by_name(shop_folder, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as raised:
+        envs.WebShopTextEnv(shop_folder, **arguments)
+    assert isinstance(raised.value, UserError) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [*TEXT_ARGUMENTS, ({"max_steps": 0}, "max_steps is 0"), ({"goals": [1.5]}, "goals has 1.5"),
+     ({"goals": [-1]}, "goals has -1"), ({"timeout_s": 0}, "timeout_s is 0, it must be a number above 0"),
+     ({"render_mode": "human"}, "render_mode is 'human'")],
+)  # fmt: skip
+def test_arguments_of_a_served_shop_are_refused_before_the_server_is_asked(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        envs.RemoteWebShopEnv("ws://127.0.0.1:9", **arguments)
+
+
+@pytest.mark.parametrize("action", [None, 3, b"click[buy now]", ["search[red]"]])
+def test_an_action_that_is_no_text_is_refused(shop, action):
+    env = envs.WebShopTextEnv(shop)
+    env.reset(options={"goal": 0})
+    with pytest.raises(ValueError, match=re.escape(f"action is {action!r}, it must be a text such as")):
+        env.step(action)
 
 
 @pytest.mark.parametrize(
