@@ -7,6 +7,7 @@ import math
 import random
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +100,12 @@ class Product:
         return f"{self.title} {self.description} {first_bullet} {options}".lower()
 
 
-def read_attributes(path: Path) -> dict[str, dict]:
-    """The object asin -> {attributes, instruction?, instruction_attributes?} of an items_ins_v2 file."""
-    entries = read_mapping(path)
+def read_attributes(path: Path, findings: Findings | None = None) -> dict[str, dict]:
+    """The object asin -> {attributes, instruction?, instruction_attributes?} of an items_ins_v2 file.
+
+    ``findings`` is told the asins that are there more than once.
+    """
+    entries = _entries(path, findings)
     errors = _Errors(path)
     for asin, entry in entries.items():
         if not isinstance(entry, dict):
@@ -116,9 +120,9 @@ def read_attributes(path: Path) -> dict[str, dict]:
     return entries
 
 
-def read_human_instructions(path: Path) -> dict[str, list[dict]]:
-    """The object asin -> list of instructions of an items_human_ins file."""
-    entries = read_mapping(path)
+def read_human_instructions(path: Path, findings: Findings | None = None) -> dict[str, list[dict]]:
+    """The object asin -> list of instructions of an items_human_ins file. ``findings``: see ``read_attributes``."""
+    entries = _entries(path, findings)
     errors = _Errors(path)
     for asin, instructions in entries.items():
         for number, entry in enumerate(instructions if isinstance(instructions, list) else [instructions]):
@@ -133,6 +137,12 @@ def read_human_instructions(path: Path) -> dict[str, list[dict]]:
             errors.add_all(where, fields)
     errors.raise_any()
     return entries
+
+
+def _entries(path: Path, findings: Findings | None) -> dict:
+    if findings is None:
+        return read_mapping(path)
+    return read_mapping(path, repeated=lambda asin: findings.add("repeated_key", f"{asin!r} in {path.name}"))
 
 
 class _Errors:
@@ -269,6 +279,10 @@ def _note(product: Product, record: dict, has_attributes: bool, findings: Findin
     empty = [name for name, values in product.options.items() if not values]
     if empty:
         findings.add("empty_option", f"{asin} {empty[0]!r}")
+    options = record.get("customization_options") or {}
+    names = Counter(name.lower() for name, contents in options.items() if contents is not None)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        findings.add("repeated_option", f"{asin} {repeated[0]!r}")
     shown = (product.title, product.description, *product.bullets, *itertools.chain(*product.options.values()))
     if any(map(_CONTROL.search, shown)):
         findings.add("control_characters", asin)

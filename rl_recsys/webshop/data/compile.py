@@ -173,9 +173,11 @@ class _TableWriter:
         self.won = dict.fromkeys(RULES, 0)
         self.findings = Findings()
         self._source, self._seed = source, seed
-        self._attributes = read_attributes(source.attributes)
+        self._attributes = read_attributes(source.attributes, self.findings)
         self._human = source.goals == "human"
-        self._instructions = read_human_instructions(source.human_instructions) if self._human else {}
+        self._instructions = {}
+        if self._human:
+            self._instructions = read_human_instructions(source.human_instructions, self.findings)
 
     def write(self, to_products: BatchWriter, to_goals: BatchWriter, processes: int, progress: Progress) -> None:
         """Go through the files."""
@@ -205,9 +207,15 @@ class _TableWriter:
             entry = self._attributes.get(product.asin, {})
             if entry.get("instruction") and not entry.get("instruction_attributes"):
                 self.findings.add("instruction_without_attributes", product.asin)
+            if entry.get("instruction") and not _says_something(entry):
+                self.findings.add("empty_instruction", product.asin)
+                return
             yield from synthetic_goals(product, entry, seed=self._seed, stated_limit=stated_limit)
             return
-        entries = self._instructions.pop(product.asin, ())
+        every = self._instructions.pop(product.asin, ())
+        entries = [entry for entry in every if _says_something(entry)]
+        if len(entries) < len(every):
+            self.findings.add("empty_instruction", product.asin, len(every) - len(entries))
         for goal in human_goals(product, entries, seed=self._seed, stated_limit=stated_limit):
             if goal is None:
                 self.findings.add("instruction_without_attributes", product.asin)
@@ -230,6 +238,10 @@ class _TableWriter:
         if self._source.limit is None:
             for asin in self._attributes.keys() - {asin.decode() for asin in self.asins}:
                 self.findings.add("absent_attributes", asin)
+
+
+def _says_something(entry: Mapping) -> bool:
+    return bool(entry["instruction"].strip(" \t\r\n."))
 
 
 def _stated_limit(instruction: str) -> float | None:

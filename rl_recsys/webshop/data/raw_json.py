@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -20,15 +21,30 @@ class RawDataError(UserError):
     """A raw file breaks WebShop's format; the message names the file, the record, the field and the reason."""
 
 
-def read_mapping(path: Path) -> dict:
-    """The object of a file. Raises ``RawDataError`` for anything else."""
+def read_mapping(path: Path, *, repeated: Callable[[str], None] = lambda key: None) -> dict:
+    """The object of a file, of equal keys the last. Raises ``RawDataError`` for anything else.
+
+    ``repeated`` is told each key that is there more than once.
+    """
+    counts: Counter[str] = Counter()
+
+    def made(pairs: list[tuple[str, object]]) -> dict:
+        nonlocal counts
+        found = dict(pairs)
+        # Objects are made from the innermost to the outermost: what the last one leaves is the file's.
+        counts = Counter(key for key, _ in pairs) if len(found) < len(pairs) else Counter()
+        return found
+
     with _opened(path) as file:
         try:
-            value = json.load(file)
+            value = json.load(file, object_pairs_hook=made)
         except json.JSONDecodeError as error:
             raise RawDataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise RawDataError(f"{path}: expected an object that maps asins, found {_name(value)}")
+    for key, count in counts.items():
+        if count > 1:
+            repeated(key)
     return value
 
 

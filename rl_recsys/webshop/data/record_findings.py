@@ -22,6 +22,10 @@ KINDS = {
         "products with an option without values, of which no synthetic goal is made",
         "leave the option out",
     ),
+    "repeated_option": (
+        "products with options whose names are equal in lower case, of which the last counts, by WebShop's rule",
+        "put their values into one option, or give them other names",
+    ),
     "unclickable_product": (
         "products that cannot be opened: their asin has a bracket or a line break, or is called as a button",
         "give them other asins",
@@ -37,6 +41,11 @@ KINDS = {
     "instruction_without_attributes": (
         "instructions without instruction_attributes, which make no goal by WebShop's rule",
         "say which attributes each asks for",
+    ),
+    "empty_instruction": ("instructions without a word, which are left out", "say what is asked for"),
+    "repeated_key": (
+        "asins that the attributes or the instructions file has more than once, of which the last entry counts",
+        "put the entries of an asin into one",
     ),
     "absent_instructions": ("instructions of products that are not in the items file", ""),
     "price_clause": (

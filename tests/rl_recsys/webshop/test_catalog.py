@@ -100,6 +100,29 @@ def test_records_that_webshop_leaves_out_are_counted_with_examples(tmp_path):
     )
 
 
+def test_options_whose_names_are_one_to_webshop_are_named(tmp_path):
+    red, blue = [{"value": "red"}], [{"value": "blue"}]
+    findings = Findings()
+    records = [
+        record(customization_options={"Color": red, "color": blue}),
+        record(asin="B000000002", customization_options={"Color": red, "color": None}),
+    ]
+    products = read(tmp_path, records, findings=findings)
+    assert [product.options for product in products] == [{"color": ("blue",)}, {"color": ("red",)}]  # as in WebShop
+    assert findings.counts["repeated_option"] == 1 and findings.examples["repeated_option"] == ["B000000001 'color'"]
+    assert any("names are equal in lower case" in line for line in described(findings.to_mapping()))
+
+
+@pytest.mark.parametrize("read_file", [read_attributes, read_human_instructions])
+def test_an_asin_that_a_file_has_twice_is_named(tmp_path, read_file):
+    one = '{"instruction": "x", "instruction": "y", "instruction_attributes": [], "instruction_options": []}'
+    entry = one if read_file is read_attributes else f"[{one}]"
+    findings = Findings()
+    (tmp_path / "a.json").write_text(f'{{"A": {entry}, "B": {entry}, "A": {entry}}}')
+    assert list(read_file(tmp_path / "a.json", findings)) == ["A", "B"]
+    assert findings.examples == {"repeated_key": ["'A' in a.json"]}
+
+
 def test_the_limit_counts_records_of_the_file(tmp_path):
     assert read(tmp_path, [record(asin="nan"), record()], limit=1) == []
 

@@ -18,7 +18,7 @@ from rl_recsys.storage.files import checksum
 from rl_recsys.storage.folders import CONTENTS, FolderError
 from rl_recsys.webshop import RawDataError, Shop, ShopError
 from rl_recsys.webshop.benchmark import files_in_use
-from rl_recsys.webshop.data.compile import Source, compile_shop
+from rl_recsys.webshop.data.compile import Source, check_source, compile_shop
 from rl_recsys.webshop.data.demo import write_demo_files
 from rl_recsys.webshop.data.manifest import GOALS, MANIFEST, PRODUCTS, QUERIES
 from rl_recsys.webshop.goals.goal import Goal
@@ -60,6 +60,18 @@ def test_human_goals(tmp_path, source):
     assert isinstance(goal.goal_options, tuple)
     with pytest.raises(RawDataError, match="need an items_human_ins file"):
         compile_shop(Source(source.items, source.attributes, None, "human"), tmp_path / "other")
+
+
+def test_instructions_without_a_word_are_named_and_left_out(tmp_path, source):
+    human = json.loads(source.human_instructions.read_text())
+    asin = next(iter(human))
+    whole = check_source(Source(source.items, source.attributes, source.human_instructions, "human"))
+    human[asin] += [{"instruction": said, "instruction_attributes": ["soft"], "instruction_options": []}
+                    for said in ("", " .")]  # fmt: skip
+    (tmp_path / "human.json").write_text(json.dumps(human))
+    found = check_source(Source(source.items, source.attributes, tmp_path / "human.json", "human"))
+    assert found["counts"] == whole["counts"]
+    assert found["findings"]["found"]["empty_instruction"] == {"count": 2, "examples": [asin]}
 
 
 def test_a_damaged_folder_is_refused_with_the_remedy(tmp_path, source):
