@@ -29,7 +29,7 @@ from algorithms.common.start_policy import space_from_policy, start_from_policy
 from policies.base import Policy, read_architecture
 from policies.rllib import module_spec
 from rl_recsys.console.terminal import say
-from rl_recsys.core.encoding import MASK, DecisionEncoder, load_decision_encoder
+from rl_recsys.core.encoding import MASK, DecisionEncoder, load_decision_encoder, remedy_for_long
 from rl_recsys.core.preferences import lasting_steps
 from rl_recsys.core.trajectory import Step, Trajectory, TrajectoryError, read_trajectories
 
@@ -60,8 +60,7 @@ def fitting_trajectories(
     if too_long:
         say(
             f"{folder}: left out {len(too_long)} episodes whose instruction does not fit the policy's state of "
-            f"{encoder.room} tokens; jobs/imitate.py --state-tokens {max(too_long)} makes a policy that "
-            "reads them"
+            f"{encoder.room} tokens; {remedy_for_long(too_long, encoder.most_tokens)}"
         )
     if not found:
         raise TrajectoryError(

@@ -51,6 +51,8 @@ class DecisionEncoder(ABC):
     reads: tuple[str, int] | None = None
     #: Tokens that a state has room for, where an instruction must fit; None where any does.
     room: int | None = None
+    #: Tokens that the state of any policy with this text encoder may have; None where that is not known.
+    most_tokens: int | None = None
 
     @classmethod
     @abstractmethod
@@ -130,6 +132,18 @@ def decision_encoder_of(folder: Place, config: Mapping[str, Any]) -> DecisionEnc
     return encoder
 
 
+def remedy_for_long(tokens: Sequence[int], most: int | None) -> str:
+    """What to do about instructions of so many tokens each, where a text encoder reads ``most`` at most."""
+    within = [count for count in tokens if most is None or count <= most]
+    limit = f"the encoder reads {most} tokens at most"
+    if not within:
+        return f"{limit}: shorten these instructions, or take another encoder"
+    way = f"jobs/imitate.py --state-tokens {max(within)} makes a policy that reads"
+    if beyond := len(tokens) - len(within):
+        return f"{way} all but {beyond} of them; {limit}: shorten the instructions of the rest, or take another encoder"
+    return f"{way} them"
+
+
 @dataclass(frozen=True, slots=True)
 class FittingGoals:
     """Which of a task's goals a policy can play: an instruction longer than its state fits no decision.
@@ -141,6 +155,8 @@ class FittingGoals:
     #: Goal -> tokens of the state that would hold it, of those left out.
     too_long: dict[int, int] = field(default_factory=dict)
     state_tokens: int = 0
+    #: See ``DecisionEncoder``.
+    most_tokens: int | None = None
 
     def __str__(self) -> str:
         if not self.too_long:
@@ -150,7 +166,7 @@ class FittingGoals:
         return (
             f"left out: {len(self.too_long)} of {len(self.goals) + len(self.too_long)} goals do not fit the policy's "
             f"state of {self.state_tokens} tokens ({', '.join(named)}); "
-            f"jobs/imitate.py --state-tokens {max(self.too_long.values())} makes a policy that reads them"
+            f"{remedy_for_long(list(self.too_long.values()), self.most_tokens)}"
         )
 
 
@@ -172,7 +188,8 @@ def fitting_goals(task: Task, goals: Sequence[int], *encoders: DecisionEncoder) 
         if not all(encoder.fits(instruction) for encoder in encoders):
             too_long[goal] = max(encoder.tokens(instruction) for encoder in encoders)
     kept = [goal for goal in goals if goal not in too_long] if too_long else goals
-    found = FittingGoals(kept, too_long, smallest)
+    most = min((encoder.most_tokens for encoder in encoders if encoder.most_tokens is not None), default=None)
+    found = FittingGoals(kept, too_long, smallest, most)
     if too_long and not kept:
         raise EncodingError(str(found))
     return found

@@ -134,7 +134,8 @@ class TextDecisionEncoder(DecisionEncoder):
     def require_room(self, folder: Place, *, vocabulary: int, positions: int) -> None:
         """Raise ``EncodingError`` where an encoder has no embedding for a token, or for a token's place.
 
-        So too where most of its embeddings are of no token: it is then another tokenizer's.
+        So too where most of its embeddings are of no token: it is then another tokenizer's. The number of places
+        becomes ``most_tokens``.
         ``folder``: what the message names. ``vocabulary``, ``positions``: how many the encoder's config.json has.
         """
         # An encoder may have some embeddings more than there are tokens, to make their number a round one.
@@ -152,6 +153,8 @@ class TextDecisionEncoder(DecisionEncoder):
                     f"{folder}: the encoder reads {positions} tokens at most (max_position_embeddings of config.json), "
                     f"--{flag} is {tokens}: make the policy with --{flag} {positions} or fewer"
                 )
+
+        self.most_tokens = positions
 
     def _tokenize(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
@@ -171,9 +174,11 @@ class TextDecisionEncoder(DecisionEncoder):
         limit = self.shape.state_tokens
         ids = [self.begin, *self._ids(segments[0]), self.end]
         if len(ids) > limit:
+            longer = f", or make the policy with jobs/imitate.py --state-tokens {len(ids)} or more"
+            if self.most_tokens is not None and len(ids) > self.most_tokens:
+                longer = f"; the encoder reads {self.most_tokens} at most"
             raise EncodingError(
-                f"the instruction has {len(ids) - 2} tokens, a state holds {limit}; it is never cut: shorten it, or "
-                f"make the policy with jobs/imitate.py --state-tokens {len(ids)} or more"
+                f"the instruction has {len(ids) - 2} tokens, a state holds {limit}; it is never cut: shorten it{longer}"
             )
         for segment in segments[1:]:
             ids += (*self._ids(segment)[:limit], self.end)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 import re
 from dataclasses import replace
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_recsys.core.decision import Choice
-from rl_recsys.core.encoding import EncodingError, fitting_goals
+from rl_recsys.core.encoding import EncodingError, fitting_goals, load_decision_encoder
 from rl_recsys.core.play import play
+from rl_recsys.core.policy_folder import CONFIG_FILE
 from rl_recsys.core.preferences import lasting_steps
 from rl_recsys.core.text_encoding import EncodingShape, TextDecisionEncoder
 from rl_recsys.core.trajectory import Trajectory
@@ -364,6 +366,36 @@ def test_goals_that_do_not_fit_are_found_named_and_left_out(shop, encoder_folder
         assert list(fitting_goals(task, goals, wider, encoder).goals) == fitting
     else:
         assert str(found) == ""
+
+
+def test_what_to_do_about_a_long_instruction_is_within_what_the_encoder_reads(
+    shop, encoder_folder, policy_folder, task
+):
+    def told(most: int) -> str:
+        encoder = TextDecisionEncoder(encoder_folder, EncodingShape(8, 24, 8))
+        encoder.require_room(encoder_folder, vocabulary=encoder.vocabulary_size, positions=most)
+        with pytest.raises(EncodingError) as raised:
+            fitting_goals(task, goals, encoder)
+        return str(raised.value)
+
+    goals = list(range(10))
+    lengths = sorted(TextDecisionEncoder(encoder_folder).tokens(shop.goal(goal).instruction_text) for goal in goals)
+    longest = lengths[-1]
+    assert f"jobs/imitate.py --state-tokens {longest} makes a policy that reads them" in told(longest)
+    within = [length for length in lengths if length < longest]
+    assert (
+        f"--state-tokens {within[-1]} makes a policy that reads all but {10 - len(within)} of them; the encoder reads "
+        f"{longest - 1} tokens at most: shorten the instructions of the rest" in told(longest - 1)
+    )
+    assert "the encoder reads 8 tokens at most: shorten these instructions" in told(8)
+    assert "--state-tokens" not in told(8)
+
+    config = json.loads((policy_folder / CONFIG_FILE).read_text())
+    assert load_decision_encoder(policy_folder).most_tokens == config["encoder"]["max_position_embeddings"]
+    encoder = TextDecisionEncoder(encoder_folder, EncodingShape(8, 24, 8))
+    encoder.require_room(encoder_folder, vocabulary=encoder.vocabulary_size, positions=20)
+    with pytest.raises(EncodingError, match="it is never cut: shorten it; the encoder reads 20 at most"):
+        encoder.encode_state(("word " * 100,))
 
 
 @given(st.text(max_size=80))
