@@ -78,7 +78,8 @@ def main(arguments: Arguments) -> None:
     ]  # fmt: skip
     Table("", COLUMNS, rows).show()
     total = sum(counts.episodes for counts in selection.counts.values())
-    say(f"{total} trajectories{'' if arguments.out is None else f' in {place_of(arguments.out)}'}")
+    repeated = f", {selection.repeated} of them repeat others" if selection.repeated else ""
+    say(f"{total} trajectories{'' if arguments.out is None else f' in {place_of(arguments.out)}'}{repeated}")
     if unended := selection.unended_parts():
         say(f"not ended by their writers, which were killed or still write: {', '.join(map(str, unended))}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,7 +31,8 @@ class TrajectorySelection:
     """The episodes of some sources, of at least ``minimum_reward``, and for which ``condition`` holds if there is one.
 
     ``counts`` has those that were read. With ``salvage`` damaged episodes are left out, and listed in ``damage``;
-    without it the first raises ``TrajectoryError``, as ``read_trajectories`` does.
+    without it the first raises ``TrajectoryError``, as ``read_trajectories`` does. ``repeated`` says how many of those
+    that were read equal one before them.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class TrajectorySelection:
     ):
         self.counts: dict[Origin, EpisodeCounts] = defaultdict(EpisodeCounts)
         self.damage: list[TrajectoryError] = []
+        self.repeated = 0
+        self._digests: set[bytes] = set()
         self._folders, self._sources, self._minimum_reward = folders, tuple(sources), minimum_reward
         self._condition, self._salvage = condition, salvage
 
@@ -59,7 +63,13 @@ class TrajectorySelection:
                     if self._condition is None or self._condition(trajectory):
                         origin = Origin(str(folder), trajectory.source, Path(trajectory.author).name)
                         self.counts[origin].add(trajectory)
+                        self._compare(trajectory)
                         yield trajectory
+
+    def _compare(self, trajectory: Trajectory) -> None:
+        digest = hashlib.blake2b(repr(trajectory.to_row()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        self.repeated += digest in self._digests
+        self._digests.add(digest)
 
     def count(self) -> None:
         """Read and count them."""
