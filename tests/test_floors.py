@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,9 @@ def test_a_job_is_short_and_defines_no_class_but_its_flags():
         if classes - {"Arguments"}:
             with_classes.add(path.stem)
     assert not too_long and not with_classes
+
+
+def test_no_two_test_files_have_one_name():
+    """Folders of tests are no packages: pytest refuses the second file of a name, where it runs both at once."""
+    counts = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in counts.items() if count > 1]

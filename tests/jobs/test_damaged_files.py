@@ -237,7 +237,7 @@ def test_episodes_that_are_damaged_are_played_again_and_only_these(whole, capsys
 
 #: Sizes of files that there is room for. Where episodes are played, no more than it takes to see it.
 ROOM = {
-    "evaluate": (0, 300), "generate": (0, 300, 5_000), "ppo": (0, 5_000), "tune": (0, 5_000, 50_000),
+    "evaluate": (0, 300), "generate": (0, 300, 5_000), "ppo": (0, 5_000), "tune": (0, 5_000),
     "benchmark": (0, 5_000), "reproduce": (0,),
 }  # fmt: skip
 
