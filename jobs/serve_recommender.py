@@ -14,6 +14,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated
 
+from algorithms.services.recommender.limits import REQUESTS_WAITING, SESSIONS_AT_ONCE
 from algorithms.services.server import ServerFlags, is_loopback, read_token
 from rl_recsys.console.command import run_job
 from rl_recsys.console.ranges import COUNT, SEED
@@ -41,9 +42,9 @@ class Arguments(TaskFlags, ServerFlags):
     which a click counts half."""
     episodes: Annotated[int, COUNT] = EPISODES_A_REQUEST
     """Shopping sessions a request: one of the policy's best actions, the others drawn."""
-    at_once: Annotated[int, COUNT] = 64
+    at_once: Annotated[int, COUNT] = SESSIONS_AT_ONCE
     """Sessions of all requests that a replica plays together."""
-    waiting: Annotated[int, COUNT] = 64
+    waiting: Annotated[int, COUNT] = REQUESTS_WAITING
     """Requests that wait in a replica; further ones get the status 503 and when to ask again."""
     replicas: Annotated[int, COUNT] = 1
     """Processes that answer, each with the policies and the world in its memory."""

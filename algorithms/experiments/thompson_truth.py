@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,30 +11,10 @@ from rl_recsys.core.outcome import Mode
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.bandit import Objective
 from rl_recsys.storage.declared import require_declared
-from rl_recsys.storage.files import read_object
+from rl_recsys.storage.files import read_object, require_fields
 
 SCORE = Range(least=0.0, most=100.0)
 REMEDY = "--truth is results.json of jobs/evaluate.py"
-
-
-@dataclass(frozen=True)
-class _Successes:
-    arm: str
-    seeds: list[Annotated[float, SHARE]]
-
-    @property
-    def means(self) -> list[float]:
-        return self.seeds
-
-
-@dataclass(frozen=True)
-class _Scores:
-    arm: str
-    seed_scores: list[Annotated[float, SCORE]]
-
-    @property
-    def means(self) -> list[float]:
-        return self.seed_scores
 
 
 def evaluated_means(
@@ -46,9 +25,13 @@ def evaluated_means(
     ``arms``: name -> policy folders. Raises ``UserError`` where the file is damaged, or not of these arms.
     """
     rows = read_object(path, REMEDY, fields={"arms": list})["arms"]
-    kind, unit = (_Successes, 1) if objective == "success" else (_Scores, 100)
-    read = [require_declared(kind, row, f"{path}, arm {place}", REMEDY) for place, row in enumerate(rows, 1)]
-    by_label = {arm.arm: [value / unit for value in arm.means] for arm in read}
+    measured, unit, allowed = ("seeds", 1, SHARE) if objective == "success" else ("seed_scores", 100, SCORE)
+    by_label = {}
+    for place, row in enumerate(rows, 1):
+        where = f"{path}, arm {place}"
+        require_fields(row, {"arm": str, measured: list}, where, REMEDY)
+        means = require_declared(list[Annotated[float, allowed]], row[measured], f"{where}, {measured!r}", REMEDY)
+        by_label[row["arm"]] = [mean / unit for mean in means]
     labels = {arm: arm if arm in by_label else f"{arm}, {mode}" for arm in arms}
     missing = [label for arm, label in labels.items() if len(by_label.get(label, ())) != len(arms[arm])]
     if missing:

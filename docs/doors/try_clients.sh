@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Plays in a served shop by the clients of others, each in a virtual environment of its own:
 #   docs/doors/try_clients.sh SHOP [FOLDER]
-# FOLDER (by default a new one below /tmp) keeps the environments, some 3 GB, for the next time. AgentGym's client is read
+# FOLDER (by default a new temporary one) keeps the environments, some 3 GB, for the next time. AgentGym's client is read
 # from its repository, cloned there. Run it from the repository, with its own environment active. About ten minutes.
 set -euo pipefail
 shop=$1
-folder=${2:-$(mktemp -d /tmp/clients-XXXX)}
+folder=${2:-$(mktemp -d)}
 here=$(dirname "$0")
 port=${PORT:-8765}
 mkdir -p "$folder"

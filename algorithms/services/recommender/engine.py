@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from algorithms.services.recommender.limits import REQUESTS_WAITING, SESSIONS_AT_ONCE
 from policies.base import Policy
 from policies.play import Episode, EpisodesUnderWay
 from rl_recsys.core.task import Task
 from rl_recsys.errors import UserError
 
-SESSIONS_AT_ONCE = 64  # scored together: four requests' by default; more would only make all of them wait longer
-REQUESTS_WAITING = 64
 ENDING = "the service is ending; ask again in a minute"
 RECENT = 16  # requests of whose duration the time is estimated that a refused one should wait
 
