@@ -76,20 +76,16 @@ def test_damaged_settings_are_not_taken_for_none(tmp_path, task, text):
         require_recorded_in(task, tmp_path)
 
 
+def of_the_other_world(other, policy, recorded, out) -> list:
+    """Flags that train in another world than the trajectories'."""
+    return ["--shop", other.shop.folder, "--policy", policy, "--trajectories", recorded, "--out", out]
+
+
 @pytest.mark.parametrize("job", ["imitate", "dpo", "ppo", "tune"])
 def test_jobs_refuse_what_another_world_recorded_before_they_start(
     job, recorded, other, policy_folder, tmp_path, capsys
 ):
-    flags = [
-        "--shop",
-        other.shop.folder,
-        "--policy",
-        policy_folder,
-        "--trajectories",
-        recorded,
-        "--out",
-        tmp_path / "out",
-    ]
+    flags = of_the_other_world(other, policy_folder, recorded, tmp_path / "out")
     flags += {"tune": ["--algorithm", "dpo"], "ppo": ["--imitation-weight", 0.1]}.get(job, [])
     with pytest.raises(TrajectoryError, match=f"{recorded} was recorded in .*--any-world"):
         main_of(job, capsys)(*flags)
@@ -98,15 +94,6 @@ def test_jobs_refuse_what_another_world_recorded_before_they_start(
 
 
 def test_another_worlds_episodes_are_taken_where_that_is_asked_for(recorded, other, policy_folder, tmp_path, capsys):
-    flags = [
-        "--shop",
-        other.shop.folder,
-        "--policy",
-        policy_folder,
-        "--trajectories",
-        recorded,
-        "--out",
-        tmp_path / "out",
-    ]
+    flags = of_the_other_world(other, policy_folder, recorded, tmp_path / "out")
     with pytest.raises(UserError, match="wandb"):  # what is not installed is the next reason to stop
         main_of("dpo", capsys)(*flags, "--any-world", "--log-to", "wandb")
