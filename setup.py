@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 
@@ -24,8 +24,12 @@ DOTTED = re.compile(rf"({'|'.join(ROOMS)})\.(\w+)[\w.]*(:\w+)?")
 
 
 def packages_of(folder: str, prefix: str) -> list[str]:
-    """The package at a folder of the repository, and those in it, as ``prefix`` and what is below."""
-    return [prefix, *(f"{prefix}.{name}" for name in find_packages(str(ROOT / folder)))]
+    """The package at a folder of the repository, and those in it, as ``prefix`` and what is below.
+
+    Folders of pages and templates are packages too: setuptools warns at length of data in a folder that is none.
+    """
+    below = find_namespace_packages(str(ROOT / folder), exclude=["*__pycache__*"])
+    return [prefix, *(f"{prefix}.{name}" for name in below)]
 
 
 class EditableWheel(editable_wheel):

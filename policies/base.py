@@ -11,6 +11,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from policies.model_folder import blank_model, load_weights, meta_model, model_written
@@ -46,6 +47,8 @@ class Policy(nn.Module, ABC):
     decision_encoder: DecisionEncoder | None = None
     #: Where it was read from, for messages.
     name: str = "a policy in memory"
+    #: What it computes in where nothing is learnt; None for what is fastest here. Logits are float32 in any case.
+    precision: torch.dtype | None = None
     #: From ``encode`` to a state's value, as [B, 1]: a network that ends in a linear layer with a bias.
     value_head: nn.Module
 
@@ -127,6 +130,11 @@ class Policy(nn.Module, ABC):
         config = self.architecture() | {ENCODER_TYPE: self.decision_encoder.encoder_type}
         with model_written(folder, self, config, training or {}, kind=KIND, unlisted=files_of_policy) as aside:
             self.decision_encoder.save(aside)
+
+
+def precision_to_play(name: str) -> torch.dtype | None:
+    """``Policy.precision`` of a setting's value: "auto", or the name of one of torch's types."""
+    return None if name == "auto" else getattr(torch, name)
 
 
 def policy_class(name: str) -> type[Policy]:

@@ -12,17 +12,18 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from policies.base import MASKED, blank_policy
+from policies.base import MASKED, blank_policy, precision_to_play
 from policies.module_state import VALUE_HEAD
 
-ARCHITECTURE = "architecture"
+ARCHITECTURE, PRECISION = "architecture", "precision"
 VALUE_ROWS = 64  # states encoded at once where RLlib asks for the values of a whole train batch
 
 
 class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     """Wraps a ``Policy``; ``model_config["architecture"]`` is its ``architecture()``.
 
-    ``precision`` is what the encoder computes in when the learner asks it; logits and values are float32 in any case.
+    ``model_config["precision"]`` is what it plays in ("auto" or the name of a type), ``precision`` what the encoder
+    computes in when the learner asks it; logits and values are float32 in any case.
 
     The weights are blank until a state is set: ``module_state`` gives that of a policy. So nothing assumes that an
     environment runner's node has the policy's folder.
@@ -33,6 +34,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     def setup(self) -> None:
         """Build the model (RLlib calls this; the constructor stays its own)."""
         self.model = blank_policy(self.model_config[ARCHITECTURE])
+        self.model.precision = precision_to_play(self.model_config[PRECISION])
         # On the module itself: RLlib (2.60) fails to take away an attribute of an attribute.
         self.value_head = self.model.value_head
         del self.model.value_head
@@ -87,7 +89,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
             return self.value_head(pooled).squeeze(-1).float().masked_fill(over, 0.0)
 
 
-def module_spec(architecture: Mapping[str, Any]) -> RLModuleSpec:
-    """The RLModuleSpec of a policy's architecture."""
+def module_spec(architecture: Mapping[str, Any], precision: str = "auto") -> RLModuleSpec:
+    """The RLModuleSpec of a policy's architecture, which plays in a precision."""
     # A key of its own: RLlib mixes defaults of its own models into the mapping.
-    return RLModuleSpec(module_class=PolicyModule, model_config={ARCHITECTURE: dict(architecture)})
+    return RLModuleSpec(
+        module_class=PolicyModule, model_config={ARCHITECTURE: dict(architecture), PRECISION: precision}
+    )

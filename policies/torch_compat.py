@@ -23,6 +23,26 @@ def onednn_linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     return _LINEAR_POINTWISE(rows, weight, bias, "none", [], "")
 
 
+def can_pack() -> bool:
+    """Whether this torch has ``onednn_packed`` and ``onednn_linear_packed``."""
+    return _REORDER is not None
+
+
+def onednn_packed(weight: Tensor) -> Tensor:
+    """A weight [out, in] as oneDNN lays it out for the processor, which it does at every call otherwise.
+
+    For ``onednn_linear_packed``. torch.compile packs the weights that it may freeze in the same way.
+    """
+    return _REORDER(weight.contiguous())
+
+
+def onednn_linear_packed(rows: Tensor, packed: Tensor, bias: Tensor, *, gelu: bool = False) -> Tensor:
+    """rows [T, in] times a packed weight [out, in] transposed, plus a bias [out], all of one precision; or its GELU."""
+    if gelu:
+        return _LINEAR_POINTWISE(rows, packed, bias, "gelu", [], "none")
+    return _LINEAR_POINTWISE(rows, packed, bias, "none", [], "")
+
+
 def has_onednn_linear() -> bool:
     """Whether this torch has oneDNN's product, with the arguments that ``onednn_linear`` gives it."""
     return _LINEAR_POINTWISE is not None
@@ -59,3 +79,4 @@ def _linear_pointwise() -> torch._ops.OpOverloadPacket | None:
 
 
 _LINEAR_POINTWISE = _linear_pointwise()
+_REORDER = getattr(getattr(torch.ops, "mkldnn", None), "_reorder_linear_weight", None) if _LINEAR_POINTWISE else None

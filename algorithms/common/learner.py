@@ -14,7 +14,7 @@ from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
 from algorithms.common.rllib_compat import is_asked_for
 from policies.base import ENCODER, HEAD
-from policies.torch_compat import cpu_computes_bfloat16
+from policies.bert.products import bfloat16_pays
 
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
@@ -45,7 +45,8 @@ class PolicyLearner(TorchLearner):
         self._gather, self._gathered = settings[GATHERED_BATCHES], 0
         self._updates, self._last_update = 0, settings[LAST_UPDATE]
         for module_id, _ in self.module.items():
-            self.module[module_id].unwrapped().precision = precision
+            module = self.module[module_id].unwrapped()
+            module.precision = module.model.precision = precision
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Register one optimizer for the encoder and one for the head."""
@@ -169,7 +170,7 @@ def computing_precision(name: Precision, device: torch.device) -> torch.dtype:
         return getattr(torch, name)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if cpu_computes_bfloat16() else torch.float32
+    return torch.bfloat16 if bfloat16_pays() else torch.float32
 
 
 def _scaled(rate: float | list, factor: float) -> float | list:

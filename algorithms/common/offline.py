@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import (
 
 from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
 from algorithms.common.iteration_timing import count_seconds
-from algorithms.common.learner import GATHERED_BATCHES
+from algorithms.common.learner import GATHERED_BATCHES, PRECISION
 from algorithms.common.rllib_compat import LogsAside, WithoutEnvRunners, train_batch
 from algorithms.common.settings import OfflineSettings
 from algorithms.common.start_policy import space_from_policy, start_from_policy
@@ -209,7 +209,7 @@ class OfflineConfig(SettingsConfig, AlgorithmConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
-        return module_spec(read_architecture(self.policy))
+        return module_spec(read_architecture(self.policy), self.learner_config_dict[PRECISION])
 
 
 class OfflineAlgorithm(LogsAside, WithoutEnvRunners):

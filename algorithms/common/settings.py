@@ -66,7 +66,8 @@ class LearningSettings:
     """Largest global norm of a step's gradient; a larger gradient is scaled down to it."""
     precision: Precision = "auto"
     """Precision of the forward pass; weights and gradients stay float32. auto takes bfloat16 where the hardware
-    computes it, else float16 on a GPU (with loss scaling) and float32 on a CPU."""
+    computes it faster, else float16 on a GPU (with loss scaling) and float32 on a CPU. Rollout workers on a CPU play in
+    the same way."""
 
 
 @dataclass(kw_only=True)

@@ -9,6 +9,7 @@ from ray.rllib.utils.metrics import TIMERS
 from ray.tune import PlacementGroupFactory
 
 from algorithms.common.iteration_timing import ROLLOUT_WAIT_TIMER
+from algorithms.common.learner import PRECISION
 from algorithms.common.offline import OfflineAlgorithm, decisions_to_learn
 from algorithms.dpo.config import DPOConfig
 from algorithms.dpo.preferences import (
@@ -62,7 +63,12 @@ class DPO(OfflineAlgorithm):
         if config.preferences != "rollouts":
             sources["recorded"] = self._recorded()
         if config.preferences != "recorded":
-            self._pool = RolloutPool(config.task, num_workers=config.rollout_workers, num_gpus=config.rollout_gpus)
+            self._pool = RolloutPool(
+                config.task,
+                num_workers=config.rollout_workers,
+                num_gpus=config.rollout_gpus,
+                precision=config.learner_config_dict[PRECISION],
+            )
             seed = config.seed or 0
             task = open_task(config.task)
             training = fitting_goals(task, task.split("train"), policy.decision_encoder).goals

@@ -30,6 +30,7 @@ class Reference:
 
     def __init__(self, policy: Policy):
         self.policy, self.encoder = policy.eval(), policy.decision_encoder
+        self.policy.precision = torch.float32  # a margin is the difference of two logits, and is computed once
 
     def logits(self, steps: Sequence[Step]) -> np.ndarray:
         """Logits [N, A] of steps, A the encoder's choices; ``MASKED`` where there is none."""

@@ -9,7 +9,7 @@ from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
-from algorithms.common.learner import LAST_UPDATE
+from algorithms.common.learner import LAST_UPDATE, PRECISION
 from algorithms.common.settings import NUM_WORKERS
 from algorithms.common.start_policy import space_from_policy
 from algorithms.ppo.env_runner import FailFast, WatchedEnvRunner, log_success
@@ -110,7 +110,7 @@ class PPOConfig(SettingsConfig, RLlibPPOConfig):
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The architecture of the policy to start from."""
-        return module_spec(read_architecture(self.policy))
+        return module_spec(read_architecture(self.policy), self.learner_config_dict[PRECISION])
 
     def get_default_learner_class(self) -> type:
         """``PPOLearner``."""

@@ -18,7 +18,7 @@ from algorithms.rollouts.goal_sampler import GoalsInTurn
 from algorithms.rollouts.groups import BranchGroups, RolloutGroups, call_off
 from algorithms.rollouts.published_weights import Weights
 from algorithms.rollouts.watchdog import HANG_S, exit_on_hang
-from policies.base import Policy, load_policy
+from policies.base import Policy, load_policy, precision_to_play
 from policies.branches import branched_episodes
 from policies.module_state import load_module_state
 from policies.play import SESSIONS_AT_ONCE, policy_episodes, policy_trajectories
@@ -45,8 +45,9 @@ class _RolloutWorker:
     A task says all that it needs, so a worker that is started again plays it as the lost one would have.
     """
 
-    def __init__(self, task: str, device: str, hang_s: float):
+    def __init__(self, task: str, device: str, hang_s: float, precision: str):
         torch.set_num_threads(1)
+        self._precision = precision_to_play(precision)
         self._task, self._device, self._hang_s = open_task(task), device, hang_s
         self._policies: dict[str, Policy] = {}  # those played last at the end
         self._versions: dict[str, str] = {}  # of the weights that a policy was given
@@ -95,6 +96,7 @@ class _RolloutWorker:
         player = self._policies.pop(policy, None)
         if player is None or (weights is None and policy in self._versions):  # what it was given is not the folder's
             player = load_policy(policy).to(self._device)
+            player.precision = self._precision
             self._versions.pop(policy, None)
         if weights is not None and self._versions.get(policy) != weights.version:
             load_module_state(player, ray.get(weights.state))
@@ -124,15 +126,23 @@ class RolloutPool:
     Raises ``UserError`` for fewer than one worker, and ``ClusterError`` where the cluster cannot hold them.
     """
 
-    def __init__(self, task: str | Task, *, num_workers: int = 2, num_gpus: float = 0.0, hang_s: float = HANG_S):
-        """``task``: see ``open_task``."""
+    def __init__(
+        self,
+        task: str | Task,
+        *,
+        num_workers: int = 2,
+        num_gpus: float = 0.0,
+        hang_s: float = HANG_S,
+        precision: str = "auto",
+    ):
+        """``task``: see ``open_task``. ``precision`` of the policies' play: "auto" or the name of a type."""
         if num_workers < 1:
             raise UserError(f"{num_workers} rollout workers: at least one is needed")
         bundles = worker_bundles(num_workers, num_gpus)
         require_resources(bundles)
         opened = open_task(task)
         self._baselines = opened.baselines
-        arguments = opened.spec, "cuda" if num_gpus else "cpu", hang_s
+        arguments = opened.spec, "cuda" if num_gpus else "cpu", hang_s, precision
         say(f"starting {num_workers} rollout worker{'s' if num_workers > 1 else ''}")
         self._workers = [
             _RolloutWorker.options(num_cpus=bundle["CPU"], num_gpus=bundle["GPU"]).remote(*arguments)

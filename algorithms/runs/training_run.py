@@ -24,13 +24,13 @@ from ray.rllib.utils.metrics import TIMERS
 
 from algorithms.cluster.connection import ClusterError, bundles_of, occupied, shortage
 from algorithms.common.iteration_timing import parts_of, shares
-from algorithms.common.learner import PolicyLearner
+from algorithms.common.learner import PRECISION, PolicyLearner
 from algorithms.common.ranges import Tracker
 from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.runs.checkpoints import Checkpoints
 from algorithms.runs.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
 from algorithms.runs.telemetry import Watching
-from policies.base import Policy, unweighted_policy
+from policies.base import Policy, precision_to_play, unweighted_policy
 from policies.module_state import load_module_state
 from rl_recsys.console.progress import Task, format_seconds, progress
 from rl_recsys.console.terminal import say
@@ -331,6 +331,7 @@ def _processes(config: AlgorithmConfig) -> str:
 def current_policy(algorithm: Algorithm) -> Policy:
     """The learners' policy as one of its own, in eval mode. Raises ``RayActorError`` where the learner is lost."""
     policy = unweighted_policy(algorithm.config.policy)
+    policy.precision = precision_to_play(algorithm.config.learner_config_dict[PRECISION])
     load_module_state(policy, _ask_first_learner(algorithm, lambda learner: learner.policy_state()))
     return policy
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from policies.bert.attention import Group, LayerFunction, attention, groups_of
 from policies.bert.linear import Linear, with_round_rows
 from rl_recsys.console.ranges import COUNT, Range
 from rl_recsys.storage.declared import declared
@@ -22,7 +23,6 @@ from rl_recsys.storage.declared import declared
 BATCH_TOKENS = 4096  # tokens one call of a layer reads at most, unless a single text has more
 LAYERS = Range(least=1, most=1000)  # each is made before its size is known to be right
 EPSILON = Range(above=0.0, below=0.1)
-LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to for attention
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,16 @@ class Bert(nn.Module):
         return self.embeddings(*(torch.as_tensor(one, device=self.device) for one in (ids, positions)))
 
 
-def through(layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]) -> list[Tensor]:
+def through(
+    layers: Sequence[LayerFunction],
+    lengths: Sequence[int],
+    tokens: Callable[[list[int]], Tensor],
+    *,
+    equal: bool = False,
+) -> list[Tensor]:
     """What layers make of texts of these lengths: [length, H] of each; ``tokens`` gives some texts' tokens [T, H].
+
+    ``equal``: attention takes texts of one length at a time.
 
     Most of a layer works on tokens one by one, so they are given to it without padding, but for a few rows of zeros at
     the end (``with_round_rows``).
@@ -134,7 +142,7 @@ def through(layers: Sequence[nn.Module], lengths: Sequence[int], tokens: Callabl
     for rows in _batches(lengths):
         hidden = tokens(rows)
         count = len(hidden)
-        groups = list(_groups([lengths[row] for row in rows], hidden.device))
+        groups = list(groups_of([lengths[row] for row in rows], hidden.device, equal=equal))
         hidden = with_round_rows(hidden)
         for layer in layers:
             hidden = layer(hidden, groups)
@@ -166,9 +174,9 @@ class _Layer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": Linear(hidden, between)})
         self.output = _Added(between, shape)
 
-    def forward(self, hidden: Tensor, groups: Sequence[_Group]) -> Tensor:
+    def forward(self, hidden: Tensor, groups: Sequence[Group]) -> Tensor:
         projected = (project(hidden).unflatten(-1, (self.heads, -1)) for project in self.attention["self"].values())
-        hidden = self.attention["output"](_attention(*projected, groups).flatten(1), hidden)
+        hidden = self.attention["output"](attention(*projected, groups).flatten(1), hidden)
         return self.output(F.gelu(self.intermediate["dense"](hidden)), hidden)
 
 
@@ -196,57 +204,3 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         tokens += lengths[row]
     if batch:
         yield batch
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Texts of like length that stand one after the other: their tokens [start:end], each token's place among those
-    as a padded array [N, L], and where that array has tokens; None for both where the texts are equally long."""
-
-    start: int
-    end: int
-    count: int
-    places: Tensor | None
-    mask: Tensor | None
-
-
-def _groups(lengths: Sequence[int], device: torch.device) -> Iterator[_Group]:
-    """Groups of texts with these lengths, which ascend; little of a group is padding."""
-    first = start = 0
-    while first < len(lengths):
-        limit = max(LIKE_LENGTH * lengths[first], lengths[first] + 4)
-        last = first
-        while last < len(lengths) and lengths[last] <= limit:
-            last += 1
-        of = np.array(lengths[first:last])
-        end, mask = start + int(of.sum()), np.arange(of[-1]) < of[:, None]
-        if mask.all():
-            yield _Group(start, end, len(of), None, None)
-        else:
-            places = np.where(mask, np.arange(of[-1]) + (of.cumsum() - of)[:, None], 0)
-            yield _Group(start, end, len(of), *(torch.as_tensor(one, device=device) for one in (places, mask)))
-        first, start = last, end
-
-
-def _attention(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group]) -> Tensor:
-    """Attention within each of the texts that stand one after the other in query, key and value [T, heads, D].
-
-    Rows after the last text's find nothing: 0.
-    """
-    if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        # Its gradient takes a CPU five times as long in bfloat16 as in float32, and it is a small part of a layer.
-        with torch.autocast("cpu", enabled=False):
-            return _attention(query.float(), key.float(), value.float(), groups)
-    found = []
-    for group in groups:
-        parts = [one[group.start : group.end] for one in (query, key, value)]
-        if group.places is None:
-            shape = group.count, -1, *parts[0].shape[1:]
-            padded = [one.reshape(shape).transpose(1, 2) for one in parts]
-        else:
-            padded = [one[group.places].transpose(1, 2) for one in parts]
-        mask = None if group.mask is None else group.mask[:, None, None]
-        attended = F.scaled_dot_product_attention(*padded, attn_mask=mask).transpose(1, 2)  # [N, L, heads, D]
-        found.append(attended.flatten(0, 1) if group.mask is None else attended[group.mask])
-    beyond = len(query) - groups[-1].end
-    return torch.cat([*found, found[0].new_zeros(beyond, *query.shape[1:])])

@@ -1,4 +1,4 @@
-"""A linear layer that is computed by oneDNN on a CPU.
+"""A linear layer that is computed by oneDNN on CPUs where that is faster.
 
 PyTorch gives float32 products to MKL, which leaves out AVX-512 on processors that are not Intel's: on a Zen 5 core it
 reached 105 GFLOP/s where oneDNN reached 225. Nearly all time of a policy goes to such products.
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from policies.torch_compat import has_onednn_linear, onednn_linear
+from policies.bert.products import onednn_pays
+from policies.torch_compat import onednn_linear
 
 #: oneDNN makes a program for each number of rows and keeps it, half a megabyte each: there must be few such numbers.
 FEW_ROWS, ROWS, MANY_ROWS = 1024, 64, 128  # up to so many, multiples of the second; above, of the third
@@ -41,9 +42,9 @@ def _takes(given: Tensor) -> bool:
         given.device.type == "cpu"
         and given.dtype is torch.float32
         and given.numel() > 0
-        and has_onednn_linear()
         and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
+        and onednn_pays()
     )
 
 

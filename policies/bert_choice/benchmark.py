@@ -31,6 +31,7 @@ def one_by_one(model: BertChoice) -> BertChoice:
     """
     of = model.encoder
     model.encoder = _ForgetfulEncoder(of.bert, apart_layers=of.apart_layers, begin=of.begin, end=of.end)
+    model.precision = of.precision
     return model
 
 
@@ -47,7 +48,7 @@ class _ForgetfulEncoder(TextEncoder):
 
 
 class _NothingKept(EncodingCache):
-    def get(self, keys: list[bytes], compute: Callable[[Sequence[int]], list[Tensor]]) -> list[Tensor]:
+    def get(self, keys: list[bytes], compute: Callable[[Sequence[int]], list[Tensor]], precision: str) -> list[Tensor]:
         """The tensors of these keys, computed at every call."""
         return compute(range(len(keys)))
 
@@ -81,8 +82,10 @@ def measure_play(policy: str, task: str, goals: int) -> dict:
         model.forget_encodings()  # else the next one, which has the same weights, would go on with what it kept
         return sum(outcome.steps for outcome in outcomes) / seconds, outcomes
 
-    for _ in policy_episodes(load_policy(policy), opened, played[:1], greedy=True):  # Java, where there is any
+    first = load_policy(policy)
+    for _ in policy_episodes(first, opened, played[:1], greedy=True):  # Java, where there is any
         pass
+    first.forget_encodings()  # which would be the next one's while this one waits to be collected
     fast = [play(load_policy(policy), SESSIONS_AT_ONCE) for _ in range(PLAY_REPEATS)]
     slow, alike = play(one_by_one(load_policy(policy)), 1)
     return {

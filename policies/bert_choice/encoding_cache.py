@@ -22,7 +22,7 @@ class _Store:
         self.tokens = 0
 
 
-_STORES: WeakValueDictionary[tuple[bytes, bool], _Store] = WeakValueDictionary()  # by the weights that made them
+_STORES: WeakValueDictionary[tuple[bytes, str], _Store] = WeakValueDictionary()  # by the weights that made them
 
 
 class EncodingCache:
@@ -36,12 +36,15 @@ class EncodingCache:
         self._parameters, self._reading = parameters, reading
         self._written: list[tuple[int, int]] = []
         self._digest = b""
-        self._key = (b"", False)
+        self._key = (b"", "")
         self._store: _Store | None = None
 
-    def get(self, keys: list[bytes], compute: Callable[[Sequence[int]], list[Tensor]]) -> list[Tensor]:
-        """The tensors of different keys; ``compute`` is given the places in ``keys`` of those that are not here."""
-        store = self.join()
+    def get(self, keys: list[bytes], compute: Callable[[Sequence[int]], list[Tensor]], precision: str) -> list[Tensor]:
+        """The tensors of different keys; ``compute`` is given the places in ``keys`` of those that are not here.
+
+        What one ``precision`` gave is not what another is asked for.
+        """
+        store = self.join(precision)
         found = [store.tensors.get(key) for key in keys]
         missing = [place for place, tensor in enumerate(found) if tensor is None]
         if missing:
@@ -55,7 +58,7 @@ class EncodingCache:
             store.tokens -= len(store.tensors.pop(next(iter(store.tensors))))
         return found
 
-    def join(self) -> _Store:
+    def join(self, precision: str) -> _Store:
         """What is kept of these weights, by whomever; it is kept for as long as a cache has joined it."""
         # Writes are counted: weights that are loaded again, as rollout workers do, may be what they were. Where each
         # lies changes when the model moves.
@@ -66,8 +69,7 @@ class EncodingCache:
                 digest.update(f"{parameter.device} {parameter.dtype}".encode())
                 digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
             self._written, self._digest = written, digest.digest()
-        # What a lower precision gave is not what is asked for without it.
-        key = self._digest, any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
+        key = self._digest, precision
         if self._store is None or key != self._key:
             self._key, self._store = key, _STORES.setdefault(key, _Store())
         return self._store

@@ -88,6 +88,15 @@ class BertChoice(Policy):
         """The encoder's hidden size."""
         return self.encoder.hidden_size
 
+    @property
+    def precision(self) -> torch.dtype | None:
+        """See ``Policy.precision``."""
+        return self.encoder.precision
+
+    @precision.setter
+    def precision(self, value: torch.dtype | None) -> None:
+        self.encoder.precision = value
+
     def encode(self, observation: Mapping[str, Tensor]) -> Tensor:
         """Mean encodings of the state's tokens."""
         return self.encoder(observation["state"]).means

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from policies.bert.bert import Bert, through
 from policies.bert.encoder_folder import EncoderError
+from policies.bert.inference import InferenceLayers
+from policies.bert.products import bfloat16_pays
 from policies.bert_choice.encoding_cache import EncodingCache
+from policies.torch_compat import can_pack
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class TextEncoder(nn.Module):
         self.apart_layers, self.begin, self.end = apart_layers, begin, end
         self._segments = EncodingCache(self._apart_parameters, "segments")
         self._texts = EncodingCache(self.bert.parameters, f"texts with {apart_layers} layers apart")
+        self._for_inference = tuple(
+            InferenceLayers(part) for part in (bert.layers[:apart_layers], bert.layers[apart_layers:])
+        )
+        #: What it computes in where nothing is learnt and no autocast says otherwise; None for the fastest.
+        self.precision: torch.dtype | None = None
 
     @property
     def hidden_size(self) -> int:
@@ -86,14 +94,16 @@ class TextEncoder(nn.Module):
             chosen = [rows[place] for place in missing]
             return self.read([padded[row, : lengths[row]] for row in chosen])
 
-        found = read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read)
+        found = (
+            read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read, self._precision)
+        )
         unique = Encoded.of(torch.cat(found).to(self.bert.dtype), *_spans(lengths[rows], ids.device))
         which = torch.tensor([places[key] for key in keys], device=ids.device)
         return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
 
     def share(self) -> None:
         """Keep what other encoders of this process keep of equal lower layers, from now on."""
-        self._segments.join()
+        self._segments.join(self._precision)
 
     def forget(self) -> None:
         """Keep nothing between calls, until the next one."""
@@ -126,7 +136,7 @@ class TextEncoder(nn.Module):
         def gathered(rows: list[int]) -> Tensor:
             return tokens[torch.as_tensor(np.concatenate([places[row] for row in rows]), device=device)]
 
-        return through(self.bert.layers[self.apart_layers :], [len(text) for text in texts], gathered)
+        return self._through(1, [len(text) for text in texts], gathered)
 
     def _apart(self, keys: list[bytes]) -> list[Tensor]:
         """The segments' encodings after the lower layers; computed with gradient where those layers are trained."""
@@ -134,13 +144,40 @@ class TextEncoder(nn.Module):
         def read(missing: Sequence[int]) -> list[Tensor]:
             segments = [np.frombuffer(keys[place], np.int32) for place in missing]
             lengths = [len(segment) for segment in segments]
-            lower = self.bert.layers[: self.apart_layers]
-            return through(lower, lengths, lambda rows: self.bert.embed([segments[row] for row in rows]))
+            return self._through(0, lengths, lambda rows: self.bert.embed([segments[row] for row in rows]))
 
         if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self._apart_parameters()):
             return read(range(len(keys)))
         with torch.no_grad():
-            return self._segments.get(keys, read)
+            return self._segments.get(keys, read, self._precision)
+
+    @property
+    def _precision(self) -> str:
+        """What tells encodings that are kept from others: the precision that they were computed in without gradient."""
+        inferring = self._inference_precision()
+        if inferring is not None:
+            return f"layers for inference, {inferring}"
+        device = self.bert.device.type
+        return str(torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.bert.dtype)
+
+    def _inference_precision(self) -> torch.dtype | None:
+        """In what the layers for inference compute now; None where they are not for this device or precision."""
+        if self.bert.device.type != "cpu" or self.bert.dtype is not torch.float32:
+            return None
+        if torch.is_autocast_enabled("cpu"):
+            asked = torch.get_autocast_dtype("cpu")
+        else:
+            asked = self.precision or (torch.bfloat16 if bfloat16_pays() else torch.float32)
+        return asked if asked is torch.float32 or (asked is torch.bfloat16 and can_pack()) else None
+
+    def _through(self, part: int, lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]) -> list[Tensor]:
+        """``through`` the lower layers (part 0) or the upper ones (1)."""
+        precision = None if torch.is_grad_enabled() else self._inference_precision()
+        if precision is None:
+            layers = (self.bert.layers[: self.apart_layers], self.bert.layers[self.apart_layers :])[part]
+            return through(layers, lengths, tokens)
+        with torch.autocast("cpu", enabled=False):
+            return through(self._for_inference[part].current(precision), lengths, tokens, equal=True)
 
     def _apart_parameters(self) -> Iterator[nn.Parameter]:
         yield from self.bert.embeddings.parameters()

@@ -26,8 +26,30 @@ def test_onednns_product_is_there_and_agrees_with_the_public_one():
         torch.testing.assert_close(compat.onednn_linear(rows, weight), F.linear(rows, weight))
 
 
+@WITH_ONEDNN
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@canary(
+    "can_pack", "onednn_packed", "onednn_linear_packed",
+    uses="torch.ops.mkldnn._reorder_linear_weight and _linear_pointwise",
+)  # fmt: skip
+def test_onednns_packed_weights_give_the_public_product_and_a_rows_does_not_depend_on_others(dtype):
+    assert compat.can_pack()
+    weight, bias = torch.randn(40, 24, dtype=dtype), torch.randn(40, dtype=dtype)
+    packed = compat.onednn_packed(weight)
+    rows = torch.randn(1100, 24, dtype=dtype)
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05
+    close = {"atol": tolerance, "rtol": tolerance}
+    product = F.linear(rows, weight, bias)
+    torch.testing.assert_close(compat.onednn_linear_packed(rows, packed, bias), product, **close)
+    torch.testing.assert_close(compat.onednn_linear_packed(rows, packed, bias, gelu=True), F.gelu(product), **close)
+    whole = compat.onednn_linear_packed(rows, packed, bias)
+    for count in (1, 7, 64, 1000):
+        assert torch.equal(compat.onednn_linear_packed(rows[:count].contiguous(), packed, bias), whole[:count])
+
+
 @pytest.mark.parametrize("there", [pytest.param(True, marks=WITH_ONEDNN), False])
 def test_a_layer_has_the_same_values_and_gradients_without_onednn(monkeypatch, there):
+    monkeypatch.setattr("policies.bert.linear.onednn_pays", lambda: True)
     if not there:
         monkeypatch.setattr(compat, "_LINEAR_POINTWISE", None)
     torch.manual_seed(0)

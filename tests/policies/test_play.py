@@ -26,9 +26,11 @@ def test_logits_that_are_no_numbers_are_named_with_their_policy(policy_folder, t
         list(policy_episodes(model, task, [3], greedy=True))
 
 
-def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop, task):
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_an_episode_is_the_same_alone_and_among_others_and_with_its_steps(policy_folder, shop, task, precision):
     model = load_policy(policy_folder)
     slow = one_by_one(load_policy(policy_folder))
+    model.precision = slow.precision = precision
     goals = [3, 4, 3, 5]
     for greedy in (True, False):
         together = list(policy_episodes(model, task, goals, greedy=greedy))

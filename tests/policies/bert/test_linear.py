@@ -14,6 +14,14 @@ from policies.bert.linear import Linear
 SIZES = st.integers(1, 70)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def with_onednn():
+    """Whatever is faster here, oneDNN's products are tried."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(linear, "onednn_pays", lambda: True)
+        yield
+
+
 def both(inputs, outputs, given, **autocast):
     """[(values, gradients of what was given, the weight and the bias)] of PyTorch's layer and of ours."""
     torch.manual_seed(0)

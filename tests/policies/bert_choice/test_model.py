@@ -71,12 +71,13 @@ def test_a_decision_is_scored_alike_alone_and_in_any_batch(model, observation):
 
 def test_scoring_without_gradient_uses_the_cache_until_the_weights_change(policy_folder, observation):
     model = load_policy(policy_folder)
+    model.precision = torch.float32
     expected = model(observation)[0].detach()
     with torch.no_grad():
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
-        kept = len(model.encoder._texts.join().tensors)
+        kept = len(model.encoder._texts.join(model.encoder._precision).tensors)
         torch.testing.assert_close(model(observation)[0], expected, atol=1e-5, rtol=1e-5)
-        assert len(model.encoder._texts.join().tensors) == kept > 0
+        assert len(model.encoder._texts.join(model.encoder._precision).tensors) == kept > 0
         for parameter in model.encoder.parameters():
             parameter.mul_(1.1)
         changed = model(observation)[0]
