@@ -14,7 +14,7 @@ import tyro
 from rl_recsys.console.dispatch import PROGRAM
 from rl_recsys.console.ranges import Range, check_ranges
 from rl_recsys.console.terminal import say
-from rl_recsys.console.threads import wait_asleep
+from rl_recsys.console.threads import wait_briefly
 from rl_recsys.console.verbosity import show_everything
 from rl_recsys.errors import plain_errors
 
@@ -44,7 +44,7 @@ def run_job(main: Callable[[Any], None], flags: type[Flags] | Mapping[str, type[
         given = read_flags(flags, description, words, program)
         if not given.quiet:
             show_everything()
-        wait_asleep()
+        wait_briefly()
         say(f"{Path(program.split()[-1]).stem}: begun")  # before all that takes its time
         main(given)
 

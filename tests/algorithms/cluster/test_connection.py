@@ -151,7 +151,8 @@ def test_workers_show_as_much_as_their_driver(monkeypatch):
     started = {}
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **options: started.update(options))
-    monkeypatch.setenv(threads.WAITING, "PASSIVE")
+    monkeypatch.delenv(threads.TURNS, raising=False)
+    monkeypatch.setenv(threads.POLICY, "PASSIVE")
     connect()
     assert started["logging_level"] == "INFO"
-    assert started["runtime_env"]["env_vars"] == verbosity.variables() | {threads.WAITING: "PASSIVE"}
+    assert started["runtime_env"]["env_vars"] == verbosity.variables() | {threads.POLICY: "PASSIVE"}
