@@ -7,6 +7,8 @@ python jobs/benchmark.py scale --policy runs/demo/seed-0/imitation/policy --shop
 python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 python jobs/benchmark.py serve --shop shops/demo --out benchmarks
 python jobs/benchmark.py recommend --policy runs/demo/seed-0/imitation/policy --shops shops/demo --out benchmarks
+python jobs/benchmark.py versions --against ../before --policy runs/demo/seed-0/imitation/policy --shop shops/demo \\
+    --trajectories runs/demo/demonstrations --out benchmarks
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from algorithms.benchmarks.flags import (
     ScaleBenchmarkFlags,
     ServeBenchmarkFlags,
     TrainingSoakFlags,
+    VersionsBenchmarkFlags,
 )
 from algorithms.benchmarks.recommender import recommender_figures
 from rl_recsys.console.command import run_job
@@ -41,10 +44,11 @@ KINDS = {
     "training-soak": TrainingSoakFlags,
     "serve": ServeBenchmarkFlags,
     "recommend": RecommendBenchmarkFlags,
+    "versions": VersionsBenchmarkFlags,
 }
 Arguments = (
     ShopBenchmarkFlags | PolicyBenchmarkFlags | LearnerBenchmarkFlags | ScaleBenchmarkFlags | TrainingSoakFlags
-    | ServeBenchmarkFlags | RecommendBenchmarkFlags
+    | ServeBenchmarkFlags | RecommendBenchmarkFlags | VersionsBenchmarkFlags
 )  # fmt: skip
 
 
@@ -96,17 +100,7 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
         case TrainingSoakFlags():
             from algorithms.benchmarks.soak import ppo_soak_figures
 
-            yield from ppo_soak_figures(
-                arguments.policy,
-                arguments.shop,
-                work,
-                arguments.out,
-                minutes=arguments.minutes,
-                every_s=arguments.every_seconds,
-                num_workers=arguments.num_workers,
-                num_learners=arguments.num_learners,
-                rollout_steps=arguments.rollout_steps,
-            )
+            yield from ppo_soak_figures(arguments, work)
         case ServeBenchmarkFlags():
             from algorithms.benchmarks.serve import serve_figures
 
@@ -114,6 +108,10 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
             yield from serve_figures(arguments)
         case RecommendBenchmarkFlags():
             yield from recommender_figures(arguments, work)
+        case VersionsBenchmarkFlags():
+            from algorithms.benchmarks.versions import version_figures
+
+            yield from version_figures(arguments, work)
 
 
 if __name__ == "__main__":

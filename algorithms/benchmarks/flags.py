@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
 from rl_recsys.console.command import Flags
-from rl_recsys.console.ranges import COUNT, RATE
+from rl_recsys.console.ranges import COUNT, RATE, Range
 from rl_recsys.storage.locations import Place
 
 
@@ -127,3 +127,35 @@ class RecommendBenchmarkFlags(Flags):
     """Different requests of a measurement, as many again to begin with."""
     clients: Annotated[tuple[int, ...], COUNT] = (1, 8, 32)
     """Clients that ask at a time, each as soon as it is answered."""
+
+
+VersionPart = Literal["play", "ppo", "imitation", "dpo", "start", "help"]
+VERSION_PARTS: tuple[VersionPart, ...] = get_args(VersionPart)
+
+
+@dataclass(kw_only=True)
+class VersionsBenchmarkFlags(Flags):
+    """Play, training and starts of this checkout and of another one, in turn; about half an hour."""
+
+    against: Path
+    """Folder of the other checkout (git worktree add FOLDER COMMIT). Its jobs run with this Python."""
+    policy: Path
+    """Policy folder that plays and that training starts from."""
+    shop: Path
+    """Shop folder made by jobs/prepare.py."""
+    trajectories: Path
+    """Folder of trajectories to imitate and to make pairs of."""
+    against_policy: Path | None = None
+    """Policy folder for the other checkout, where it cannot read --policy."""
+    against_trajectories: Path | None = None
+    """Trajectories for the other checkout, where it cannot read --trajectories."""
+    out: Place | None = None
+    """Folder for versions.json and versions.md; without it they are only printed."""
+    parts: tuple[VersionPart, ...] = VERSION_PARTS
+    """What to measure."""
+    goals: Annotated[int, Range(least=5)] = 100
+    """Goals to play, the first of the test goals."""
+    iterations: Annotated[int, COUNT] = 4
+    """Iterations of a training that count; there is one before them."""
+    repeats: Annotated[int, COUNT] = 3
+    """Measurements of each part and checkout, of which the median counts."""

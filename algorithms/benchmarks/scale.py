@@ -260,7 +260,7 @@ def sample_ppo(policy: Path, task: str, *, workers: int, steps: int) -> Real:
         )
         processes = _players()
         before, start = _cpu(processes), time.perf_counter()
-        episodes = sample_all_env_runners(algorithm.env_runner_group, steps=steps)
+        episodes, _ = sample_all_env_runners(algorithm.env_runner_group, steps=steps)
         seconds, cpu = time.perf_counter() - start, _cpu(processes) - before
     finally:
         algorithm.stop()

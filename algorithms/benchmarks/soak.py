@@ -26,6 +26,7 @@ import psutil
 from grpc import RpcError
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from algorithms.benchmarks.flags import TrainingSoakFlags
 from algorithms.common.rllib_compat import REMOTE_LEARNER, actors_and_store, titled_class
 from algorithms.runs.run_folder import RESULTS
 from rl_recsys.console.dispatch import JOBS
@@ -168,34 +169,24 @@ def growth(minutes: Sequence[float], values: Sequence[float]) -> Growth:
     return Growth(settled, 100 * (float(settled_values.max()) / settled - 1), 100 * rise / settled, 60 * slope)
 
 
-def ppo_soak_figures(
-    policy: Path,
-    shop: Path,
-    work: Path,
-    out: Path | None,
-    *,
-    minutes: float,
-    every_s: float,
-    num_workers: int,
-    num_learners: int,
-    rollout_steps: int,
-) -> Iterator[Figure]:
+def ppo_soak_figures(arguments: TrainingSoakFlags, work: Path) -> Iterator[Figure]:
     """``soak_figures`` of a PPO run that does not end by itself.
 
     Raises ``UserError``, before it starts anything, where the shop or the policy is none.
     """
-    open_task(task_of_shop(shop))
-    read_policy_file(policy, CONFIG_FILE)
+    open_task(task_of_shop(arguments.shop))
+    read_policy_file(arguments.policy, CONFIG_FILE)
     flags = {
-        "--shop": shop,
-        "--policy": policy,
-        "--num-workers": num_workers,
-        "--num-learners": num_learners,
-        "--rollout-steps": rollout_steps,
+        "--shop": arguments.shop,
+        "--policy": arguments.policy,
+        "--num-workers": arguments.num_workers,
+        "--num-learners": arguments.num_learners,
+        "--rollout-steps": arguments.rollout_steps,
         "--iterations": ENDLESS,
     }
     command = [sys.executable, str(JOBS / "ppo.py"), *(str(part) for flag in flags.items() for part in flag)]
-    yield from soak_figures(command, work, out, minutes=minutes, every_s=every_s)
+    minutes, every_s = arguments.minutes, arguments.every_seconds
+    yield from soak_figures(command, work, arguments.out, minutes=minutes, every_s=every_s)
 
 
 def soak_figures(

@@ -105,11 +105,17 @@ def unhealthy_env_runners(group: EnvRunnerGroup) -> dict[int, ActorHandle]:
     return {index: actor for index, actor in manager.actors().items() if not manager.is_actor_healthy(index)}
 
 
-def sample_all_env_runners(group: EnvRunnerGroup, *, steps: int) -> list[SingleAgentEpisode]:
-    """Episodes of at least so many steps, as PPO's ``training_step`` samples them; it offers the sampling alone not."""
+def sample_all_env_runners(
+    group: EnvRunnerGroup, *, steps: int, timeout_s: float | None = None
+) -> tuple[list[SingleAgentEpisode], list[dict]]:
+    """Episodes of at least so many steps, as PPO's ``training_step`` samples them, which offers the sampling alone not;
+    and each runner's metrics."""
     from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
-    return synchronous_parallel_sample(worker_set=group, max_env_steps=steps, _uses_new_env_runners=True)
+    return synchronous_parallel_sample(
+        worker_set=group, max_env_steps=steps, sample_timeout_s=timeout_s, _uses_new_env_runners=True,
+        _return_metrics=True,
+    )  # fmt: skip
 
 
 def available_resources_per_node() -> dict[str, dict[str, float]]:

@@ -149,8 +149,9 @@ def online(ray_session):
 
 @canary("sample_all_env_runners", uses="synchronous_parallel_sample(_uses_new_env_runners=)")
 def test_all_env_runners_sample(online):
-    episodes = compat.sample_all_env_runners(online.env_runner_group, steps=50)
+    episodes, metrics = compat.sample_all_env_runners(online.env_runner_group, steps=50)
     assert sum(map(len, episodes)) >= 50
+    assert len(metrics) == 1 and metrics[0]["num_env_steps_sampled"] >= 50
 
 
 @canary("unhealthy_env_runners", uses="EnvRunnerGroup._worker_manager")

@@ -1,0 +1,79 @@
+"""What an iteration of PPO learns from, and who played it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+
+from algorithms.common.learner import FROZEN_LAYERS, PRECISION
+from algorithms.ppo import PPOConfig
+from envs import CHOICE_ID
+from policies.base import load_policy
+from policies.module_state import load_module_state
+
+
+def built(policy_folder, shop_folder, **training):
+    task = {"task": f"webshop:{shop_folder}", "policy": str(policy_folder)}
+    config = PPOConfig().environment(CHOICE_ID, env_config=task)
+    config.training(policy=str(policy_folder), train_batch_size_per_learner=32, minibatch_size=8, num_epochs=1)
+    config.training(lr=1e-3, doubt=0.0, **training)
+    config.learners(learner_config_dict={FROZEN_LAYERS: 0, PRECISION: "float32"})
+    config.env_runners(num_env_runners=1, num_envs_per_env_runner=2)
+    return config.debugging(seed=0, log_level="ERROR").build_algo()
+
+
+def weights(algorithm):
+    return algorithm.learner_group.foreach_learner(lambda learner: learner.module[DEFAULT_MODULE_ID].get_state())
+
+
+def logits_of(policy, episode):
+    """Of the decisions of an episode, by a policy; and those that were kept when it was played."""
+    observations = [each for each in episode.get_observations()[: len(episode)]]
+    kept = episode.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS)
+    rows = [row for row, each in enumerate(observations) if each["mask"].sum() > 1]
+    stacked = {name: torch.as_tensor([observations[row][name] for row in rows]) for name in observations[0]}
+    with torch.no_grad():
+        return policy(stacked)[0], torch.as_tensor([kept[row] for row in rows])
+
+
+@pytest.fixture(scope="module")
+def ahead(ray_session, policy_folder, shop_folder):
+    algorithm = built(policy_folder, shop_folder)
+    yield algorithm
+    algorithm.stop()
+
+
+def test_what_is_sampled_ahead_is_played_by_the_policy_before_the_last_update(ahead, policy_folder):
+    ahead.train()
+    (before,) = (result.get() for result in weights(ahead))
+    result = ahead.train()
+    assert result["env_runners"]["num_env_steps_sampled"] == 32
+    assert ahead._ahead.done()  # nobody samples between two iterations
+    (now,) = (result.get() for result in weights(ahead))
+    older, newer = (load_policy(policy_folder) for _ in range(2))
+    load_module_state(older, before)
+    load_module_state(newer, now)
+    older.precision = newer.precision = torch.float32
+    episodes, _ = ahead._ahead.result()
+    found, kept = logits_of(older, episodes[0])
+    torch.testing.assert_close(found, kept, atol=1e-3, rtol=1e-3)
+    assert not torch.allclose(logits_of(newer, episodes[0])[0], kept, atol=1e-3, rtol=1e-3)
+
+
+def test_a_state_that_is_set_does_not_learn_from_what_others_played(ahead):
+    ahead.train()
+    assert ahead._ahead is not None
+    ahead.set_state(ahead.get_state())
+    assert ahead._ahead is None
+    assert ahead.train()["env_runners"]["num_env_steps_sampled"] == 32
+
+
+def test_without_it_nothing_is_sampled_ahead(ray_session, policy_folder, shop_folder):
+    algorithm = built(policy_folder, shop_folder, sample_ahead=False)
+    try:
+        assert algorithm.train()["env_runners"]["num_env_steps_sampled"] == 32
+        assert algorithm._ahead is None
+    finally:
+        algorithm.stop()
