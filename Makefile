@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 
 .PHONY: test demo agent agent-ppo clean
 
+# One process more than a small machine has cores: half of the time a test waits for a process that it started.
 test: $(READY)
-	$(RUN) -m pytest -q --durations=15 -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -q --durations=15 -n 3 --dist loadfile --no-loadscope-reorder
 
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo
@@ -54,7 +55,7 @@ $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet -r requirements.txt
-	$(RUN) -m pip install --quiet --no-deps -e .
+	$(RUN) -m pip install --quiet --quiet --no-deps -e .  # setuptools warns of every editable install
 	touch $(READY)
 
 clean:

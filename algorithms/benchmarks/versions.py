@@ -76,13 +76,13 @@ def version_figures(flags: VersionsBenchmarkFlags, work: Path) -> Iterator[Figur
     }  # fmt: skip
     for part in flags.parts:
         name, unit, target, measure = parts[part]
-        found: dict[Checkout, list[float]] = {here: [], other: []}
+        found: tuple[list[float], list[float]] = ([], [])
         for repeat in range(flags.repeats):
-            for number, checkout in enumerate(found):
-                found[checkout].append(measure(checkout, work / f"{part}-{number}-{repeat}"))
-        ours, theirs = (statistics.median(seconds) for seconds in found.values())
-        for title, median, seconds in ((name, ours, found[here]), (f"{name}, {other.root.name}", theirs, found[other])):
-            yield Figure(title, median, unit, note=f"{min(seconds):.3g} to {max(seconds):.3g}")
+            for number, checkout in enumerate((here, other)):
+                found[number].append(measure(checkout, work / f"{part}-{number}-{repeat}"))
+        for title, seconds in zip((name, f"{name}, {other.root.name}"), found, strict=True):
+            yield Figure(title, statistics.median(seconds), unit, note=f"{min(seconds):.3g} to {max(seconds):.3g}")
+        ours, theirs = map(statistics.median, found)
         yield Figure("  times as fast", theirs / ours, "times", target, at_least=True)
 
 

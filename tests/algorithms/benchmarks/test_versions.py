@@ -23,7 +23,18 @@ def test_both_checkouts_are_measured_and_compared(tmp_path):
 
 def test_a_trainings_iterations_are_read_from_what_it_wrote(tmp_path, shop_folder, encoder_folder, scripted):
     trajectories = scripted(12)
-    words = "--shop", shop_folder, "--trajectories", trajectories, "--encoder", encoder_folder, "--updates", 1
+    words = (
+        "--shop",
+        shop_folder,
+        "--trajectories",
+        trajectories,
+        "--encoder",
+        encoder_folder,
+        "--updates",
+        1,
+        "--frozen-layers",
+        0,
+    )
     here = versions.Checkout(HERE, tmp_path, trajectories)
     seconds = versions.iteration(here, tmp_path / "run", "imitate.py", 2, *words)
     assert 0 < seconds < 60
@@ -31,7 +42,7 @@ def test_a_trainings_iterations_are_read_from_what_it_wrote(tmp_path, shop_folde
 
 
 def test_a_job_that_fails_is_named_with_what_it_said(tmp_path):
-    with pytest.raises(UserError, match=r"jobs/imitate.py ended with exit status 2:(.|\n)*no such folder|shop"):
+    with pytest.raises(UserError, match=r"jobs/imitate.py ended with exit status 1:(.|\n)*no shop here"):
         list(version_figures(flags(tmp_path, parts=("imitation",)), tmp_path))
 
 

