@@ -76,10 +76,10 @@ class PPOSettings(LearningSettings):
     doubt: Annotated[float, DOUBT] = 0.01
     """Learn only from pages where the actions other than the likeliest have at least this probability in all. The rest
     has next to no gradient and costs as much; 0 learns from every page, as --kl-weight and --entropy do."""
-    sample_ahead: bool = True
-    """Sample an iteration's steps while the last one's are learnt from. They are then of the policy before the last
-    update, which PPO's ratio takes into account. Turn it off to learn from the newest policy's steps only; an iteration
-    takes longer then."""
+    sample_ahead: bool = False
+    """Sample an iteration's steps while the last one's are learnt from: an iteration took 0.79 times as long. The steps
+    are then of the policy before the last update, which PPO's ratio takes into account. What it does to success is not
+    known yet."""
     average: bool = True
     """Write the average of the iterations' weights, later ones counting more, instead of the last weights."""
 

@@ -43,7 +43,7 @@ def logits_of(policy, episode):
 
 @pytest.fixture(scope="module")
 def ahead(ray_session, policy_folder, shop_folder):
-    algorithm = built(policy_folder, shop_folder)
+    algorithm = built(policy_folder, shop_folder, sample_ahead=True)
     yield algorithm
     algorithm.stop()
 
@@ -74,7 +74,7 @@ def test_a_state_that_is_set_does_not_learn_from_what_others_played(ahead):
 
 
 def test_without_it_nothing_is_sampled_ahead(ray_session, policy_folder, shop_folder):
-    algorithm = built(policy_folder, shop_folder, sample_ahead=False)
+    algorithm = built(policy_folder, shop_folder)
     try:
         assert algorithm.train()["env_runners"]["num_env_steps_sampled"] in (32, 33)
         assert algorithm._ahead is None
