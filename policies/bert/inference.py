@@ -24,12 +24,16 @@ class InferenceLayers:
 
     def __init__(self, layers: Sequence[nn.Module]):
         self._layers = layers
-        self._made: tuple[Any, ...] = ()
-        self._copies: list[LayerFunction] = []
+        self.forget()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the copies, which lie as this processor wants them."""
         return self.__dict__ | {"_made": (), "_copies": []}
+
+    def forget(self) -> None:
+        """Keep no copies until they are asked for again: as much memory as the layers."""
+        self._made: tuple[Any, ...] = ()
+        self._copies: list[LayerFunction] = []
 
     def current(self, precision: torch.dtype) -> list[LayerFunction]:
         """The layers as they are now; ``precision`` of their products is float32 or, where ``can_pack``, bfloat16."""

@@ -74,6 +74,6 @@ class EncodingCache:
             self._key, self._store = key, _STORES.setdefault(key, _Store())
         return self._store
 
-    def leave(self) -> None:
+    def forget(self) -> None:
         """Keep nothing."""
         self._store = None

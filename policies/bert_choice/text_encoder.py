@@ -107,8 +107,8 @@ class TextEncoder(nn.Module):
 
     def forget(self) -> None:
         """Keep nothing between calls, until the next one."""
-        self._segments.leave()
-        self._texts.leave()
+        for kept in (self._segments, self._texts, *self._for_inference):
+            kept.forget()
 
     def read(self, texts: Sequence[np.ndarray]) -> list[Tensor]:
         """The encodings [length, H] of texts given as token ids: the segments are looked up, the texts are not."""

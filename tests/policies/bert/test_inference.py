@@ -10,9 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.base import load_policy
 from policies.bert.bert import through
 from policies.bert.inference import InferenceLayers
 from policies.bert.pretrained import load_encoder
+from policies.play import policy_episodes
 from policies.torch_compat import can_pack
 
 TEXTS = st.lists(st.lists(st.integers(5, 60), min_size=1, max_size=40), min_size=1, max_size=6)
@@ -75,3 +77,13 @@ def test_a_copy_has_layers_of_its_own(encoder_folder, copied):
         atol=1e-5,
         rtol=1e-4,
     )
+
+
+def test_a_policy_that_forgets_keeps_no_copies_and_plays_as_before(policy_folder, task):
+    policy = load_policy(policy_folder)
+    goals = task.split("train")[:2]
+    before = list(policy_episodes(policy, task, goals, greedy=True))
+    assert all(layers._copies for layers in policy.encoder._for_inference)
+    policy.forget_encodings()
+    assert not any(layers._copies for layers in policy.encoder._for_inference)
+    assert list(policy_episodes(policy, task, goals, greedy=True)) == before
