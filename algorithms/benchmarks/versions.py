@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -16,9 +15,11 @@ import psutil
 import torch
 
 from algorithms.benchmarks.flags import VersionPart, VersionsBenchmarkFlags
+from algorithms.runs.run_folder import RESULTS
 from rl_recsys.errors import UserError
 from rl_recsys.runs.measurement import Figure
 from rl_recsys.runs.processes import on_one_core
+from rl_recsys.storage.files import read_rows
 
 HERE = Path(__file__).parents[2]
 WARM = 1  # iterations before those that count: texts are met for the first time
@@ -116,7 +117,7 @@ def start(checkout: Checkout, out: Path, shop: Path) -> float:
 
 
 def _seconds(run: Path) -> list[float]:
-    rows = [json.loads(line) for line in (run / "result.json").read_text().splitlines()]
+    rows = read_rows(run / RESULTS, "measure again")
     return [row["seconds"] for row in rows if "seconds" in row]
 
 

@@ -14,7 +14,7 @@ from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
 from algorithms.common.rllib_compat import is_asked_for
 from policies.base import ENCODER, HEAD
-from policies.bert.products import bfloat16_pays
+from policies.bert.products import fastest_precision
 
 #: Keys of ``learner_config_dict``.
 HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
@@ -170,7 +170,7 @@ def computing_precision(name: Precision, device: torch.device) -> torch.dtype:
         return getattr(torch, name)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if bfloat16_pays() else torch.float32
+    return fastest_precision()
 
 
 def _scaled(rate: float | list, factor: float) -> float | list:

@@ -41,6 +41,11 @@ def bfloat16_pays() -> bool:
     return all(is_clearly_faster(product_rates(), BFLOAT16, other) for other in (MKL, ONEDNN))
 
 
+def fastest_precision() -> torch.dtype:
+    """What a CPU computes policies fastest in: bfloat16 or float32."""
+    return torch.bfloat16 if bfloat16_pays() else torch.float32
+
+
 def is_clearly_faster(rates: Mapping[str, float], form: str, other: str) -> bool:
     """Whether a form of product is there, and the other is not or is clearly slower."""
     return form in rates and rates[form] >= CLEARLY * rates.get(other, 0.0)

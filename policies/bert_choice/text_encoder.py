@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from policies.bert.bert import Bert, through
 from policies.bert.encoder_folder import EncoderError
 from policies.bert.inference import InferenceLayers
-from policies.bert.products import bfloat16_pays
+from policies.bert.products import fastest_precision
 from policies.bert_choice.encoding_cache import EncodingCache
 from policies.torch_compat import can_pack
 
@@ -167,7 +167,7 @@ class TextEncoder(nn.Module):
         if torch.is_autocast_enabled("cpu"):
             asked = torch.get_autocast_dtype("cpu")
         else:
-            asked = self.precision or (torch.bfloat16 if bfloat16_pays() else torch.float32)
+            asked = self.precision or fastest_precision()
         return asked if asked is torch.float32 or (asked is torch.bfloat16 and can_pack()) else None
 
     def _through(self, part: int, lengths: Sequence[int], tokens: Callable[[list[int]], Tensor]) -> list[Tensor]:

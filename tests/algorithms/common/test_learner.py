@@ -169,7 +169,7 @@ def test_shares_of_time_are_of_all_iterations():
 def test_auto_is_the_fastest_precision_of_the_hardware(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     for has, found in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr("algorithms.common.learner.bfloat16_pays", lambda has=has: has)
+        monkeypatch.setattr("policies.bert.products.bfloat16_pays", lambda has=has: has)
         assert computing_precision("auto", cpu) is found
     for has, found in ((True, torch.bfloat16), (False, torch.float16)):  # a T4 has none, but says that it emulates it
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
