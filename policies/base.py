@@ -71,6 +71,9 @@ class Policy(nn.Module, ABC):
     def config(self) -> Mapping[str, Any]:
         """The architecture as plain values: what ``blank`` takes and the decision encoder's ``of_policy`` reads."""
 
+    #: Whether observations are best left on the host where the policy is on a GPU: it reads them there.
+    reads_on_host = False
+
     @property
     @abstractmethod
     def state_size(self) -> int:
@@ -80,7 +83,8 @@ class Policy(nn.Module, ABC):
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """(logits [B, A], encoded states [B, H]) of a decision encoder's arrays, stacked.
 
-        Logits are float32 and ``MASKED`` where "mask" is 0. Where only some of the choices are given, "positions"
+        The arrays lie where the policy does, or on the host (``reads_on_host``). Logits are float32, where the policy
+        is, and ``MASKED`` where "mask" is 0. Where only some of the choices are given, "positions"
         [B, A] says at which places they stood.
         """
 

@@ -39,6 +39,11 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         self.value_head = self.model.value_head
         del self.model.value_head
 
+    @property
+    def _device(self) -> torch.device:
+        """Where the weights are, which need not be where the observations are."""
+        return next(self.model.parameters()).device
+
     def get_non_inference_attributes(self) -> list[str]:
         """Environment runners need no value head: it is neither kept nor sent there."""
         return [VALUE_HEAD]
@@ -49,19 +54,20 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         A state with one action or none is not encoded, for there is nothing to choose; its pooled state is 0.
         """
         observation = batch[Columns.OBS]
-        mask = observation["mask"]
-        logits = torch.where(mask.bool(), 0.0, MASKED)
+        mask, device = observation["mask"], self._device
+        logits = torch.where(mask.bool(), 0.0, MASKED).to(device, non_blocking=True)
         pooled = logits.new_zeros(len(mask), self.model.state_size)
         open_rows = (mask.sum(-1) > 1).nonzero().squeeze(-1)
         if len(open_rows):
             rows = {key: value[open_rows] for key, value in observation.items()}
-            logits[open_rows], pooled[open_rows] = self.model(rows)
+            places = open_rows.to(device, non_blocking=True)
+            logits[places], pooled[places] = self.model(rows)
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         observation = batch[Columns.OBS]
         lower = self.precision is not torch.float32
-        with torch.autocast(observation["mask"].device.type, dtype=self.precision, enabled=lower):
+        with torch.autocast(self._device.type, dtype=self.precision, enabled=lower):
             logits, _ = self.model(observation)
         return {Columns.ACTION_DIST_INPUTS: logits}
 
@@ -80,11 +86,13 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         missing = (pooled == 0).all(-1)
         if Columns.LOSS_MASK in batch:
             missing |= ~batch[Columns.LOSS_MASK].bool()
-        over = observation["mask"].sum(-1) == 0
+        over = (observation["mask"].sum(-1) == 0).to(pooled.device)
         rows = (missing & ~over).nonzero().squeeze(-1)
         with torch.no_grad():
             for chunk in rows.split(VALUE_ROWS) if len(rows) else ():
-                pooled[chunk] = self.model.encode({name: array[chunk] for name, array in observation.items()})
+                pooled[chunk] = self.model.encode(
+                    {name: array[chunk.to(array.device)] for name, array in observation.items()}
+                )
             batch[Columns.EMBEDDINGS] = pooled
             return self.value_head(pooled).squeeze(-1).float().masked_fill(over, 0.0)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
-from algorithms.common.rllib_compat import is_asked_for
+from algorithms.common.rllib_compat import ColumnsOnHost, is_asked_for
 from policies.base import ENCODER, HEAD
 from policies.bert.products import fastest_precision
 
@@ -21,7 +22,7 @@ HEAD_RATE, FROZEN_LAYERS = "head_learning_rate_factor", "frozen_layers"
 PRECISION, GATHERED_BATCHES, LAST_UPDATE = "precision", "gathered_batches", "last_update"
 
 
-class PolicyLearner(TorchLearner):
+class PolicyLearner(ColumnsOnHost):
     """Adam with the config's learning rate for the encoder and a multiple of it for the head.
 
     A fresh head at an encoder's learning rate hardly learns; an encoder at a head's forgets what it was trained for.
@@ -33,6 +34,8 @@ class PolicyLearner(TorchLearner):
     Gradients are clipped as they are: float16's loss scale is taken out before. (RLlib clips what is still scaled, and
     its scaler, stepped once for each of two optimizers, takes the scale out of the second one's gradients twice.) A
     step whose gradients are not finite is skipped and counted.
+
+    No update waits for a GPU: what is skipped is decided there (docs/cluster/gpu.md).
     """
 
     def build(self) -> None:
@@ -44,6 +47,7 @@ class PolicyLearner(TorchLearner):
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision is torch.float16)
         self._gather, self._gathered = settings[GATHERED_BATCHES], 0
         self._updates, self._last_update = 0, settings[LAST_UPDATE]
+        self._skipped: float | torch.Tensor = 0.0  # updates since they were last counted, on the device
         for module_id, _ in self.module.items():
             module = self.module[module_id].unwrapped()
             module.precision = module.model.precision = precision
@@ -60,9 +64,8 @@ class PolicyLearner(TorchLearner):
                 self.register_optimizer(
                     module_id=module_id,
                     optimizer_name=name,
-                    # Neither fused=True, whose steps do not count as writes, by which encodings are kept, nor
-                    # foreach=True, which cannot go on from a checkpoint, where RLlib makes the rate a tensor.
-                    optimizer=torch.optim.Adam(parameters),
+                    # A fused step alone skips itself without a look at what it is given.
+                    optimizer=torch.optim.Adam(parameters, fused=True),
                     params=parameters,
                     lr_or_lr_schedule=_scaled(config.lr, rates[name]),
                 )
@@ -97,18 +100,18 @@ class PolicyLearner(TorchLearner):
         for key, gradient in gradients_dict.items():
             parameters[key].grad = gradient
         found = [gradient for gradient in gradients_dict.values() if gradient is not None]
-        finite = bool(torch.nn.utils.get_total_norm(found).isfinite())
-        if finite:
-            for optimizer in self._all_optimizers():
-                self._scaler.step(optimizer)
+        skipped = (~torch.nn.utils.get_total_norm(found).isfinite()).float()
+        for optimizer in self._all_optimizers():
+            # As a GradScaler tells it; the scale is out already.
+            optimizer.found_inf, optimizer.grad_scale = skipped, None
+            optimizer.step()
+        # Encodings are kept for as long as nothing is written, and fused steps do not count themselves.
+        torch.autograd.graph.increment_version(list(parameters.values()))
         self._scaler.update()
-        self._updates += 1
+        self._updates, self._skipped = self._updates + 1, self._skipped + skipped
         for module_id, _ in self.module.items():
             once = 1 / max(1, self.config.num_learners)  # every learner counts, and the counts are added up
             self.metrics.log_value((module_id, "updates"), once, reduce="lifetime_sum")
-            self.metrics.log_value((module_id, "skipped_updates"), once * (not finite), reduce="lifetime_sum")
-            if self._scaler.is_enabled():
-                self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), window=1)
 
     def step_with_what_is_gathered(self) -> None:
         """Make the step that fewer batches than usual have gathered for, if there are any."""
@@ -122,8 +125,22 @@ class PolicyLearner(TorchLearner):
         """
         if self._last_update is not None:
             timesteps = timesteps | {NUM_ENV_STEPS_SAMPLED_LIFETIME: self._updates}
+        skipped, self._skipped = float(self._skipped) / max(1, self.config.num_learners), 0.0
+        for module_id, _ in self.module.items():
+            self.metrics.log_value((module_id, "skipped_updates"), skipped, reduce="lifetime_sum")
+            if self._scaler.is_enabled():
+                self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), window=1)
         super().after_gradient_based_update(timesteps=timesteps)
         release_memory()
+
+    def columns_on_host(self, module_id: str) -> Collection[str]:
+        """The observations, where the policy reads them there."""
+        return {Columns.OBS} if self.module[module_id].unwrapped().model.reads_on_host else set()
+
+    def observed(self, arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        """An observation's arrays where the policy is to read them."""
+        device = "cpu" if Columns.OBS in self.columns_on_host(DEFAULT_MODULE_ID) else self.device
+        return {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
 
     def policy_state(self) -> dict[str, Any]:
         """The weights of the policy that a run writes, as a ``PolicyModule``'s state: those it has now."""
@@ -157,8 +174,15 @@ class PolicyLearner(TorchLearner):
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """The inverse of ``get_state``."""
+        """The inverse of ``get_state``; also of earlier versions', whose optimizers say that they are not fused."""
         super().set_state(state)
+        for optimizer in self._all_optimizers():
+            for group in optimizer.param_groups:
+                group["fused"] = True
+                for parameter in group["params"]:
+                    if "step" in optimizer.state[parameter]:
+                        moments = optimizer.state[parameter]
+                        moments["step"] = moments["step"].to(parameter.device)
         if state.get("loss_scaler"):
             self._scaler.load_state_dict(state["loss_scaler"])
         self._updates = state.get("updates", self._updates)

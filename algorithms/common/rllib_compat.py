@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,10 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.connectors.learner import LearnerConnectorPipeline
 from ray.rllib.core import COMPONENT_LEARNER_GROUP, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.core.learner import Learner
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 from ray.tune.result import TRAINING_ITERATION
 
 if TYPE_CHECKING:
@@ -77,6 +79,29 @@ class PassesOverOwnRows(Learner):
 
     def _create_iterator_if_necessary(self, **kwargs: Any) -> Any:
         return super()._create_iterator_if_necessary(**kwargs | {"num_total_minibatches": 0})
+
+
+class ColumnsOnHost(TorchLearner):
+    """A learner that leaves some columns of its batches on the host.
+
+    RLlib moves a whole batch to the learner's device, by a method that is private. What says where in it things are
+    would have to come back in each update, which waits for the GPU.
+    """
+
+    def columns_on_host(self, module_id: str) -> Collection[str]:
+        """Those of a module's batches that stay there."""
+        raise NotImplementedError
+
+    def _convert_batch_type(self, batch: MultiAgentBatch, *args: Any, **kwargs: Any) -> MultiAgentBatch:
+        kept, moved = {}, {}
+        for module_id, columns in batch.policy_batches.items():
+            stay = self.columns_on_host(module_id)
+            kept[module_id] = {name: column for name, column in columns.items() if name in stay}
+            moved[module_id] = SampleBatch({name: column for name, column in columns.items() if name not in stay})
+        converted = super()._convert_batch_type(MultiAgentBatch(moved, batch.env_steps()), *args, **kwargs)
+        for module_id, columns in convert_to_torch_tensor(kept, device="cpu").items():
+            converted.policy_batches[module_id].update(columns)
+        return converted
 
 
 def connectors_of(learner: Learner) -> LearnerConnectorPipeline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ray.rllib.core.columns import Columns
@@ -25,6 +26,10 @@ class DPOLearner(PolicyLearner):
         """RLlib's learner with this loss."""
         super().build()
         self._loss = preference_loss(self.config.loss)
+
+    def columns_on_host(self, module_id: str) -> Collection[str]:
+        """Also what says which decisions are a pair's, and which are of the better episode."""
+        return {*super().columns_on_host(module_id), PAIR, SIGN}
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The batch's loss."""
@@ -53,9 +58,10 @@ def _action_margins(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
 
 def episode_margins(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
     """Of each pair of episodes: the sum of log pi over the better's decisions less that over the worse's, twice."""
-    pair, sign = batch[PAIR].long(), batch[SIGN]
+    count = int(batch[PAIR].max()) + 1
+    pair, sign = (batch[name].to(logits.device, non_blocking=True) for name in (PAIR, SIGN))
+    pair = pair.long()
     logp = logits.log_softmax(-1).gather(1, batch[Columns.ACTIONS].long().unsqueeze(1)).squeeze(1)
-    count = int(pair.max()) + 1
     margin = logp.new_zeros(count).index_add(0, pair, sign * logp)
     return margin, logp.new_zeros(count).index_add(0, pair, sign * batch[REFERENCE_LOGP])
 
@@ -64,5 +70,5 @@ def _preferred(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
     """Logits and actions of the rows whose action is preferred."""
     if PAIR not in batch:
         return logits, batch[PAIRS][:, 0]
-    better = batch[SIGN] > 0
+    better = (batch[SIGN] > 0).nonzero().squeeze(1).to(logits.device, non_blocking=True)
     return logits[better], batch[Columns.ACTIONS][better]

@@ -86,9 +86,9 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
 
     def _imitation_loss(self, module: PolicyModule) -> Tensor:
         columns = self._demonstrations.next_batch()
-        observation = {key: torch.as_tensor(value, device=self.device) for key, value in columns[Columns.OBS].items()}
+        batch = {Columns.OBS: self.observed(columns[Columns.OBS])}
         taken = torch.as_tensor(columns[Columns.ACTIONS], device=self.device)
-        return imitation_loss(module.forward_train({Columns.OBS: observation})[Columns.ACTION_DIST_INPUTS], taken)
+        return imitation_loss(module.forward_train(batch)[Columns.ACTION_DIST_INPUTS], taken)
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """The last minibatches of an iteration are learnt from in it."""

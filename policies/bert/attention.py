@@ -10,19 +10,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from policies.bert.transfer import on_device
+
 LIKE_LENGTH = 1.5  # times the shortest text of a group is its longest, which the others are padded to
 
 
 @dataclass(frozen=True)
 class Group:
     """Texts of like length that stand one after the other: their tokens [start:end], each token's place among those
-    as a padded array [N, L], and where that array has tokens; None for both where the texts are equally long."""
+    as a padded array [N, L], where that array has tokens, and the places of these in it [end - start]; None for all
+    three where the texts are equally long."""
 
     start: int
     end: int
     count: int
     places: Tensor | None
     mask: Tensor | None
+    filled: Tensor | None
 
 
 #: A layer: what it makes of tokens [T, H] whose texts stand in these groups.
@@ -41,10 +45,10 @@ def groups_of(lengths: Sequence[int], device: torch.device, *, equal: bool = Fal
         of = np.array(lengths[first:last])
         end, mask = start + int(of.sum()), np.arange(of[-1]) < of[:, None]
         if mask.all():
-            yield Group(start, end, len(of), None, None)
+            yield Group(start, end, len(of), None, None, None)
         else:
             places = np.where(mask, np.arange(of[-1]) + (of.cumsum() - of)[:, None], 0)
-            yield Group(start, end, len(of), *(torch.as_tensor(one, device=device) for one in (places, mask)))
+            yield Group(start, end, len(of), *on_device(device, places, mask, np.flatnonzero(mask)))
         first, start = last, end
 
 
@@ -66,7 +70,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[Group]
         else:
             padded = [one[group.places].transpose(1, 2) for one in parts]
         mask = None if group.mask is None else group.mask[:, None, None]
-        attended = F.scaled_dot_product_attention(*padded, attn_mask=mask).transpose(1, 2)  # [N, L, heads, D]
-        found.append(attended.flatten(0, 1) if group.mask is None else attended[group.mask])
+        attended = F.scaled_dot_product_attention(*padded, attn_mask=mask).transpose(1, 2)
+        rows = attended.flatten(0, 1)  # [N L, heads, D]
+        found.append(rows if group.filled is None else rows[group.filled])
     beyond = len(query) - groups[-1].end
     return torch.cat([*found, found[0].new_zeros(beyond, *query.shape[1:])])

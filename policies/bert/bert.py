@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from policies.bert.attention import Group, LayerFunction, attention, groups_of
 from policies.bert.linear import Linear, with_round_rows
+from policies.bert.transfer import on_device
 from rl_recsys.console.ranges import COUNT, Range
 from rl_recsys.storage.declared import declared
 
@@ -121,7 +122,7 @@ class Bert(nn.Module):
         """The embeddings [T, H] of texts, one after the other; each begins at position 0."""
         ids = np.concatenate([np.asarray(text, np.int64) for text in texts])
         positions = np.concatenate([np.arange(len(text)) for text in texts])
-        return self.embeddings(*(torch.as_tensor(one, device=self.device) for one in (ids, positions)))
+        return self.embeddings(*on_device(self.device, ids, positions))
 
 
 def through(

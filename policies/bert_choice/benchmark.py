@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from policies.base import Policy, load_policy
 from policies.bert.bert import Bert
+from policies.bert.transfer import on_host
 from policies.bert_choice.encoding_cache import EncodingCache
 from policies.bert_choice.model import BertChoice
 from policies.bert_choice.text_encoder import Encoded, TextEncoder
@@ -40,11 +42,11 @@ class _ForgetfulEncoder(TextEncoder):
         super().__init__(bert, **options)
         self._segments = _NothingKept(self._apart_parameters, "segments")
 
-    def forward(self, ids: Tensor) -> Encoded:
+    def forward(self, ids: Tensor | np.ndarray) -> Encoded:
         """The encodings of texts given as padded token ids [N, L]: of every row anew."""
-        lengths = (ids != 0).sum(-1)
-        found = self.read([row[:length] for row, length in zip(ids.cpu().numpy(), lengths.tolist(), strict=True)])
-        return Encoded.of(torch.cat(found), lengths.cumsum(0) - lengths, lengths)
+        padded = on_host(ids)
+        lengths = (padded != 0).sum(-1)
+        return Encoded.of(torch.cat(self.read([row[:n] for row, n in zip(padded, lengths, strict=True)])), lengths)
 
 
 class _NothingKept(EncodingCache):

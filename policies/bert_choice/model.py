@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from policies.base import ENCODER, HEAD, MASKED, Policy
 from policies.bert.bert import Bert, BertShape
 from policies.bert.encoder_folder import BUNDLED, encoder_folder
 from policies.bert.linear import Linear
 from policies.bert.pretrained import load_encoder
+from policies.bert.transfer import on_device, on_host
 from policies.bert_choice.config import ChoiceConfig
-from policies.bert_choice.text_encoder import Encoded, TextEncoder, token_places
+from policies.bert_choice.interaction import Interaction
+from policies.bert_choice.text_encoder import TextEncoder
 from rl_recsys.core.task import Task
 from rl_recsys.core.text_encoding import EncodingShape, TextDecisionEncoder
 
@@ -32,6 +34,7 @@ class BertChoice(Policy):
     """
 
     policy_type = "bert_choice"
+    reads_on_host = True
 
     def __init__(self, config: ChoiceConfig, encoder: Bert | None = None):
         super().__init__()
@@ -39,7 +42,7 @@ class BertChoice(Policy):
         bert = Bert.blank(BertShape.written(config.encoder, "encoder")) if encoder is None else encoder
         self.encoder = TextEncoder(bert, apart_layers=config.apart_layers, begin=config.begin, end=config.end)
         hidden = self.encoder.hidden_size
-        self.scorer = _Interaction(hidden, config)
+        self.scorer = Interaction(hidden, config)
         self.value_head = nn.Sequential(Linear(hidden, config.width), nn.Tanh(), Linear(config.width, 1))
 
     @classmethod
@@ -139,116 +142,26 @@ class BertChoice(Policy):
         """(logits [B, A], pooled states [B, H]) of a ``DecisionEncoder``'s arrays, stacked.
 
         Logits are float32 and ``MASKED`` where the mask is 0. The observation may also have "positions" [B, A], the
-        actions' places on the page, where only some of a page's actions are given.
+        actions' places on the page, where only some of a page's actions are given. The arrays are read on the host;
+        where they lie there, nothing waits for a GPU.
         """
-        states = self.encoder(observation["state"])
-        available = observation["mask"].bool()
-        rows, columns = available.nonzero(as_tuple=True)
-        logits = torch.full(available.shape, MASKED, dtype=torch.float32, device=available.device)
+        state_ids, available = on_host(observation["state"]), on_host(observation["mask"]) != 0
+        states = self.encoder(state_ids)
+        device = states.tokens.device
+        logits = torch.full(available.shape, MASKED, dtype=torch.float32, device=device)
+        rows, columns = available.nonzero()
         if len(rows):
-            given = observation.get("positions")
-            positions = columns if given is None else given[rows, columns].long()
-            texts = self.encoder(observation["actions"][rows, columns])
-            regions = _regions(observation["state"], self._config)
-            kinds = observation["kinds"][rows, columns].long()
-            with torch.autocast(available.device.type, enabled=False):  # it compares: small products, fine differences
+            positions = on_host(observation["positions"])[rows, columns] if "positions" in observation else columns
+            texts = self.encoder(on_host(observation["actions"])[rows, columns])
+            kinds, regions = on_host(observation["kinds"])[rows, columns], _regions(state_ids, self._config)
+            with torch.autocast(device.type, enabled=False):  # it compares: small products, fine differences
                 scored = self.scorer(states, regions, texts, rows, positions, kinds)
-            logits = logits.index_put((rows, columns), scored.float())
+            logits = logits.index_put(tuple(on_device(device, rows, columns)), scored.float())
         return logits, states.means
 
 
-def _regions(state_ids: Tensor, config: ChoiceConfig) -> tuple[Tensor, Tensor]:
-    """Where a state's tokens are the instruction's, and where they are another segment's: two masks [B, S]."""
+def _regions(state_ids: np.ndarray, config: ChoiceConfig) -> np.ndarray:
+    """Where states' tokens are the instruction's, and where they are another segment's [B, 2, S]."""
     content = (state_ids != 0) & (state_ids != config.begin) & (state_ids != config.end)
     instruction = content & ((state_ids == config.end).cumsum(-1) == 0)
-    return instruction, content & ~instruction
-
-
-class _Interaction(nn.Module):
-    """One logit for each (state, action) pair from their token encodings."""
-
-    SIMILARITIES = 7
-    TAGS = 16  # features of a position, and of a kind
-
-    def __init__(self, hidden: int, config: ChoiceConfig):
-        super().__init__()
-        width = config.width
-        self.sharpness = nn.Parameter(torch.tensor(10.0))  # of the cosine attention
-        self.project = Linear(hidden, width)
-        self.compare = Linear(4 * width, width)
-        self.match = Linear(hidden, width)
-        self.state = Linear(hidden, width)
-        # Search rank matters, and results are in its order; whether a product was seen matters more.
-        self.position = nn.Embedding(config.shape.choices, self.TAGS)
-        self.kind = nn.Embedding(config.kinds, self.TAGS)
-        self.output = nn.Sequential(
-            Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), Linear(width, 1)
-        )
-
-    def forward(
-        self,
-        states: Encoded,
-        regions: tuple[Tensor, Tensor],
-        actions: Encoded,
-        rows: Tensor,
-        positions: Tensor,
-        kinds: Tensor,
-    ) -> Tensor:
-        """Logits [P] of pairs: action p, of kind ``kinds[p]``, stands at ``positions[p]`` of state ``rows[p]``.
-
-        ``rows`` must ascend.
-        """
-        state_units, action_units = F.normalize(states.tokens, dim=-1), F.normalize(actions.tokens, dim=-1)
-        state_projected, action_projected = self.project(states.tokens), self.project(actions.tokens)
-        index, pair, inside = token_places(actions.starts, actions.lengths)
-        inner = (inside > 0) & (inside < actions.lengths[pair] - 1)  # the ends are markers
-        context, best, covered = [], [], []
-        tokens_of_row = torch.bincount(rows[pair], minlength=len(states.starts)).tolist()
-        start = 0
-        for row, count in enumerate(tokens_of_row):  # a state at a time: no padding on either side
-            if not count:
-                continue
-            first, length = int(states.starts[row]), int(states.lengths[row])
-            cosine = action_units[index[start : start + count]] @ state_units[first : first + length].T
-            attention = (cosine * self.sharpness).softmax(-1)
-            context.append(attention @ state_projected[first : first + length])
-            best.append(torch.stack([_over(region[row, :length], cosine, torch.amax) for region in regions], -1))
-            kept, owners = inner[start : start + count], pair[start : start + count]
-            shown = _most(cosine[kept], owners[kept] - owners[0], int(owners[-1] - owners[0]) + 1)
-            covered.append(torch.stack([_over(region[row, :length], shown, torch.mean) for region in regions], -1))
-            start += count
-        found, best = torch.cat(context), torch.cat(best)
-        projected = action_projected[index]
-        compared = F.gelu(self.compare(torch.cat([projected, found, projected * found, (projected - found).abs()], -1)))
-        pairs = len(rows)
-        averaged = compared.new_zeros(pairs, compared.shape[-1]).index_add(0, pair, compared)
-        averaged = averaged / actions.lengths.unsqueeze(-1)
-
-        owner, best = pair[inner], best[inner]
-        mean = best.new_zeros(pairs, 2).index_add(0, owner, best) / (actions.lengths - 2).clamp(min=1).unsqueeze(-1)
-        least = best.new_ones(pairs, 2).scatter_reduce(0, owner.unsqueeze(-1).expand(-1, 2), best, "amin")
-        state_means = states.means[rows]
-        whole = F.cosine_similarity(state_means, actions.means, dim=-1, eps=1e-6).unsqueeze(-1)
-        features = [
-            averaged,
-            self.match(actions.means * state_means),
-            self.state(states.means)[rows],
-            self.position(positions),
-            self.kind(kinds),
-            mean,
-            least,
-            torch.cat(covered),
-            whole,
-        ]
-        return self.output(torch.cat(features, -1)).squeeze(-1)
-
-
-def _most(cosine: Tensor, owner: Tensor, count: int) -> Tensor:
-    """The best cosine [count, S] of each state token with a token of each action; cosines are [T, S], owners [T]."""
-    least = cosine.new_full((count, cosine.shape[1]), -1.0)
-    return least.scatter_reduce(0, owner.unsqueeze(-1).expand_as(cosine), cosine, "amax")
-
-
-def _over(region: Tensor, cosine: Tensor, reduce: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Rows of cosines [N, S] reduced to [N] over a region [S] of the state; -1 where the region is empty."""
-    return reduce(cosine[:, region], -1) if bool(region.any()) else cosine.new_full((len(cosine),), -1.0)
+    return np.stack([instruction, content & ~instruction], 1)

@@ -13,6 +13,7 @@ from policies.bert.bert import Bert, through
 from policies.bert.encoder_folder import EncoderError
 from policies.bert.inference import InferenceLayers
 from policies.bert.products import fastest_precision
+from policies.bert.transfer import on_device, on_host
 from policies.bert_choice.encoding_cache import EncodingCache
 from policies.torch_compat import can_pack
 
@@ -21,30 +22,36 @@ from policies.torch_compat import can_pack
 class Encoded:
     """Texts as their tokens' encodings, one after the other without padding.
 
-    tokens [T, H]; starts [N] and lengths [N] say where each text's tokens are (texts may share them); means [N, H] are
-    the averages over a text's tokens but the first and the last, which are markers; the last of a cut text is a word.
+    tokens [T, H]; starts [N] and lengths [N], on the host, say where each text's tokens are (texts may share them);
+    means [N, H] are the averages over a text's inner tokens.
     """
 
     tokens: Tensor
-    starts: Tensor
-    lengths: Tensor
+    starts: np.ndarray
+    lengths: np.ndarray
     means: Tensor
 
     @classmethod
-    def of(cls, tokens: Tensor, starts: Tensor, lengths: Tensor) -> Encoded:
-        """Texts that share no tokens; computes the means."""
-        index, owner, inside = token_places(starts, lengths)
-        inner = (inside > 0) & (inside < lengths[owner] - 1)
-        sums = tokens.new_zeros(len(starts), tokens.shape[-1]).index_add(0, owner[inner], tokens[index[inner]])
-        return cls(tokens, starts, lengths, sums / (lengths - 2).clamp(min=1).unsqueeze(-1))
+    def of(cls, tokens: Tensor, lengths: np.ndarray) -> Encoded:
+        """Texts of which each has its own tokens, one after the other; computes the means."""
+        starts = np.cumsum(lengths) - lengths
+        token, text, inner = token_places(starts, lengths)
+        token, text, count = on_device(tokens.device, token[inner], text[inner], inner_counts(lengths))
+        sums = tokens.new_zeros(len(lengths), tokens.shape[-1]).index_add(0, text, tokens[token])
+        return cls(tokens, starts, lengths, sums / count.unsqueeze(-1))
 
 
-def token_places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For every token of texts: its row in ``Encoded.tokens``, the text it belongs to, and its place in the text."""
-    owner = torch.repeat_interleave(torch.arange(len(starts), device=starts.device), lengths)
-    before = lengths.cumsum(0) - lengths
-    inside = torch.arange(len(owner), device=starts.device) - before[owner]
-    return starts[owner] + inside, owner, inside
+def token_places(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every token of texts: its row in ``Encoded.tokens``, the text it belongs to, and whether it is an inner one:
+    neither the text's first nor its last, which are markers; the last of a cut text is a word."""
+    text = np.repeat(np.arange(len(starts)), lengths)
+    inside = np.arange(len(text)) - (np.cumsum(lengths) - lengths)[text]
+    return starts[text] + inside, text, (inside > 0) & (inside < lengths[text] - 1)
+
+
+def inner_counts(lengths: np.ndarray) -> np.ndarray:
+    """How many inner tokens texts of these lengths have, and 1 where they have none: what sums are divided by."""
+    return (lengths - 2).clip(min=1)
 
 
 class TextEncoder(nn.Module):
@@ -77,13 +84,13 @@ class TextEncoder(nn.Module):
         """Features of a token's encoding."""
         return self.bert.shape.hidden_size
 
-    def forward(self, ids: Tensor) -> Encoded:
-        """The encodings, in the weights' precision, of texts given as padded token ids [N, L].
+    def forward(self, ids: Tensor | np.ndarray) -> Encoded:
+        """The encodings, in the weights' precision, of texts given as padded token ids [N, L], best on the host.
 
         Actions recur, and so do the states of several episodes of one goal: equal texts are encoded once, and without
         gradient their encodings are kept until the weights change.
         """
-        padded = ids.cpu().numpy()
+        padded = on_host(ids)
         lengths = (padded != 0).sum(-1)
         keys = [row[:length].tobytes() for row, length in zip(padded, lengths, strict=True)]
         first = {key: position for position, key in reversed(list(enumerate(keys)))}
@@ -97,9 +104,10 @@ class TextEncoder(nn.Module):
         found = (
             read(range(len(rows))) if torch.is_grad_enabled() else self._texts.get(list(first), read, self._precision)
         )
-        unique = Encoded.of(torch.cat(found).to(self.bert.dtype), *_spans(lengths[rows], ids.device))
-        which = torch.tensor([places[key] for key in keys], device=ids.device)
-        return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], unique.means[which])
+        unique = Encoded.of(torch.cat(found).to(self.bert.dtype), lengths[rows])
+        which = np.array([places[key] for key in keys])
+        means = unique.means[on_device(self.bert.device, which)[0]]
+        return Encoded(unique.tokens, unique.starts[which], unique.lengths[which], means)
 
     def share(self) -> None:
         """Keep what other encoders of this process keep of equal lower layers, from now on."""
@@ -112,7 +120,6 @@ class TextEncoder(nn.Module):
 
     def read(self, texts: Sequence[np.ndarray]) -> list[Tensor]:
         """The encodings [length, H] of texts given as token ids: the segments are looked up, the texts are not."""
-        device = self.bert.device
         segments: dict[bytes, int] = {}  # each one's number
         parts: list[list[tuple[int, int]]] = []  # of each text: its segments' numbers, and how much of each is left out
         for text in texts:
@@ -134,7 +141,7 @@ class TextEncoder(nn.Module):
         ]
 
         def gathered(rows: list[int]) -> Tensor:
-            return tokens[torch.as_tensor(np.concatenate([places[row] for row in rows]), device=device)]
+            return tokens[on_device(self.bert.device, np.concatenate([places[row] for row in rows]))[0]]
 
         return self._through(1, [len(text) for text in texts], gathered)
 
@@ -182,11 +189,3 @@ class TextEncoder(nn.Module):
     def _apart_parameters(self) -> Iterator[nn.Parameter]:
         yield from self.bert.embeddings.parameters()
         yield from self.bert.layers[: self.apart_layers].parameters()
-
-
-def _spans(lengths: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(starts, lengths) of texts that stand one after the other."""
-    return (
-        torch.as_tensor(np.cumsum(lengths) - lengths, device=device),
-        torch.as_tensor(lengths, device=device),
-    )

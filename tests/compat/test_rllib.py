@@ -51,10 +51,13 @@ SPACES = {
 ROWS = 10
 
 
-class Rows(compat.PassesOverOwnRows, PPOTorchLearner):
+class Rows(compat.PassesOverOwnRows, compat.ColumnsOnHost, PPOTorchLearner):
     """Counts its minibatches."""
 
     minibatches = 0
+
+    def columns_on_host(self, module_id):
+        return {Columns.OBS}
 
     def compute_loss_for_module(self, *, fwd_out, **kwargs):
         self.minibatches += 1
@@ -116,6 +119,17 @@ def test_a_learner_goes_over_the_rows_of_its_batch_and_no_more(learner):
     )
     assert learner.minibatches == 3 * ROWS // 5
     assert compat.train_batch(columns, rows=ROWS).env_steps() == ROWS
+
+
+@canary("ColumnsOnHost", uses="TorchLearner._convert_batch_type, or MultiAgentBatch")
+def test_columns_stay_on_the_host(learner, monkeypatch):
+    columns = {Columns.OBS: {"state": np.ones((ROWS, 3))}, Columns.ACTIONS: torch.zeros(ROWS)}
+    monkeypatch.setattr(learner, "_device", torch.device("meta"))
+    batch = learner._convert_batch_type(compat.train_batch(columns, rows=ROWS))
+    converted = batch.policy_batches[DEFAULT_MODULE_ID]
+    assert converted[Columns.ACTIONS].device.type == "meta" and len(converted) == batch.env_steps() == ROWS
+    torch.testing.assert_close(converted[Columns.OBS]["state"], torch.ones(ROWS, 3))
+    assert isinstance(columns[Columns.OBS]["state"], np.ndarray)
 
 
 @canary("LogsAside", uses="Trainable._setup_logdir, _storage or _logdir")

@@ -125,6 +125,32 @@ def test_a_step_without_finite_gradients_is_skipped_and_counted(learn, precision
         assert row["learners/loss_scale"] < 2.0**16  # what torch starts with
 
 
+def test_an_optimizer_of_before_fused_steps_goes_on_and_skips_what_is_not_finite(policy_folder, trajectories):
+    config = ImitationConfig().training(policy=str(policy_folder), trajectories=str(trajectories), lr=1e-3)
+    config.learners(learner_class=Overflowing, learner_config_dict={FROZEN_LAYERS: 0, PRECISION: "float32"})
+    algorithm = config.training(updates_per_iteration=1).debugging(seed=0, log_level="ERROR").build_algo()
+    learner = algorithm.learner_group._learner
+    try:
+        algorithm.train()
+        state = learner.get_state()
+        for optimizer in state["optimizer"].values():
+            for group in optimizer["state"]["param_groups"]:
+                group["fused"] = None
+        learner.set_state(state)
+
+        def weights() -> torch.Tensor:
+            return torch.cat([each.detach().flatten() for each in current_policy(algorithm).parameters()])
+
+        before = weights()
+        row = flatten(algorithm.train())
+        torch.testing.assert_close(weights(), before, atol=0, rtol=0)
+        assert row["learners/skipped_updates"] == 1
+        algorithm.train()
+        assert not torch.equal(weights(), before)
+    finally:
+        algorithm.stop()
+
+
 def test_ppo_learns_from_the_last_minibatches_of_an_iteration_and_on_two_learners(policy_folder, shop_folder):
     config = PPOConfig().environment(
         CHOICE_ID, env_config={"task": f"webshop:{shop_folder}", "policy": str(policy_folder)}

@@ -5,7 +5,6 @@ import random
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -13,7 +12,7 @@ import torch
 from policies.base import MASKED, load_policy
 from policies.bert.encoder_folder import _BUNDLED_SHA256, BUNDLED, EncoderError, encoder_folder
 from policies.bert.pretrained import load_encoder
-from policies.bert_choice.model import BertChoice, _most, _over
+from policies.bert_choice.model import BertChoice
 from policies.module_state import load_module_state, module_state
 from policies.rllib import module_spec
 from rl_recsys.core.encoding import EncodingError, load_decision_encoder
@@ -21,33 +20,7 @@ from rl_recsys.core.policy_folder import CONFIG_FILE, PolicyError, read_policy_f
 from rl_recsys.errors import UserError
 from rl_recsys.runs.provenance import maker
 from rl_recsys.storage.folders import CONTENTS
-from rl_recsys.webshop.observe.decisions import ChoiceSession
 from tests.conftest import SMALL
-
-
-@pytest.fixture(scope="module")
-def model(policy_folder) -> BertChoice:
-    return load_policy(policy_folder)
-
-
-@pytest.fixture(scope="module")
-def decisions(shop):
-    """Decisions of a few sessions: start, results and item pages."""
-    found = []
-    for goal in range(4):
-        choices = ChoiceSession(shop.session(goal), max_choices=24)
-        for index in (0, 3, 4):
-            found.append(choices.decision)
-            choices.choose(index)
-        found.append(choices.decision)
-    return found
-
-
-@pytest.fixture(scope="module")
-def observation(policy_folder, decisions):
-    encoder = load_decision_encoder(policy_folder)
-    encoded = [encoder.encode(decision) for decision in decisions]
-    return {key: torch.as_tensor(np.stack([one[key] for one in encoded])) for key in encoded[0]}
 
 
 def rows(observation, chosen):
@@ -373,13 +346,3 @@ def test_module_state_and_back(model, policy_folder):
     load_module_state(other, module_state(model))
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], tensor)
-
-
-def test_what_an_action_covers_of_a_state_is_the_best_match_of_each_of_its_tokens():
-    torch.manual_seed(0)
-    cosine, owner = torch.rand(7, 5), torch.tensor([0, 0, 0, 2, 2, 2, 2])  # action 1 has no words
-    found = _most(cosine, owner, 3)
-    torch.testing.assert_close(found, torch.stack([cosine[:3].amax(0), torch.full((5,), -1.0), cosine[3:].amax(0)]))
-    region = torch.tensor([True, False, True, False, False])
-    torch.testing.assert_close(_over(region, found, torch.mean), found[:, [0, 2]].mean(-1))
-    assert _over(torch.zeros(5, dtype=torch.bool), found, torch.mean).tolist() == [-1.0] * 3
