@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.bert.attention import Group, LayerFunction, attention, groups_of
+from policies.bert.embedding import embedding
 from policies.bert.linear import Linear, with_round_rows
 from policies.bert.transfer import on_device
 from rl_recsys.console.ranges import COUNT, Range
@@ -88,13 +89,12 @@ class Bert(nn.Module):
     @classmethod
     def blank(cls, shape: BertShape) -> Bert:
         """One whose weights are to be loaded: all are 0, and none are drawn, so it is quick to make."""
-        device = torch.get_default_device()
         with torch.device("meta"):
             model = cls(shape)
-        model = model.to_empty(device=device)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.zero_()
+        for module in model.modules():
+            # Not by to_empty, which makes torch (2.13) import sympy.
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                setattr(module, name, nn.Parameter(torch.zeros(parameter.shape)))
         return model
 
     @property
@@ -155,9 +155,9 @@ def through(
 class _Embeddings(nn.Module):
     def __init__(self, shape: BertShape):
         super().__init__()
-        self.word_embeddings = nn.Embedding(shape.vocab_size, shape.hidden_size)
-        self.position_embeddings = nn.Embedding(shape.max_position_embeddings, shape.hidden_size)
-        self.token_type_embeddings = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
+        self.word_embeddings = embedding(shape.vocab_size, shape.hidden_size)
+        self.position_embeddings = embedding(shape.max_position_embeddings, shape.hidden_size)
+        self.token_type_embeddings = embedding(shape.type_vocab_size, shape.hidden_size)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
 
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:

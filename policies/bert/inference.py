@@ -31,7 +31,7 @@ class InferenceLayers:
         return self.__dict__ | {"_made": (), "_copies": []}
 
     def forget(self) -> None:
-        """Keep no copies until they are asked for again: as much memory as the layers."""
+        """Keep no copies until they are asked for again: up to as much memory as the layers."""
         self._made: tuple[Any, ...] = ()
         self._copies: list[LayerFunction] = []
 
@@ -68,7 +68,7 @@ def _product(weight: Tensor, bias: Tensor, precision: torch.dtype, *, gelu: bool
     if precision is torch.bfloat16:
         packed, lower = onednn_packed(weight.bfloat16()), bias.bfloat16()
         return lambda rows: onednn_linear_packed(rows.bfloat16(), packed, lower, gelu=gelu)
-    weight, bias = weight.clone(), bias.clone()
+    weight, bias = weight.detach(), bias.detach()  # as they are: a copy would take as much memory again
     if onednn_pays() and can_pack():
         packed = onednn_packed(weight)
         return lambda rows: onednn_linear_packed(rows, packed, bias, gelu=gelu)

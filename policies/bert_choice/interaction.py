@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from policies.bert.attention import LIKE_LENGTH
+from policies.bert.embedding import embedding
 from policies.bert.linear import Linear
 from policies.bert.transfer import on_device
 from policies.bert_choice.config import ChoiceConfig
@@ -34,8 +35,8 @@ class Interaction(nn.Module):
         self.match = Linear(hidden, width)
         self.state = Linear(hidden, width)
         # Search rank matters, and results are in its order; whether a product was seen matters more.
-        self.position = nn.Embedding(config.shape.choices, self.TAGS)
-        self.kind = nn.Embedding(config.kinds, self.TAGS)
+        self.position = embedding(config.shape.choices, self.TAGS)
+        self.kind = embedding(config.kinds, self.TAGS)
         self.output = nn.Sequential(
             Linear(3 * width + 2 * self.TAGS + self.SIMILARITIES, width), nn.GELU(), Linear(width, 1)
         )

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -103,6 +105,20 @@ def test_a_policy_folder_is_whole_and_loads_to_the_same_model(model, policy_fold
     again = load_policy(tmp_path / "p")
     torch.testing.assert_close(again(observation)[0], model(observation)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_to_load_and_play_a_policy_imports_no_compiler(policy_folder, shop_folder):
+    """torch's own is 70 MB and 1.4 s in each worker; some of its functions import it on the meta device."""
+    code = f"""if True:
+        import sys
+        from policies.base import load_policy
+        from policies.play import policy_episodes
+        from rl_recsys.core.task import open_task
+        task = open_task({f"webshop:{shop_folder}"!r})
+        list(policy_episodes(load_policy({str(policy_folder)!r}), task, list(task.split("train"))[:1], greedy=True))
+        print({{"torch._dynamo", "torch._inductor", "sympy", "transformers"}} & sys.modules.keys())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_flipped_bits_of_a_policy_are_found(policy_folder, tmp_path):
