@@ -35,7 +35,7 @@ class PolicyLearner(ColumnsOnHost):
     its scaler, stepped once for each of two optimizers, takes the scale out of the second one's gradients twice.) A
     step whose gradients are not finite is skipped and counted.
 
-    No update waits for a GPU: what is skipped is decided there (docs/cluster/gpu.md).
+    Nothing in an update waits for a GPU: what is skipped is decided there (docs/cluster/gpu.md).
     """
 
     def build(self) -> None:
@@ -99,8 +99,7 @@ class PolicyLearner(ColumnsOnHost):
         parameters = self._trained_parameters()
         for key, gradient in gradients_dict.items():
             parameters[key].grad = gradient
-        found = [gradient for gradient in gradients_dict.values() if gradient is not None]
-        skipped = (~torch.nn.utils.get_total_norm(found).isfinite()).float()
+        skipped = self._overflow
         for optimizer in self._all_optimizers():
             # As a GradScaler tells it; the scale is out already.
             optimizer.found_inf, optimizer.grad_scale = skipped, None
@@ -164,6 +163,9 @@ class PolicyLearner(ColumnsOnHost):
                 if gradient is not None:
                     gradient.div_(self._gathered)
         self._gathered = 0
+        # Before they are clipped, which would make a finite number of an infinite one.
+        found = [gradient for gradient in gradients.values() if gradient is not None]
+        self._overflow = (~torch.nn.utils.get_total_norm(found).isfinite()).float()
         return gradients
 
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Interaction(nn.Module):
         state_units, action_units = F.normalize(states.tokens, dim=-1), F.normalize(actions.tokens, dim=-1)
         state_projected, action_projected = self.project(states.tokens), self.project(actions.tokens)
         context, best, covered, order, covered_pairs = [], [], [], [], []
-        # Without gradient on a CPU, what a pair gets does not depend on the others, to the last bit.
+        # Without gradient on a CPU, the products below are those of each state alone, whatever else is in the batch.
         equal = device.type == "cpu" and not torch.is_grad_enabled()
         counts = np.bincount(rows[pair], minlength=len(states.starts))
         for block in _blocks(states, counts, equal=equal):

@@ -40,7 +40,7 @@ SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none, a browser gives its own forms the origin "null", which is refused
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "What is wrong with the request"},
