@@ -58,22 +58,17 @@ def test_every_rollout_is_logged_once_and_a_killed_experiment_goes_on_with_none_
         assert len(list(csv.DictReader(file))) == 48
     assert (whole / "running_success.png").read_bytes().startswith(b"\x89PNG")
 
-    # As a kill leaves it: one run a batch behind, the other cut within a line.
+    # One run as a kill leaves it, cut within a line, the other a batch behind and as a full disk leaves it: whole lines,
+    # the last without its end. A single worker plays what two have played.
     killed = tmp_path / "killed"
     killed.mkdir()
     (killed / "settings.json").write_bytes((whole / "settings.json").read_bytes())
-    for run, kept in enumerate((10, 17)):
-        lines = (whole / f"pulls-{run}.jsonl").read_text().splitlines(keepends=True)
-        (killed / f"pulls-{run}.jsonl").write_text("".join(lines[:kept]) + lines[kept][:20])
-    thompson(*flags, "--out", killed)
+    first, second = ((whole / f"pulls-{run}.jsonl").read_text().splitlines(keepends=True) for run in range(2))
+    (killed / "pulls-0.jsonl").write_text("".join(first[:10]).rstrip("\n"))
+    (killed / "pulls-1.jsonl").write_text("".join(second[:17]) + second[17][:20])
+    thompson(*flags, "--out", killed, "--num-workers", 1)
     assert pulls_of(killed) == pulls
     assert "Thompson sampling:" not in thompson(*flags, "--out", killed)  # finished: nothing is played again
-
-    # As a full disk leaves it: whole lines, the last without its end.
-    log = killed / "pulls-0.jsonl"
-    log.write_text("".join(log.read_text().splitlines(keepends=True)[:10]).rstrip("\n"))
-    thompson(*flags, "--out", killed)
-    assert pulls_of(killed) == pulls
 
 
 def test_regret_is_reckoned_from_an_evaluation_of_the_same_arms(flags, whole, tmp_path, capsys):
