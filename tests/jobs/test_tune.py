@@ -32,7 +32,7 @@ from rl_recsys.webshop import shared_shop
 from tests.jobs.test_jobs import ROOT, job_module, kill_when, main_of
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-TRIALS, ITERATIONS = 3, 4
+TRIALS, ITERATIONS = 2, 4
 FAST = ["--frozen-layers", 0, "--evaluation-goals", 6]
 
 
@@ -68,7 +68,7 @@ def finished(tmp_path_factory, shop_folder, policy_folder, demonstrations, joini
     out = tmp_path_factory.mktemp("search") / "out"
     flags = ["--algorithm", "dpo", "--shop", shop_folder, "--policy", policy_folder, "--out", out, *FAST]
     flags += ["--trajectories", demonstrations, "--trials", TRIALS, "--iterations", ITERATIONS, "--updates", 3]
-    flags += ["--grace-period", 1, "--batch", 4]
+    flags += ["--grace-period", 1, "--batch", 4, "--at-once", 1]  # so that a trial begins only after the kill
     command = [sys.executable, ROOT / "jobs" / "tune.py", *flags]
     often = joining_environment | {"TUNE_GLOBAL_CHECKPOINT_S": "0.2"}  # so that it is killed in the middle of a trial
     kill_when(lambda: checkpointed(out), command, often, out.with_name("log"))
@@ -185,7 +185,7 @@ def test_ppo_is_searched_with_tune_run_and_goes_on(tmp_path, shop_folder, policy
 
     with monkeypatch.context() as patched, pytest.raises(tune.TuneError, match="stopped here"):
         patched.setattr(searching.Lines, "on_trial_result", stop)
-        in_process(*flags)
+        in_process(*flags, "--at-once", 1)  # each trial is two processes; both are there below
     said = in_process(*flags)
     assert "trial 2, iteration 2 of 2: score " in said
     with open(tmp_path / "trials.csv", newline="") as file:
