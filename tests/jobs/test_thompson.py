@@ -58,7 +58,7 @@ def test_every_rollout_is_logged_once_and_a_killed_experiment_goes_on_with_none_
         assert len(list(csv.DictReader(file))) == 48
     assert (whole / "running_success.png").read_bytes().startswith(b"\x89PNG")
 
-    # One run as a kill leaves it, cut within a line, the other a batch behind and as a full disk leaves it: whole lines,
+    # One run as a kill leaves it, cut within a line; the other, a batch behind, as a full disk leaves it: whole lines,
     # the last without its end. A single worker plays what two have played.
     killed = tmp_path / "killed"
     killed.mkdir()
