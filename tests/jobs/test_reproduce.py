@@ -44,6 +44,7 @@ def in_this_process(main_of, capsys):
 def test_the_whole_study_and_its_report(tmp_path, shop_folder, encoder_folder, ray_session, capsys, monkeypatch):
     out = tmp_path / "study"
     flags = ["--preset", "smoke", "--shop", shop_folder, "--encoder", encoder_folder, "--out", out]
+    flags += ["--num-workers", 1]  # a stage's workers cost more than what they play
     module = job_module("reproduce")
     monkeypatch.setattr(module, "run_stages", in_this_process(main_of, capsys))
     module.main(read_flags(module.Arguments, "", list(map(str, flags))))
