@@ -25,7 +25,7 @@ from algorithms.services.recommender.ledger import TRAJECTORIES
 from rl_recsys.core.trajectory import read_trajectories
 from tests.jobs.test_jobs import main_of
 
-CLIENTS, LISTS = 8, 60
+CLIENTS, LISTS = 8, 30
 
 
 @pytest.fixture(scope="module")
