@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -310,11 +311,13 @@ def cluster(tmp_path_factory):
     address = f"http://127.0.0.1:{dashboard}"
     try:
         deadline = time.monotonic() + 120
-        while subprocess.run(
-            [ray, "job", "list", "--address", address], env=environment, capture_output=True, check=False
-        ).returncode:
-            assert time.monotonic() < deadline, (temporary / "log").read_text()
-            time.sleep(1)
+        while True:  # Ray's own command takes seconds of the processors that the head needs to start
+            try:
+                urllib.request.urlopen(f"{address}/api/jobs/", timeout=10).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, (temporary / "log").read_text()
+                time.sleep(0.5)
         yield ray, address, environment
     finally:
         head.terminate()
@@ -327,8 +330,6 @@ def cluster(tmp_path_factory):
 
 
 def test_a_submitted_job_trains_from_a_bucket_and_shows_in_the_dashboard(cluster, tmp_path, shop_folder, policy_folder):
-    import urllib.request
-
     ray, address, environment = cluster
     environment = environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     flags = ["--shop", f"file://{shop_folder}", "--policy", f"file://{policy_folder}"]
