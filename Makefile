@@ -6,9 +6,8 @@ READY := $(VENV)/.ready
 
 .PHONY: test demo agent agent-ppo clean
 
-# One process more than a small machine has cores: half of the time a test waits for a process that it started.
 test: $(READY)
-	$(RUN) -m pytest -q --durations=15 -n 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -q --durations=15 -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: $(READY)
 	$(RUN) jobs/reproduce.py --out runs/demo

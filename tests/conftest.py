@@ -40,6 +40,9 @@ install(OFFERED)
 sys.path.append(str(OFFERED))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(OFFERED))))
 
+# Hundreds of processes import the project: where no bytecode may be kept, each compiles it anew, for half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 torch.set_num_threads(1)  # tiny models: a second thread only waits
 os.environ["OMP_NUM_THREADS"] = "1"  # in the processes that tests start as well
 
