@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import hypothesis
@@ -135,6 +136,13 @@ def scripted(tmp_path_factory, task) -> Callable[[int], Path]:
         return folder
 
     return record
+
+
+@pytest.fixture
+def without_autocast(monkeypatch):
+    """torch's meta device has none, and raises where it is asked for it."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
 
 
 @pytest.fixture(scope="session")

@@ -181,10 +181,8 @@ class PolicyLearner(ColumnsOnHost):
         for optimizer in self._all_optimizers():
             for group in optimizer.param_groups:
                 group["fused"] = True
-                for parameter in group["params"]:
-                    if "step" in optimizer.state[parameter]:
-                        moments = optimizer.state[parameter]
-                        moments["step"] = moments["step"].to(parameter.device)
+            for parameter, moments in optimizer.state.items():
+                moments["step"] = moments["step"].to(parameter.device)
         if state.get("loss_scaler"):
             self._scaler.load_state_dict(state["loss_scaler"])
         self._updates = state.get("updates", self._updates)

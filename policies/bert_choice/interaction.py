@@ -70,7 +70,7 @@ class Interaction(nn.Module):
             block_pairs = np.unique(pair[filled])
             region = regions[block.states, :, : block.state_filled.shape[1]]
             (
-                action_tokens, state_tokens, whole, kept, of_inner, owner, region, owner_row, sizes
+                action_tokens, state_tokens, state_filled, kept, of_inner, owner, region, owner_row, sizes
             ) = on_device(
                 device, token[block.tokens], block.state_tokens, block.state_filled[:, None],
                 np.flatnonzero(block.filled), np.flatnonzero(of_inner), np.searchsorted(block_pairs, inner_pairs),
@@ -78,7 +78,9 @@ class Interaction(nn.Module):
             )  # fmt: skip
             cosine = action_units[action_tokens] @ state_units[state_tokens].transpose(1, 2)  # [N, T, S]
             sharp = cosine * self.sharpness
-            attention = (sharp if block.state_filled.all() else sharp.masked_fill(~whole, -torch.inf)).softmax(-1)
+            attention = (sharp if block.state_filled.all() else sharp.masked_fill(~state_filled, -torch.inf)).softmax(
+                -1
+            )
             context.append((attention @ state_projected[state_tokens]).flatten(0, 1)[kept])
             within = cosine.unsqueeze(2).masked_fill(~region.unsqueeze(1), NOTHING)  # [N, T, R, S]
             best.append(within.amax(-1).flatten(0, 1)[kept])

@@ -4,7 +4,6 @@ and mixes with no tensor of the host, before there is a GPU at hand."""
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -36,10 +35,8 @@ def steps(scripted):
 
 
 @pytest.fixture
-def on_meta(monkeypatch, policy_folder):
-    """Makes one update of a config's learner there; returns what is left of its gradients and optimizers."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which that device does not have
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
+def on_meta(monkeypatch, without_autocast):
+    """Makes one update of a config's learner there."""
     optimizers = sys.modules["torch.optim.optimizer"]  # which torch.optim hides
     monkeypatch.setattr(optimizers, "_get_fused_kernels_supported_devices", lambda: ["meta"])
     steps = []  # the kernel of a step is the one that has no form for that device
@@ -98,5 +95,5 @@ def test_ppo(on_meta, policy_folder, shop_folder, steps):
         Columns.ACTION_LOGP: np.full(len(steps), -1.0, np.float32),
         Columns.ADVANTAGES: np.ones(len(steps), np.float32),
     }
-    config = PPOConfig().environment(CHOICE_ID, env_config={"shop": str(shop_folder)})
+    config = PPOConfig().environment(CHOICE_ID, env_config={"task": f"webshop:{shop_folder}"})
     on_meta(config.training(policy=str(policy_folder)), columns, len(steps))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import numpy as np
 import pytest
 import torch
@@ -115,11 +113,9 @@ def test_what_an_action_covers_of_a_state_is_the_best_match_of_each_of_its_token
 
 
 @pytest.mark.parametrize("learning", [True, False])
-def test_nothing_is_read_from_the_device_that_computes(policy_folder, observation, learning, monkeypatch):
+def test_nothing_is_read_from_the_device_that_computes(policy_folder, observation, learning, without_autocast):
     """Of a tensor on the meta device no number can be read, and it mixes with none of the host's: as on a GPU that is
     not to be waited for."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which that device does not have
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     model = load_policy(policy_folder).to("meta")
     model.encoder.forget()
     if not learning:
