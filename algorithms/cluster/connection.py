@@ -36,6 +36,7 @@ _NOISE = (
 
 Bundle = Mapping[str, float]  # resource -> amount, of a process or of a node
 ACCELERATOR = "accelerator_type:"  # Ray's prefix; such a node has 1 of it, whatever it is used for
+_DRIVER = [{"CPU": 1.0}]  # what an algorithm asks for that learns in the job's own process and has no workers
 SLACK = 1e-6
 LOOK_EVERY_S = 2.0
 _COUNTED = ("GPU", "CPU")
@@ -102,9 +103,17 @@ def connect(*, num_cpus: int | None = None, variables: Mapping[str, str] = Mappi
         signal.signal(signal.SIGTERM, at_sigterm)
 
 
-def require(config: AlgorithmConfig, *, wait_s: float = 0.0) -> None:
-    """``require_resources`` for the algorithm of ``config``."""
-    require_resources(bundles_of(config), wait_s=wait_s)
+def connect_for(config: AlgorithmConfig, *, wait_s: float = 0.0) -> None:
+    """``connect``, and ``require_resources`` for the algorithm of ``config``.
+
+    What is a single process on a machine of its own needs no Ray, whose start and end take 8 s on two cores.
+    """
+    bundles = bundles_of(config)
+    if bundles == _DRIVER and not (os.environ.get("RAY_ADDRESS") or ray.is_initialized()):
+        quiet()
+        return
+    connect(num_cpus=len(bundles))
+    require_resources(bundles, wait_s=wait_s)
 
 
 def bundles_of(config: AlgorithmConfig) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
-from algorithms.common.rllib_compat import ColumnsOnHost, is_asked_for
+from algorithms.common.rllib_compat import ColumnsOnHost, is_asked_for, seeding_without_compiler
 from policies.base import ENCODER, HEAD
 from policies.bert.products import fastest_precision
 
@@ -37,6 +37,10 @@ class PolicyLearner(ColumnsOnHost):
 
     Nothing in an update waits for a GPU: what is skipped is decided there (docs/cluster/gpu.md).
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        with seeding_without_compiler():
+            super().__init__(**kwargs)
 
     def build(self) -> None:
         """RLlib's learner with this precision."""

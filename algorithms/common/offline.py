@@ -23,7 +23,7 @@ from ray.rllib.utils.metrics import (
 from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
 from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import GATHERED_BATCHES, PRECISION
-from algorithms.common.rllib_compat import LogsAside, WithoutEnvRunners, train_batch
+from algorithms.common.rllib_compat import LogsAside, SeedsLightly, WithoutEnvRunners, train_batch
 from algorithms.common.settings import OfflineSettings
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from policies.base import Policy, read_architecture
@@ -212,7 +212,7 @@ class OfflineConfig(SettingsConfig, AlgorithmConfig):
         return module_spec(read_architecture(self.policy), self.learner_config_dict[PRECISION])
 
 
-class OfflineAlgorithm(LogsAside, WithoutEnvRunners):
+class OfflineAlgorithm(SeedsLightly, LogsAside, WithoutEnvRunners):
     """Draws batches from the trajectories in the driver and hands them to the learners."""
 
     @classmethod

@@ -19,13 +19,13 @@ from ray.rllib.utils.metrics import (
 )
 
 from algorithms.common.iteration_timing import ROLLOUT_WAIT_TIMER, count_seconds
-from algorithms.common.rllib_compat import LogsAside, sample_all_env_runners
+from algorithms.common.rllib_compat import LogsAside, SeedsLightly, sample_all_env_runners
 from algorithms.common.start_policy import start_from_policy
 from algorithms.ppo.config import PPOConfig
 from rl_recsys.core.trajectory import TrajectoryError, read_trajectories
 
 
-class PPO(LogsAside, RLlibPPO):
+class PPO(SeedsLightly, LogsAside, RLlibPPO):
     """RLlib's PPO, started from a policy folder.
 
     With the config's ``sample_ahead`` the rollout workers sample while the learners learn: an iteration learns from

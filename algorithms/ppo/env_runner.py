@@ -12,7 +12,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from algorithms.common.malloc import release_memory
-from algorithms.common.rllib_compat import unhealthy_env_runners
+from algorithms.common.rllib_compat import seeding_without_compiler, unhealthy_env_runners
 from algorithms.rollouts.episode_metrics import log_episode
 from algorithms.rollouts.watchdog import exit_on_hang
 from rl_recsys.console.progress import format_seconds
@@ -33,6 +33,10 @@ class WatchedEnvRunner(SingleAgentEnvRunner):
     """
 
     _failure: str | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        with seeding_without_compiler():
+            super().__init__(**kwargs)
 
     def make_env(self) -> None:
         """RLlib's environments, with a watch on each step of theirs."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from algorithms.cluster.connection import accelerator_resource, connect, quiet, require
+from algorithms.cluster.connection import accelerator_resource, connect_for, quiet
 from algorithms.common.config import SettingsConfig
 from algorithms.common.learner import LAST_UPDATE
 from algorithms.runs.telemetry import tracker
@@ -74,8 +74,7 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         say(f"{place_of(training.policy_folder)}: this run is finished")
         return read_policy_file(training.policy_folder, TRAINING_FILE)
     torch.manual_seed(arguments.seed)
-    connect(num_cpus=arguments.num_workers + 1)
-    require(config, wait_s=60 * arguments.wait_for_nodes)
+    connect_for(config, wait_s=60 * arguments.wait_for_nodes)
     evaluation = None
     if arguments.evaluate_every:
         evaluation = Evaluation(_evaluation(arguments, task, goals.goals), arguments.evaluate_every)

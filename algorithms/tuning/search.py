@@ -21,7 +21,7 @@ from ray.tune.result import TRAINING_ITERATION
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from algorithms.cluster.connection import connect, quiet, require
+from algorithms.cluster.connection import bundles_of, connect, quiet, require_resources
 from algorithms.common.rllib_compat import TUNE_VARIABLES, trial_number
 from algorithms.dpo import DPOConfig
 from algorithms.ppo import PPOConfig
@@ -190,7 +190,7 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
     trials = _trials(folder) if states else []
     if not _done(arguments, trials):
         connect(num_cpus=arguments.at_once * (arguments.num_workers + 1))
-        require(config)
+        require_resources(bundles_of(config))
         register_with_ray()
         space = trial_config(arguments, held_out, {setting.flag: setting.domain for setting in settings})
         if not states:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 import time
 from dataclasses import fields
 
@@ -130,6 +132,25 @@ def test_columns_stay_on_the_host(learner, monkeypatch):
     assert converted[Columns.ACTIONS].device.type == "meta" and len(converted) == batch.env_steps() == ROWS
     torch.testing.assert_close(converted[Columns.OBS]["state"], torch.ones(ROWS, 3))
     assert isinstance(columns[Columns.OBS]["state"], np.ndarray)
+
+
+@canary("seeding_without_compiler", "SeedsLightly", uses="torch.use_deterministic_algorithms in set_torch_seed")
+def test_a_seed_makes_a_process_repeatable_and_imports_no_compiler():
+    code = """if True:
+        import sys
+        import torch
+        from ray.rllib.utils.debug import update_global_seed_if_necessary
+        from algorithms.common.rllib_compat import seeding_without_compiler
+        public = torch.use_deterministic_algorithms
+        draws = []
+        for _ in range(2):
+            with seeding_without_compiler():
+                update_global_seed_if_necessary("torch", 3)
+            draws.append(torch.rand(1).item())
+        print(draws[0] == draws[1], torch.get_deterministic_debug_mode(), "torch._inductor" in sys.modules,
+              torch.use_deterministic_algorithms is public)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True 2 False True"
 
 
 @canary("LogsAside", uses="Trainable._setup_logdir, _storage or _logdir")

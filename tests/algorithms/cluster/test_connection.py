@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 import ray
 
 from algorithms.cluster import connection as cluster
-from algorithms.cluster.connection import ClusterError, connect, lacking, quiet, require_resources
+from algorithms.cluster.connection import ClusterError, connect, connect_for, lacking, quiet, require_resources
+from algorithms.common.learner import FROZEN_LAYERS
 from algorithms.dpo import DPO, DPOConfig
+from algorithms.imitation import ImitationConfig
 from rl_recsys.console import threads, verbosity
 
 CORE = {"CPU": 1.0}
@@ -73,6 +76,36 @@ def test_dpo_asks_for_its_rollout_workers(policy_folder):
     config.training(preferences="rollouts", task="webshop:nowhere")
     for asked in (config, config.to_dict()):
         assert DPO.default_resource_request(asked).required_resources == {"CPU": 4}
+
+
+def test_what_learns_in_its_own_process_starts_no_ray(policy_folder, scripted):
+    """Its start and end would take longer than many a training of recorded steps."""
+    code = f"""if True:
+        import ray
+        from algorithms.cluster.connection import connect_for
+        from algorithms.imitation import ImitationConfig
+        config = ImitationConfig().training(policy={str(policy_folder)!r}, trajectories={str(scripted(8))!r})
+        config.debugging(seed=0, log_level="ERROR").learners(learner_config_dict={{"frozen_layers": 0}})
+        connect_for(config)
+        alone = ray.is_initialized()
+        algorithm = config.build_algo()
+        algorithm.train()
+        algorithm.get_state()
+        algorithm.stop()
+        print(alone, ray.is_initialized())"""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_what_learns_in_its_own_process_joins_the_ray_that_is_there(ray_session, monkeypatch, policy_folder):
+    """So that it counts as one of the cluster's."""
+    asked = []
+    monkeypatch.setattr(cluster, "require_resources", lambda bundles, wait_s: asked.append(bundles))
+    config = ImitationConfig().training(policy=str(policy_folder), trajectories="somewhere")
+    config.learners(learner_config_dict={FROZEN_LAYERS: 0})
+    connect_for(config)
+    assert asked == [[CORE]]
 
 
 def test_a_ray_that_does_not_start_is_one_line(monkeypatch):

@@ -22,7 +22,7 @@ from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.tune.registry import get_trainable_cls
 
 from algorithms.benchmarks.learner import measure_updates
-from algorithms.cluster.connection import ClusterError, require
+from algorithms.cluster.connection import ClusterError, connect_for
 from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE, PRECISION
 from algorithms.common.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
 from algorithms.common.rllib_compat import connectors_of
@@ -802,9 +802,9 @@ def test_a_run_whose_workers_never_come_back_is_given_up(monkeypatch):
         watch.on_train_result(algorithm=Nobody, result=sampled)
 
 
-def test_a_request_that_does_not_fit_says_what_is_short(policy_folder, shop_folder):
+def test_a_request_that_does_not_fit_says_what_is_short(ray_session, policy_folder, shop_folder):
     with pytest.raises(ClusterError, match=r"CPU: 1\d\d needed.*lower --num-workers"):
-        require(ppo(policy_folder, shop_folder, workers=100))
+        connect_for(ppo(policy_folder, shop_folder, workers=100))
 
 
 def test_a_run_folder_of_other_settings_is_refused(policy_folder, trajectories, tmp_path):
