@@ -48,6 +48,11 @@ def _encoder(folder: str, content: str) -> DecisionEncoder:
     return load_decision_encoder(folder)
 
 
+#: Attribute of an environment: its number among those of one process, and how many they are. They share the goals out;
+#: ``VectorEnv.set_attr`` sets it, as gymnasium makes all of them with equal arguments.
+SIBLING = "sibling"
+
+
 class ChoiceEnv(gymnasium.Env):
     """
     ## Description
@@ -151,6 +156,7 @@ class ChoiceEnv(gymnasium.Env):
         if not len(self._goals):
             raise ValueError(f"shard {shard} of {shards} has none of the {len(every)} goals; use fewer shards")
         self._order, self._dealt, self._goal = self._goals[:0], 0, None
+        self.sibling = (0, 1)  # SIBLING
         self.observation_space = encoding_space(self._encoder)
         self.action_space = spaces.Discrete(self._encoder.choices)
         self.session: Session | None = None
@@ -199,7 +205,9 @@ class ChoiceEnv(gymnasium.Env):
             if self._encoder.fits(self.task.instruction(goal)):
                 return goal
         if not len(self._order):
-            self._order = self.np_random.permutation(self._goals)
+            number, siblings = self.sibling
+            own = self._goals[number::siblings]
+            self._order = self.np_random.permutation(own if len(own) else self._goals)
         goal, self._order = self._order[-1], self._order[:-1]
         return int(goal)
 

@@ -53,7 +53,7 @@ def main(arguments: Arguments) -> None:
     shown = {
         "rollouts/score": "score {:.1f}",
         "rollouts/success": "success {:.1%}",
-        "rollouts/episode_len_mean": "steps {:.1f}",
+        "rollouts/steps": "steps {:.1f}",
         "learners/entropy": "entropy {:.2f}",
         "learners/kept_share": "in doubt {:.0%}",
     }

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 
+from algorithms.common.figures import STATS
 from algorithms.common.learner import FROZEN_LAYERS, GATHERED_BATCHES, HEAD_RATE, LAST_UPDATE, PRECISION
 from algorithms.common.ranges import CONFIG, LEARNER_CONFIG
 from algorithms.common.settings import LearningSettings, learning_rates
@@ -32,6 +33,10 @@ class SettingsConfig(InRange):
     """A config whose defaults are those of a dataclass of settings, which the algorithm's job has as its flags."""
 
     settings: ClassVar[type[LearningSettings]]
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class)
+        self.reporting(custom_stats_cls_lookup=STATS)
 
     def apply_settings(self, settings: LearningSettings, *, num_learners: int = 1) -> Self:
         """Take over every hyper-parameter of ``settings``, which may hold more, as a job's flags do."""

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
+from ray.rllib.utils.schedules.scheduler import Scheduler
 
+from algorithms.common.figures import MEAN
 from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
 from algorithms.common.rllib_compat import ColumnsOnHost, is_asked_for, seeding_without_compiler
@@ -51,6 +53,7 @@ class PolicyLearner(ColumnsOnHost):
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision is torch.float16)
         self._gather, self._gathered = settings[GATHERED_BATCHES], 0
         self._updates, self._last_update = 0, settings[LAST_UPDATE]
+        self._tick = 0  # of the schedules
         self._skipped: float | torch.Tensor = 0.0  # updates since they were last counted, on the device
         for module_id, _ in self.module.items():
             module = self.module[module_id].unwrapped()
@@ -61,7 +64,7 @@ class PolicyLearner(ColumnsOnHost):
         module = self.module[module_id].unwrapped()
         settings = config.learner_config_dict
         module.model.freeze(settings[FROZEN_LAYERS])
-        rates = {ENCODER: 1.0, HEAD: settings[HEAD_RATE]}
+        rates = self._rates(config)
         module.value_head.requires_grad_(False)  # PPO learns it apart, the others not at all: DDP need not look for it
         for name, group in module.model.parameter_groups().items():
             if parameters := list(group):
@@ -71,8 +74,13 @@ class PolicyLearner(ColumnsOnHost):
                     # A fused step alone skips itself without a look at what it is given.
                     optimizer=torch.optim.Adam(parameters, fused=True),
                     params=parameters,
-                    lr_or_lr_schedule=_scaled(config.lr, rates[name]),
+                    lr_or_lr_schedule=rates[name],
                 )
+
+    @staticmethod
+    def _rates(config: Any) -> dict[str, float | list]:
+        """The learning rate of each optimizer, or its schedule."""
+        return {ENCODER: config.lr, HEAD: _scaled(config.lr, config.learner_config_dict[HEAD_RATE])}
 
     def compute_losses(self, *, fwd_out: dict[str, Any], batch: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Each module's loss; the tokens of what it read are counted."""
@@ -104,6 +112,7 @@ class PolicyLearner(ColumnsOnHost):
         for key, gradient in gradients_dict.items():
             parameters[key].grad = gradient
         skipped = self._overflow
+        self._log_step()
         for optimizer in self._all_optimizers():
             # As a GradScaler tells it; the scale is out already.
             optimizer.found_inf, optimizer.grad_scale = skipped, None
@@ -115,6 +124,14 @@ class PolicyLearner(ColumnsOnHost):
         for module_id, _ in self.module.items():
             once = 1 / max(1, self.config.num_learners)  # every learner counts, and the counts are added up
             self.metrics.log_value((module_id, "updates"), once, reduce="lifetime_sum")
+
+    def _log_step(self) -> None:
+        """What the step is made with. RLlib's learning rates are the next step's, its norms the last one's."""
+        for module_id, _ in self.module.items():
+            for name, optimizer in self.get_optimizers_for_module(module_id):
+                rate = float(optimizer.param_groups[0]["lr"])
+                self.metrics.log_value((module_id, f"learning_rate/{name}"), rate, reduce=MEAN)
+            self.metrics.log_value((module_id, "gradient_norm"), self._norm, reduce=MEAN)
 
     def step_with_what_is_gathered(self) -> None:
         """Make the step that fewer batches than usual have gathered for, if there are any."""
@@ -128,11 +145,12 @@ class PolicyLearner(ColumnsOnHost):
         """
         if self._last_update is not None:
             timesteps = timesteps | {NUM_ENV_STEPS_SAMPLED_LIFETIME: self._updates}
+        self._tick = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
         skipped, self._skipped = float(self._skipped) / max(1, self.config.num_learners), 0.0
         for module_id, _ in self.module.items():
             self.metrics.log_value((module_id, "skipped_updates"), skipped, reduce="lifetime_sum")
             if self._scaler.is_enabled():
-                self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), window=1)
+                self.metrics.log_value((module_id, "loss_scale"), self._scaler.get_scale(), reduce=MEAN)
         super().after_gradient_based_update(timesteps=timesteps)
         release_memory()
 
@@ -169,19 +187,24 @@ class PolicyLearner(ColumnsOnHost):
         self._gathered = 0
         # Before they are clipped, which would make a finite number of an infinite one.
         found = [gradient for gradient in gradients.values() if gradient is not None]
-        self._overflow = (~torch.nn.utils.get_total_norm(found).isfinite()).float()
+        self._norm = torch.nn.utils.get_total_norm(found)
+        self._overflow = (~self._norm.isfinite()).float()
         return gradients
 
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, and, where more than the weights is asked for, the loss scale and the updates so far."""
         state = super().get_state(components, not_components=not_components, **kwargs)
         if is_asked_for(self, "updates", components, not_components):
-            state |= {"loss_scaler": self._scaler.state_dict(), "updates": self._updates}
+            state |= {"loss_scaler": self._scaler.state_dict(), "updates": self._updates, "tick": self._tick}
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """The inverse of ``get_state``; also of earlier versions', whose optimizers say that they are not fused."""
-        super().set_state(state)
+        """The inverse of ``get_state``; also of earlier versions', whose optimizers say that they are not fused.
+
+        RLlib's own leaves the weights as they are where their number in the state is not above the learner's.
+        """
+        super().set_state({name: value for name, value in state.items() if name != WEIGHTS_SEQ_NO})
+        super().set_state({name: value for name, value in state.items() if name == WEIGHTS_SEQ_NO})
         for optimizer in self._all_optimizers():
             for group in optimizer.param_groups:
                 group["fused"] = True
@@ -190,6 +213,20 @@ class PolicyLearner(ColumnsOnHost):
         if state.get("loss_scaler"):
             self._scaler.load_state_dict(state["loss_scaler"])
         self._updates = state.get("updates", self._updates)
+        if "tick" in state:
+            self._tick = state["tick"]
+            self.set_schedules(self._tick)
+
+    def set_schedules(self, tick: int) -> None:
+        """Have what is scheduled stand where the config's schedule has it at ``tick``.
+
+        RLlib takes the learning rate of a state's optimizer for the first update, whatever the config has.
+        """
+        for module_id, _ in self.module.items():
+            rates = self._rates(self.config.get_config_for_module(module_id))
+            for name, optimizer in self.get_optimizers_for_module(module_id):
+                for group in optimizer.param_groups:
+                    group["lr"] = Scheduler(rates[name]).update(timestep=tick)
 
 
 def computing_precision(name: Precision, device: torch.device) -> torch.dtype:

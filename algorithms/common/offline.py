@@ -21,6 +21,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
+from algorithms.common.figures import MEAN
 from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import GATHERED_BATCHES, PRECISION
 from algorithms.common.rllib_compat import LogsAside, SeedsLightly, WithoutEnvRunners, train_batch
@@ -256,7 +257,7 @@ class OfflineAlgorithm(SeedsLightly, LogsAside, WithoutEnvRunners):
                     results = self.learner_group.update(**data, timesteps=timesteps)
                     self.metrics.aggregate(results, key=LEARNER_RESULTS)
         for name, value in self.source.figures().items():
-            self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
+            self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, reduce=MEAN)
 
     def _next_batch(self) -> Any:
         columns = self.source.next_batch()

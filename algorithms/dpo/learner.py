@@ -8,6 +8,7 @@ from typing import Any
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
+from algorithms.common.figures import MEAN
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
 from algorithms.dpo.losses import preference_loss
@@ -46,7 +47,7 @@ class DPOLearner(PolicyLearner):
             imitation = imitation_loss(*_preferred(logits, batch))
             logged["imitation_loss"] = imitation.detach()
             loss = loss + config.imitation_weight * imitation
-        self.metrics.log_dict(logged, key=module_id, window=50)
+        self.metrics.log_dict(logged, key=module_id, reduce=MEAN)
         return loss
 
 

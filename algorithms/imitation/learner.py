@@ -7,6 +7,7 @@ from typing import Any
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
+from algorithms.common.figures import MEAN
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
 
@@ -19,5 +20,5 @@ class ImitationLearner(PolicyLearner):
         logits, taken = fwd_out[Columns.ACTION_DIST_INPUTS], batch[Columns.ACTIONS]
         loss = imitation_loss(logits, taken)
         agreement = (logits.argmax(-1) == taken).float().mean()
-        self.metrics.log_dict({"imitation_loss": loss.detach(), "agreement": agreement}, key=module_id, window=50)
+        self.metrics.log_dict({"imitation_loss": loss.detach(), "agreement": agreement}, key=module_id, reduce=MEAN)
         return loss

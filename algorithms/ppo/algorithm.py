@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import ray
 from ray.rllib.algorithms.ppo import PPO as RLlibPPO
-from ray.rllib.core import ALL_MODULES, DEFAULT_MODULE_ID
+from ray.rllib.core import ALL_MODULES, COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -16,6 +17,7 @@ from ray.rllib.utils.metrics import (
     NUM_MODULE_STEPS_TRAINED_LIFETIME,
     SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
+    WEIGHTS_SEQ_NO,
 )
 
 from algorithms.common.iteration_timing import ROLLOUT_WAIT_TIMER, count_seconds
@@ -101,7 +103,7 @@ class PPO(SeedsLightly, LogsAside, RLlibPPO):
         super().cleanup()
 
     def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
-        """RLlib's restore, then a sync that is sure to arrive: RLlib drops one while another is under way."""
+        """RLlib's restore, then a sync that is sure to arrive."""
         super().restore_from_path(path, *args, **kwargs)
         self._sync()
 
@@ -111,7 +113,20 @@ class PPO(SeedsLightly, LogsAside, RLlibPPO):
         self._sync()
 
     def _sync(self) -> None:
+        """Give the learners' weights to all who play with them.
+
+        RLlib's ``sync_weights`` is dropped while another is under way, and a runner takes none whose number is not
+        above that of its own: where the learners went back, it would go on with those that were dropped.
+        """
         self._ahead = None  # played with other weights
-        self.env_runner_group.foreach_env_runner(lambda runner: None)  # waits for what is under way
-        self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
-        self.env_runner_group.foreach_env_runner(lambda runner: None)
+        weights = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+        state = self.learner_group.get_state(components=weights, inference_only=True)[COMPONENT_LEARNER]
+        given = ray.put({COMPONENT_RL_MODULE: state[COMPONENT_RL_MODULE]})
+
+        def take(runner: Any, given: Any = given, number: int = state[WEIGHTS_SEQ_NO]) -> None:
+            weights = ray.get(given)
+            runner.set_state(weights)  # without a number: whatever its own is
+            runner.set_state(weights | {WEIGHTS_SEQ_NO: number})
+
+        for group in filter(None, (self.env_runner_group, self.eval_env_runner_group)):
+            group.foreach_env_runner(take)

@@ -12,7 +12,7 @@ from algorithms.common.config import SettingsConfig, check_learner_settings, set
 from algorithms.common.learner import LAST_UPDATE, PRECISION
 from algorithms.common.settings import NUM_WORKERS
 from algorithms.common.start_policy import space_from_policy
-from algorithms.ppo.env_runner import FailFast, WatchedEnvRunner, log_success
+from algorithms.ppo.env_runner import FailFast, WatchedEnvRunner, log_begun, log_success
 from algorithms.ppo.learner import PPOLearner
 from algorithms.ppo.settings import PPOSettings
 from algorithms.rollouts.watchdog import HANG_S
@@ -46,7 +46,7 @@ class PPOConfig(SettingsConfig, RLlibPPOConfig):
         self.sample_timeout_s = 3600.0  # RLlib drops later samples in silence, and its default is a minute
         self.restart_failed_env_runners = True
         self.hang_s = HANG_S
-        self.callbacks(FailFast, on_episode_end=log_success)
+        self.callbacks(FailFast, on_episode_start=log_begun, on_episode_end=log_success)
 
     def apply_settings(self, settings: PPOSettings, *, num_learners: int = 1) -> Self:
         """Take over every hyper-parameter of ``settings``; each of several learners has its share of the steps."""

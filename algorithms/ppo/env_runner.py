@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from algorithms.common.malloc import release_memory
 from algorithms.common.rllib_compat import seeding_without_compiler, unhealthy_env_runners
-from algorithms.rollouts.episode_metrics import log_episode
+from algorithms.rollouts.episode_metrics import log_episode, log_goal
+from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.rollouts.watchdog import exit_on_hang
+from envs.choice import SIBLING
 from rl_recsys.console.progress import format_seconds
+from rl_recsys.console.ranges import LARGEST
 from rl_recsys.errors import UserError
 
 PATIENCE_S = 1800.0  # without a sample, before the run is given up: a node may take minutes to be replaced
@@ -34,13 +40,19 @@ class WatchedEnvRunner(SingleAgentEnvRunner):
 
     _failure: str | None = None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, config: AlgorithmConfig, **kwargs: Any) -> None:
+        if _is_replaced():
+            # With the seed of the one that was lost it would deal that one's first goals again.
+            config = config.copy(copy_frozen=False)
+            config.debugging(seed=later_seed(config.seed or 0, secrets.randbelow(LARGEST)))
         with seeding_without_compiler():
-            super().__init__(**kwargs)
+            super().__init__(config=config, **kwargs)
 
     def make_env(self) -> None:
         """RLlib's environments, with a watch on each step of theirs."""
         super().make_env()
+        if self.env is not None:
+            self.env.unwrapped.set_attr(SIBLING, [(number, self.num_envs) for number in range(self.num_envs)])
         if self.env is not None and self.worker_index:  # the driver must not end with an environment of its own
             step, hang_s = self.env.step, self.config.hang_s
 
@@ -99,6 +111,29 @@ class FailFast(RLlibCallback):
             )
 
 
-def log_success(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
-    """Episode callback: what ``log_episode`` logs."""
-    log_episode(metrics_logger, (), episode.get_return(), episode.get_infos(-1).get("reward_parts", {}))
+def _is_replaced() -> bool:
+    """Whether this process was started in the place of an actor's that was lost."""
+    if not ray.is_initialized():
+        return False
+    context = ray.get_runtime_context()
+    return context.get_actor_id() is not None and context.was_current_actor_reconstructed
+
+
+def log_begun(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
+    """Episode callback: what ``log_goal`` logs."""
+    log_goal(metrics_logger, (), episode.get_infos(0)["instruction_text"])
+
+
+def log_success(*, episode: Any, metrics_logger: Any, prev_episode_chunks: Sequence[Any] = (), **kwargs: Any) -> None:
+    """Episode callback: what ``log_episode`` logs.
+
+    Where a sample ended in the middle of an episode, it was cut, and what came before is in the earlier chunks.
+    """
+    chunks = [*prev_episode_chunks, episode]
+    log_episode(
+        metrics_logger,
+        (),
+        reward=sum(chunk.get_return() for chunk in chunks),
+        parts=episode.get_infos(-1).get("reward_parts", {}),
+        steps=sum(map(len, chunks)),
+    )

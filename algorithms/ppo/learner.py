@@ -12,6 +12,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor
 
+from algorithms.common.figures import MEAN
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
 from algorithms.common.offline import decisions_to_learn, fitting_trajectories
@@ -80,6 +81,12 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
         if "demonstrations" in state:
             self._demonstrations.set_state(state["demonstrations"])
 
+    def set_schedules(self, tick: int) -> None:
+        """The entropy's weight as well, whose schedule RLlib begins anew."""
+        super().set_schedules(tick)
+        for module_id, _ in self.module.items():
+            self.entropy_coeff_schedulers_per_module[module_id].update(timestep=tick)
+
     def policy_state(self) -> dict[str, Any]:
         """The average of the iterations' weights so far, or those it has now."""
         return super().policy_state() | (convert_to_numpy(self._average.weights) if self._average else {})
@@ -101,7 +108,7 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
             "vf_explained_var": values.explained,
             "kept_share": self._keep.kept_share,
         }
-        self.metrics.log_dict(figures, key=DEFAULT_MODULE_ID, window=1)
+        self.metrics.log_dict(figures, key=DEFAULT_MODULE_ID, reduce=MEAN)
         super().after_gradient_based_update(timesteps=timesteps)
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
@@ -122,5 +129,5 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
         if config.imitation_weight:
             logged["imitation_loss"] = self._imitation_loss(self.module[module_id].unwrapped())
             total = total + config.imitation_weight * logged["imitation_loss"]
-        self.metrics.log_dict({name: value.detach() for name, value in logged.items()}, key=module_id, window=20)
+        self.metrics.log_dict({name: value.detach() for name, value in logged.items()}, key=module_id, reduce=MEAN)
         return total

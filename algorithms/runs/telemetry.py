@@ -34,10 +34,11 @@ class Metric:
 
 
 METRICS = (
-    Metric("rollouts/success", "success", "Share of the last 200 episodes with a reward of exactly 1"),
-    Metric("rollouts/score", "score", "100 x mean reward of the last 200 episodes"),
+    Metric("rollouts/success", "success", "Share of the iteration's episodes with a reward of exactly 1"),
+    Metric("rollouts/score", "score", "100 x mean reward of the iteration's episodes"),
     Metric("rollouts/parts/*", "reward_part", "Mean of a part of the reward over purchases, 0 to 1", "part"),
-    Metric("rollouts/episode_len_mean", "episode_steps", "Mean steps of an episode"),
+    Metric("rollouts/steps", "episode_steps", "Mean steps of an episode"),
+    Metric("rollouts/goals", "goals", "Different goals that episodes were begun with so far"),
     Metric("rollouts/steps_per_second", "env_steps_per_second", "Environment steps a second of training"),
     Metric("learners/tokens_per_second", "tokens_per_second", "Tokens the learners read a second of training"),
     Metric("seconds/*", "iteration_seconds", "Seconds of an iteration by what they were spent on", "part"),

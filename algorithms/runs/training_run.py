@@ -20,12 +20,14 @@ from ray.exceptions import ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
-from ray.rllib.utils.metrics import TIMERS
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, TIMERS
 
 from algorithms.cluster.connection import ClusterError, bundles_of, occupied, shortage
+from algorithms.common.figures import of_the_iteration
 from algorithms.common.iteration_timing import parts_of, shares
 from algorithms.common.learner import PRECISION, PolicyLearner
 from algorithms.common.ranges import Tracker
+from algorithms.rollouts.episode_metrics import GOALS
 from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.runs.checkpoints import Checkpoints
 from algorithms.runs.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
@@ -109,6 +111,7 @@ class TrainingRun:
         self.rows: list[dict] = []
         self._checkpoints = Checkpoints(self.folder / CHECKPOINTS)
         self._logged = 0
+        self._goals: set[int] = set()  # of all episodes so far
         self._unsaved: tuple[Any, int] | None = None  # state and number of an iteration that no checkpoint has
 
     @property
@@ -160,6 +163,7 @@ class TrainingRun:
         state = checkpoint.state() if checkpoint else None
         done = checkpoint.iteration if checkpoint else 0
         self._take_up_rows(state["rows"] if state else [], done)
+        self._goals = set(state.get("goals", ())) if state else set()
         say(f"starting {_processes(config)}")
         algorithm = self._build(config, done)
         try:
@@ -207,7 +211,11 @@ class TrainingRun:
         self._look(algorithm, iteration, schedule, last=last)  # a kill may have come before
         while not last:
             iteration += 1
-            row = _row(iteration, *_trained(algorithm))
+            result, seconds = _trained(algorithm)
+            row = _row(iteration, result, seconds)
+            if met := result.get(ENV_RUNNER_RESULTS, {}).get(GOALS):
+                self._goals.update(met)
+                row["rollouts/goals"] = len(self._goals)
             if skipped := _skipped([row], at_least=SKIPPED_UPDATES):
                 raise RunError(f"iteration {iteration}: {skipped}")
             self.rows.append(row)
@@ -242,7 +250,7 @@ class TrainingRun:
         """Keep what an iteration came to: in a checkpoint, or in memory until there is a reason to write one."""
         state = algorithm.get_state()
         _require_finite(state, f"iteration {iteration}")
-        state = {"algorithm": state, "rows": list(self.rows)}
+        state = {"algorithm": state, "rows": list(self.rows), "goals": sorted(self._goals)}
         if write:
             self._checkpoints.save(state, iteration)
             self._unsaved = None
@@ -356,10 +364,9 @@ def flatten(result: Mapping) -> dict[str, float]:
     for section, prefix in (("learners", "learners"), ("env_runners", "rollouts")):
         values = result.get(section, {})
         values = values.get(DEFAULT_MODULE_ID, {}) if section == "learners" else values
-        for name, value in values.items():
-            single = isinstance(value, (int, float, np.number)) or (torch.is_tensor(value) and value.numel() == 1)
-            if single and (math.isfinite(value) or name.endswith("_loss")):  # RLlib has nan for counts it does not know
-                kept[f"{prefix}/{name}"] = float(value)
+        for name, value in of_the_iteration(section, values):
+            if math.isfinite(value) or name.endswith("_loss"):  # RLlib has nan for what nothing was logged of
+                kept[f"{prefix}/{name}"] = value
     return kept
 
 

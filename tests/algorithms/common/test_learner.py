@@ -14,6 +14,7 @@ from algorithms.imitation.learner import ImitationLearner
 from algorithms.ppo import PPOConfig
 from algorithms.runs.training_run import current_policy, flatten
 from envs import CHOICE_ID
+from policies.base import ENCODER, HEAD
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -79,7 +80,7 @@ def test_a_lower_precision_learns_alike_and_clips_gradients_as_they_are(learn, p
     assert weights.dtype == torch.float32 and torch.isfinite(weights).all()
     assert row["learners/imitation_loss"] == pytest.approx(exact["learners/imitation_loss"], rel=0.02)
     assert not torch.equal(weights, usual)
-    norm = "learners/gradients_head_global_norm"
+    norm = "learners/gradient_norm"
     assert row[norm] == pytest.approx(exact[norm], rel=0.1)  # with the loss scale in it, it would be 65,536 times that
     assert ("learners/loss_scale" in row) == (precision == "float16")
 
@@ -149,6 +150,30 @@ def test_an_optimizer_of_before_fused_steps_goes_on_and_skips_what_is_not_finite
         assert not torch.equal(weights(), before)
     finally:
         algorithm.stop()
+
+
+def test_a_state_is_gone_on_from_with_the_rates_that_the_config_has(policy_folder, trajectories):
+    """And what is reported is the rate that was used: RLlib reports the next one, and first uses the state's."""
+
+    def built(rate):
+        config = ImitationConfig().training(policy=str(policy_folder), trajectories=str(trajectories), lr=rate)
+        config.training(updates_per_iteration=2, train_batch_size_per_learner=2)
+        config.learners(learner_config_dict={FROZEN_LAYERS: 0, HEAD_RATE: 3.0, PRECISION: "float32"})
+        return config.debugging(seed=0, log_level="ERROR").build_algo()
+
+    def rates(row):
+        return [row[f"learners/learning_rate/{name}"] for name in (ENCODER, HEAD)]
+
+    first, second = built([[0, 1e-3], [4, 2e-3]]), built([[0, 2e-3], [4, 4e-3]])
+    try:
+        # Updates are made with the rate of the tick before: those of ticks 0 and 0, then 1 and 2.
+        assert rates(flatten(first.train())) == pytest.approx([1e-3, 3e-3])
+        second.set_state(first.get_state())
+        assert rates(flatten(first.train())) == pytest.approx([1.375e-3, 4.125e-3])
+        assert rates(flatten(second.train())) == pytest.approx([2.75e-3, 8.25e-3])
+    finally:
+        first.stop()
+        second.stop()
 
 
 def test_ppo_learns_from_the_last_minibatches_of_an_iteration_and_on_two_learners(policy_folder, shop_folder):

@@ -43,7 +43,7 @@ def test_a_run_shows_its_rows_in_tensorboard_and_as_metrics_of_ray(policy_folder
     run.train(config, Schedule(2, 1, headline=str))
     first, second = run.rows
     for row in run.rows:
-        assert 0 <= row["rollouts/success"] <= 1 and 1 <= row["rollouts/episode_len_mean"] <= 15
+        assert 0 <= row["rollouts/success"] <= 1 and 1 <= row["rollouts/steps"] <= 15
         assert 0 <= row["rollouts/parts/r_type"] <= 1
         assert row["rollouts/num_env_steps_sampled"] > 0 and row["learners/tokens_per_second"] > 0
     assert first["learners/tokens"] != second["learners/tokens"]  # an iteration's, not all until then
