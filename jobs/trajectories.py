@@ -81,7 +81,8 @@ def main(arguments: Arguments) -> None:
     repeated = f", {selection.repeated} of them repeat others" if selection.repeated else ""
     say(f"{total} trajectories{'' if arguments.out is None else f' in {place_of(arguments.out)}'}{repeated}")
     if unended := selection.unended_parts():
-        say(f"not ended by their writers, which were killed or still write: {', '.join(map(str, unended))}")
+        listed = ", ".join(map(str, unended))
+        say(f"still open, by a service that runs or a writer that was killed; their whole episodes count: {listed}")
 
 
 if __name__ == "__main__":

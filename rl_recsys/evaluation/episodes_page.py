@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,24 @@ def arm_of(trajectory: Trajectory) -> str:
     return PEOPLE if trajectory.source == "human" else trajectory.author
 
 
+def short_names(arms: Iterable[str]) -> dict[str, str]:
+    """A policy's folder -> its run's name, "imitation" for "runs/demo/seed-0/imitation/policy"; others as they are.
+
+    As many of the path's last folders are taken as tell it from the others.
+    """
+    paths = {arm: PurePosixPath(arm).parts for arm in set(arms)}
+    paths = {arm: parts[:-1] if parts[-1:] == ("policy",) and parts[1:] else parts for arm, parts in paths.items()}
+    names = {}
+    for arm, parts in paths.items():
+        others = [other for name, other in paths.items() if name != arm]
+        length = next(
+            (n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), len(parts)
+        )
+        names[arm] = str(PurePosixPath(*parts[-length:])) if parts else arm
+    several = Counter(names.values())
+    return {arm: name if several[name] == 1 else arm for arm, name in names.items()}
+
+
 @dataclass(frozen=True)
 class Recorded:
     """The first episodes of some folders, the name of the task that they are of, and how many more there are."""
@@ -115,10 +134,11 @@ class Recorded:
         named: dict[str, set[Place]] = {}
         for folder, one in found:
             named.setdefault(arm_of(one), set()).add(folder)
+        short = short_names(named)
 
         def arm(folder: Place, one: Trajectory) -> str:
             name = arm_of(one)
-            return f"{name} ({folder})" if len(named[name]) > 1 else name
+            return f"{short[name]} ({folder})" if len(named[name]) > 1 else short[name]
 
         return cls([Episode(arm(folder, one), one) for folder, one in found], tasks.pop(), left_out)
 

@@ -126,10 +126,18 @@ class _Pages:
         context = {
             "goal": self._asked_for(request.query_params.get("goal")),
             "left": "left" in request.query_params,
+            "back": self._open_session(request.query_params.get("session", "")),
             "minutes": round(self._offer.sessions.idle_s / 60),
             "agents": self._offer.opponents.names,
         }
         return self._page("start", context)
+
+    def _open_session(self, name: str) -> str | None:
+        """The name of a session that one may go back to."""
+        try:
+            return self._offer.sessions.get(name).name
+        except NoSessionError:
+            return None
 
     def _asked_for(self, goal: str | None) -> int | None:
         if goal is None:

@@ -38,7 +38,7 @@ class Opponents:
     @property
     def names(self) -> list[str]:
         """The agents, in the order that they are shown in."""
-        return [*self._baselines, *self._policies]
+        return [*self._policies, *self._baselines]
 
     def play(self, goal: int) -> Future[Played]:
         """What they do with a goal, soon; what was played lately is known at once."""

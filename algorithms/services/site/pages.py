@@ -180,9 +180,10 @@ def what_counted(goal: Goal, parts: Mapping[str, Any]) -> list[tuple[str, str, s
 def how_reckoned(goal: Goal, parts: Mapping[str, Any], reward: float) -> str:
     """The reward's sum in one line."""
     features, options = len(goal.attributes), len(goal.goal_options)
-    found = round(parts["r_att"] * features), round(parts.get("r_option", 0) * options), int(parts["r_price"])
-    said = f"({found[0]} + {found[1]} + {found[2]}) / ({features} + {options} + 1)"
-    return f"reward = {parts['r_type']:.1f} x {said} = {reward:.2f}"
+    found = round(parts["r_att"] * features) + round(parts.get("r_option", 0) * options) + int(parts["r_price"])
+    counted = [name for name, wanted in (("features", features), ("options", options)) if wanted]
+    said = f"{found} of {features + options + 1} ({' and '.join(filter(None, [', '.join(counted), 'price']))})"
+    return f"Reward = {parts['r_type']:.1f} (kind of product) x {said} = {reward:.2f}"
 
 
 def origins(context: Mapping[str, Any]) -> list[str]:

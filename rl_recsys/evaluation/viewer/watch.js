@@ -15,7 +15,7 @@
     return made;
   }
 
-  const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+  const percent = (share) => (share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
 
   // What the shop showed: its buttons stand between marks, the rest is lines of text.
   function pageOf(text, arm) {
@@ -34,11 +34,12 @@
   function choicesOf(detail, step, arm) {
     const list = element("ol", { class: "choices", tabindex: 0, "aria-label": `Choices, ${arm}` });
     const order = step.choices.map((_, place) => place);
-    if (step.probabilities) order.sort((a, b) => step.probabilities[b] - step.probabilities[a]);
+    const likely = order.length > 1 && step.probabilities; // of a single choice there is nothing to say
+    if (likely) order.sort((a, b) => step.probabilities[b] - step.probabilities[a]);
     for (const place of order) {
       const chosen = place === step.chosen;
       const item = element("li", { class: chosen ? "chosen" : null });
-      if (step.probabilities) {
+      if (likely) {
         const bar = element("meter", { min: 0, max: 1, value: step.probabilities[place],
           "aria-label": `${detail.policy}: ${percent(step.probabilities[place])}` });
         item.append(bar, element("span", { class: "share", "aria-hidden": "true" }, percent(step.probabilities[place])));
@@ -81,7 +82,7 @@
     const one = detail.steps[step];
     box.append(element("p", { class: "step" }, `Step ${step + 1} of ${last}`));
     box.append(element("p", { class: "did" }, "Did: ", element("code", {}, one.actions[one.chosen])));
-    const head = one.probabilities ? `Could do, and how likely ${detail.policy} does it` : "Could do";
+    const head = one.probabilities && one.choices.length > 1 ? `Could do, and how likely ${detail.policy} does it` : "Could do";
     const could = element("section", {}, element("h3", {}, head), choicesOf(detail, one, summary.arm));
     if (one.dropped) could.append(element("p", { class: "soft" }, `${one.dropped} further actions were not offered.`));
     const saw = element("section", {}, element("h3", {}, "Saw"), pageOf(one.page, summary.arm));

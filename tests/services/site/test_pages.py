@@ -85,17 +85,27 @@ def test_a_person_buys_and_everything_is_recorded(browser, site, shop):
         assert page.get_by_label("Words of the product").input_value() == wanted.name.lower()
         buy_what_is_wanted(page, shop, goal)
         looked_at()
+        wider = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)"
+        assert page.locator(".scroll").evaluate_all(wider) == []
+        follow(page.get_by_role("link", name="What is recorded"))
+        follow(page.get_by_role("link", name="Back to your session"))
+        assert (
+            page.get_by_text(
+                re.compile(r"^Reward = 1\.0 \(kind of product\) x (\d) of \1 \(.*price\) = 1\.00$")
+            ).count()
+            == 1
+        )
         reward = float(page.locator(".score span").inner_text())
         name = page.url.split("/")[-2]
         rows = page.get_by_role("region", name="You and the agents").get_by_role("row").all_inner_texts()
-        assert [row.split()[0] for row in rows[1:]] == ["you", "heuristic", "ppo"]
+        assert [row.split()[0] for row in rows[1:]] == ["you", "ppo", "heuristic"]
         page.get_by_text("For whoever runs this shop").click()
         assert f"{record}/logs/{name}.jsonl" in page.inner_text("main")
         follow(page.get_by_role("link", name="Watch all of it"))
         page.get_by_role("article").nth(1).wait_for()
         looked_at()
         shown = page.get_by_role("article").all_inner_texts()
-        assert shown[0].startswith(YOU) and shown[1].startswith("heuristic")
+        assert shown[0].startswith(YOU) and shown[1].startswith("ppo")
     (written,) = [one for one in read_trajectories(record, sources=["human"]) if one.author == name]
     assert round(written.reward, 2) == reward and written.done and written.goal_index == goal
     chosen = [step.actions[step.chosen] for step in written.steps]

@@ -42,7 +42,9 @@ def test_one_file_shows_everything(browser, folders, policy_folder, tmp_path, ca
         require_accessible(page)
         listed = page.get_by_role("navigation", name="Episodes").get_by_role("button")
         assert listed.count() == 9 and "9 of 9" in page.get_by_role("status").inner_text()
-        # A step: what could be done, how likely, and what was done.
+        # A step: what could be done, how likely (where there is a choice), and what was done.
+        assert page.locator(".choices li").count() == len(first.steps[0].choices) == 1
+        assert page.get_by_role("meter").count() == 0 and "how likely" not in page.get_by_role("article").inner_text()
         page.keyboard.press("ArrowRight")
         step, shares = first.steps[1], likely[1]
         assert f"click[{step.actions[step.chosen][6:-1]}]" in page.get_by_role("article").inner_text()

@@ -21,7 +21,7 @@ function product(one, answer) {
   if (one.share) {
     const [low, high] = one.interval, meter = element("meter", String(one.share));
     meter.value = one.share;
-    item.append(meter, element("p", `Bought in ${percent(one.share)} of its sessions (${percent(low)} to ${percent(high)})`, "sure"));
+    item.append(meter, element("p", `Bought in ${Math.round(one.share * answer.sessions)} of the agent's ${answer.sessions} sessions: likely ${percent(low)} to ${percent(high)} of all`, "sure"));
   } else item.append(element("p", answer.sessions ? "Found by the search; the agent bought others" : "Found by the search", "sure"));
   const why = element("details");
   const has = (one.meets || []).length, lacks = (one.lacks || []).length;
