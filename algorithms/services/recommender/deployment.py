@@ -15,6 +15,7 @@ from typing import Any
 
 from algorithms.experiments.policy_flags import arms_of
 from rl_recsys.console.terminal import say
+from rl_recsys.console.verbosity import shows_everything
 from rl_recsys.core.task import EPISODES_A_REQUEST, Task
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.bandit import Objective
@@ -26,6 +27,7 @@ ONGOING = 1000  # requests that a replica holds at most; more of them wait for t
 #: Serve ends a proxy that is not ready in three times five seconds, which on a busy machine none is, and gives up.
 PATIENCE = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
 GRACE_S = 10.0  # in which a replica that ends answers what is under way
+DRAIN_S = 2.0  # that one stays after that: HAProxy is told at once, and Serve's 30 s are for balancers that ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ def haproxy_variables(folder: Path) -> dict[str, str]:
     prefix = "RAY_SERVE_HAPROXY_"
     return PATIENCE | {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAIN_S),
         f"{prefix}CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         f"{prefix}SOCKET_PATH": str(folder / "admin.sock"),
         f"{prefix}METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
@@ -62,6 +65,11 @@ def haproxy_variables(folder: Path) -> dict[str, str]:
         f"{prefix}NBTHREAD": "1",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
     }
+
+
+def log_level() -> dict[str, str]:
+    """What Serve's processes say: as much as this one."""
+    return {"log_level": "INFO" if shows_everything() else "WARNING"}
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -118,6 +126,7 @@ def application(settings: Settings, *, token: str | None = None, local: bool = T
         max_ongoing_requests=ONGOING,
         ray_actor_options={"num_cpus": settings.cores},
         graceful_shutdown_timeout_s=GRACE_S,
+        logging_config=log_level(),
     )(serve.ingress()(Replica))
     return deployment.bind(settings, token, local)
 
@@ -139,7 +148,8 @@ def serve_until_ended(
         ledger = start_ledger(folder, settings)
         try:
             where = "HeadOnly" if local else "EveryNode"
-            serve.start(proxy_location=where, http_options={"host": host, "port": port})
+            options = {"host": host, "port": port}
+            serve.start(proxy_location=where, http_options=options, logging_config=log_level())
             served = application(settings, token=token, local=local)
             serve.run(served, name=APPLICATION, route_prefix="/")
             say(f"serving at http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)")
