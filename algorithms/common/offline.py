@@ -32,7 +32,7 @@ from policies.rllib import module_spec
 from rl_recsys.console.terminal import say
 from rl_recsys.core.encoding import MASK, DecisionEncoder, load_decision_encoder, remedy_for_long
 from rl_recsys.core.preferences import lasting_steps
-from rl_recsys.core.trajectory import Step, Trajectory, TrajectoryError, read_trajectories
+from rl_recsys.core.trajectory import Step, Trajectory, TrajectoryError, read_trajectories, task_of
 
 
 def decisions_to_learn(trajectories: Iterable[Trajectory]) -> list[list[Step]]:
@@ -46,8 +46,14 @@ def fitting_trajectories(
 ) -> list[Trajectory]:
     """The first ``maximum`` of a folder's trajectories with at least ``minimum_reward`` whose instruction fits a state.
 
-    It says how many do not fit. Raises ``TrajectoryError`` where none is left.
+    It says how many do not fit. Raises ``TrajectoryError`` where none is left, and for episodes of another task than
+    the policy's.
     """
+    if encoder.reads is not None and (recorded := task_of(folder)) != encoder.reads[0]:
+        raise TrajectoryError(
+            f"{folder}: these are episodes of the task {recorded!r}, and the policy reads decisions of "
+            f"{encoder.reads[0]!r}: record some of that, or start from a policy of {recorded!r}"
+        )
     too_long: list[int] = []
 
     def fits(trajectory: Trajectory) -> bool:

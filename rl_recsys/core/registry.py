@@ -19,7 +19,10 @@ from rl_recsys.errors import UserError
 TASKS, ENCODERS, POLICIES, LOSSES = "rl_recsys.tasks", "rl_recsys.encoders", "rl_recsys.policies", "rl_recsys.losses"
 #: This project's own, named here and not by entry points: a checkout that is not installed has none.
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
-    TASKS: {"webshop": "rl_recsys.webshop.task:WebShop"},
+    TASKS: {
+        "webshop": "rl_recsys.webshop.task:WebShop",
+        "webshop-plain": "rl_recsys.webshop.plain_task:PlainWebShop",
+    },
     ENCODERS: {"text": "rl_recsys.core.text_encoding:TextDecisionEncoder"},
     POLICIES: {"bert_choice": "policies.bert_choice.model:BertChoice"},
     LOSSES: {"dpo": "algorithms.dpo.losses:dpo_loss", "ipo": "algorithms.dpo.losses:ipo_loss"},

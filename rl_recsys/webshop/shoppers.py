@@ -1,4 +1,4 @@
-"""Shoppers without a model: three baselines, and the scripted one whose trajectories are the demonstrations."""
+"""Shoppers without a model: three baselines, and the scripted ones whose trajectories are the demonstrations."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from rl_recsys.webshop.observe.instruction_features import (
     share_missing,
 )
 from rl_recsys.webshop.play.page import BACK_TO_SEARCH, BUY_NOW, FEATURES, NEXT, PREV, ElementKind, PageKind
+from rl_recsys.webshop.play.session import Session
 
 SCRIPTED = 4  # raised when the scripted shopper changes: its demonstrations are not gone on with by another
+PLAIN_SCRIPTED = 1  # likewise the plain shopper's
 
 
 def rule_shopper(choice_session: ChoiceSession) -> int:
@@ -62,15 +64,32 @@ def scripted_shopper(choice_session: ChoiceSession) -> int:
     follows from that as far as it can. Where what lacks least is not what earns the reward, it fails.
     """
     session = choice_session.session
+    found = any(_earns_all(session, product) for product in choice_session.candidates)
+    target = choice_session.best_seen if found else None
+    return _compare(choice_session, target, lambda product: _wanted(session, product))
 
-    def wanted(product: Product) -> dict[str, str]:
-        return _wanted_options(product.options, session.goal.goal_options)
 
-    def earns_all(product: Product) -> bool:
-        return product.asin == session.goal.asin or session.score(product, wanted(product).values()).total == 1.0
+def plain_shopper(choice_session: ChoiceSession) -> int:
+    """Shops as one can who sees one page at a time and remembers none: what it does follows from the page alone.
 
-    target = choice_session.best_seen if any(map(earns_all, choice_session.candidates)) else None
-    return _compare(choice_session, target, wanted)
+    It opens the results whose price fits in their order, goes back from what would not earn the whole reward, and buys
+    the first that would. It reads no features, as the page that it returns to would not show that it had.
+    """
+    session = choice_session.session
+    if session.kind is not PageKind.ITEM:
+        return _to_an_item(choice_session)
+    if not _earns_all(session, session.product):
+        return _index(choice_session, PREV)
+    return _choose_and_buy(choice_session, _wanted(session, session.product))
+
+
+def _wanted(session: Session, product: Product) -> dict[str, str]:
+    return _wanted_options(product.options, session.goal.goal_options)
+
+
+def _earns_all(session: Session, product: Product) -> bool:
+    """Whether a product is the wanted one, or would earn the whole reward as well."""
+    return product.asin == session.goal.asin or session.score(product, _wanted(session, product).values()).total == 1.0
 
 
 def _compare(
