@@ -60,7 +60,8 @@ class KeepDecisions(ConnectorV2):
     average, so pages where all others had less than ``doubt`` are left out: they cost as much as any, and are four of
     five in a policy that was imitated.
 
-    At least ``least`` rows stay, those most in doubt, and as many with each of several learners.
+    At least ``least`` rows stay, those most in doubt, and as many with each of several learners. They come in a drawn
+    order.
     """
 
     def __init__(self, doubt: float = 0.0, least: int = 1):
@@ -82,6 +83,8 @@ class KeepDecisions(ConnectorV2):
             spread = of_decisions.std().clamp(min=1e-4) if len(decisions) > 1 else 1.0
             columns[Columns.ADVANTAGES] = (advantages - of_decisions.mean()) / spread
             rows = decisions[doubtful]
+            # RLlib shuffles after an epoch only: the first one's minibatches would be of neighbouring pages.
+            rows = rows[torch.randperm(len(rows), device=rows.device)]
             self.kept_share = len(rows.unique()) / len(decisions)
             batch[module_id] = tree.map_structure(
                 lambda value, rows=rows: value[rows] if torch.is_tensor(value) else value, columns
