@@ -157,6 +157,8 @@ class Trajectory:
     @classmethod
     def from_row(cls, row: dict) -> Trajectory:
         """The inverse of ``to_row``. Raises ValueError for what no episode can have."""
+        if lacking := [name for name, value in row.items() if _lacks(value)]:
+            raise ValueError(f"a value is missing in its {', '.join(lacking)}")
         if not 0.0 <= row["reward"] <= 1.0:
             raise ValueError(f"its reward is {row['reward']}")
         for step in row["steps"]:
@@ -170,6 +172,15 @@ class Trajectory:
         return cls(
             **row | {"goal": json.loads(row["goal"]), "reward_parts": json.loads(row["reward_parts"]), "steps": steps}
         )
+
+
+def _lacks(value: object) -> bool:
+    """Whether something of a value is missing: Arrow's columns can say so of anything, and hide what is there."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return value is None
+    return any(map(_lacks, value))
 
 
 class TrajectoryWriter:
