@@ -39,9 +39,8 @@ IDLE, TRY_AGAIN_LATER = 4408, 1013
 
 def from_array(array: np.ndarray) -> dict[str, Any]:
     """An array as JSON has it: its shape, its type, and its bytes, little-endian and row by row, in base64."""
-    array = np.ascontiguousarray(array)
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    data = base64.b64encode(little.tobytes()).decode()
+    data = base64.b64encode(little.tobytes()).decode()  # row by row, however the array lies in memory
     return {"shape": list(array.shape), "dtype": array.dtype.name, "data": data}
 
 

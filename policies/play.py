@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from policies.base import Policy
+from policies.logits import require_finite
 from rl_recsys.core.decision import Decision
 from rl_recsys.core.encoding import require_readable
-from rl_recsys.core.outcome import Outcome
-from rl_recsys.core.policy_folder import PolicyError
+from rl_recsys.core.outcome import Outcome, paid
 from rl_recsys.core.preferences import sample_actions
 from rl_recsys.core.task import Session, StepResult, Task
 from rl_recsys.core.trajectory import Step, Trajectory
@@ -38,13 +38,13 @@ def policy_episodes(
 
     Each episode draws from its own generator (seed, goal, draw), so the outcome does not depend on which goals are
     played together or where. ``draws``: a number for each goal, 0 by default; sampled episodes of one goal with
-    different numbers differ. ``at_once`` sessions are scored together.
+    different numbers differ. ``at_once`` sessions are scored together. Raises ``TaskError`` where the world pays what
+    is no reward.
     """
     goals, draws = list(map(int, goals)), [0] * len(goals) if draws is None else draws
     played = play_together(policy, task, goals, draws, greedy=greedy, seed=seed, max_steps=max_steps, at_once=at_once)
     for episode, result in played:
-        reward = result.reward if result.done else 0.0
-        yield Outcome(episode.goal, reward, episode.session.steps, result.done, dict(result.reward_parts))
+        yield Outcome(episode.goal, paid(result), episode.session.steps, result.done, dict(result.reward_parts))
 
 
 def policy_trajectories(
@@ -206,7 +206,10 @@ def choice_probabilities(policy: Policy, decisions: Sequence[Decision]) -> list[
 
 
 def _score(policy: Policy, decisions: Sequence[Decision]) -> np.ndarray:
-    """Logits [B, A] of decisions; one with a single choice is not scored, equal ones are once."""
+    """Logits [B, A] of decisions; one with a single choice is not scored, equal ones are once.
+
+    Raises ``PolicyError`` where one is no finite number.
+    """
     encoder, device = policy.decision_encoder, next(policy.parameters()).device
     logits = np.zeros((len(decisions), encoder.choices))
     rows: dict[Decision, list[int]] = {}
@@ -219,12 +222,7 @@ def _score(policy: Policy, decisions: Sequence[Decision]) -> np.ndarray:
             name: torch.as_tensor(np.stack([arrays[name] for arrays in encoded]), device=device) for name in encoded[0]
         }
         with torch.no_grad():
-            scored = policy(observation)[0].cpu().numpy()
-        if not np.isfinite(scored).all():
-            raise PolicyError(
-                f"{policy.name}: the policy gives an action a logit that is no finite number, so its weights are "
-                "damaged; copy it again, or train it with a lower --learning-rate"
-            )
+            scored = require_finite(policy(observation)[0].cpu(), policy.name).numpy()
         for its, row in zip(rows.values(), scored, strict=True):
             logits[its] = row
     return logits

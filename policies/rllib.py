@@ -13,6 +13,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from policies.base import MASKED, blank_policy, precision_to_play
+from policies.logits import require_finite
 from policies.module_state import VALUE_HEAD
 
 ARCHITECTURE, PRECISION = "architecture", "precision"
@@ -34,6 +35,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     def setup(self) -> None:
         """Build the model (RLlib calls this; the constructor stays its own)."""
         self.model = blank_policy(self.model_config[ARCHITECTURE])
+        self.model.name = "the policy in training"
         self.model.precision = precision_to_play(self.model_config[PRECISION])
         # On the module itself: RLlib (2.60) fails to take away an attribute of an attribute.
         self.value_head = self.model.value_head
@@ -51,7 +53,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         """Logits [B, A], and pooled states [B, H] for the learner's values: both are kept with every step.
 
-        A state with one action or none is not encoded, for there is nothing to choose; its pooled state is 0.
+        A state with one action or none is not encoded, for there is nothing to choose; its pooled state is 0. Raises
+        ``PolicyError`` for a logit that is no finite number, which RLlib would take for the best action.
         """
         observation = batch[Columns.OBS]
         mask, device = observation["mask"], self._device
@@ -61,7 +64,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         if len(open_rows):
             rows = {key: value[open_rows] for key, value in observation.items()}
             places = open_rows.to(device, non_blocking=True)
-            logits[places], pooled[places] = self.model(rows)
+            scored, pooled[places] = self.model(rows)
+            logits[places] = require_finite(scored, self.model.name)
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: pooled}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:

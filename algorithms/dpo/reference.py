@@ -11,6 +11,7 @@ from ray.rllib.core.columns import Columns
 
 from algorithms.common.offline import encode_steps
 from policies.base import MASKED, Policy
+from policies.logits import require_finite
 from rl_recsys.core.preferences import Preference
 from rl_recsys.core.trajectory import Step
 
@@ -41,9 +42,10 @@ class Reference:
         return found
 
     def score(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """Logits [N, A] of an observation's arrays."""
+        """Logits [N, A] of an observation's arrays. Raises ``PolicyError`` where one is no finite number."""
         with torch.no_grad():
-            return self.policy({key: torch.as_tensor(value) for key, value in observation.items()})[0].numpy()
+            logits, _ = self.policy({key: torch.as_tensor(value) for key, value in observation.items()})
+        return require_finite(logits, self.policy.name).numpy()
 
 
 def decision_columns(

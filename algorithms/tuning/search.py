@@ -40,6 +40,7 @@ from rl_recsys.core.task import open_task
 from rl_recsys.core.task_flags import FINGERPRINT
 from rl_recsys.core.trajectory import read_trajectories
 from rl_recsys.errors import UserError
+from rl_recsys.runs.provenance import made_by, note_maker
 from rl_recsys.runs.settings import claim, deciding
 from rl_recsys.storage.files import read_json
 from rl_recsys.storage.locations import absolute
@@ -58,7 +59,11 @@ class SearchError(UserError):
 
 @dataclass(frozen=True)
 class PlayHeldOut:
-    """RLlib callback: after each iteration the current policy plays the held-out goals, greedily."""
+    """RLlib callback: after each iteration the current policy plays the held-out goals, greedily.
+
+    Its score is a number, for play raises where a policy or a world gives nan. ASHA stops no trial whose score is nan,
+    and Optuna counts it as running for ever (docs/reference/surprises.md).
+    """
 
     task: str
     goals: tuple[int, ...]
@@ -195,6 +200,8 @@ def search(arguments: SearchArguments, folder: Path) -> tuple[list[TrialResult],
         space = trial_config(arguments, held_out, {setting.flag: setting.domain for setting in settings})
         if not states:
             shutil.rmtree(folder / TUNE, ignore_errors=True)  # of a search that was killed before a trial began
+        if len(makers := note_maker(folder)) > 1:  # Tune would compare their trials without a word
+            say(f"warning: trials of this search are made with different code. {made_by({'it': makers})}")
         with phase(f"searching: {arguments.trials} trials of {arguments.iterations} iterations"):
             _tune(arguments, folder, space, resume=bool(states))
         trials = _trials(folder)

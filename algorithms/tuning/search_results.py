@@ -13,6 +13,7 @@ from typing import Literal
 from algorithms.tuning.search_space import SPACES, SearchArguments, common_flags
 from rl_recsys.console.table import Table
 from rl_recsys.evaluation.plots import Axis, parallel_coordinates
+from rl_recsys.runs.provenance import MADE_WITH, note_maker
 from rl_recsys.storage.files import write_json, write_text
 from rl_recsys.storage.locations import absolute, inside, place_of
 
@@ -89,7 +90,10 @@ def trial_table(arguments: SearchArguments, results: Sequence[TrialResult], titl
 def write_results(
     arguments: SearchArguments, results: Sequence[TrialResult], held_out: HeldOut, folder: Path, title: str
 ) -> None:
-    """Write trials.csv, table.md, best.json and parallel-coordinates.png of trials, best first."""
+    """Write trials.csv, table.md, best.json and parallel-coordinates.png of trials, best first.
+
+    best.json says which versions of the code made them (``note_maker``).
+    """
     text = io.StringIO()
     rows = [{**asdict(result), **result.settings} for result in results]
     names = [name for name in rows[0] if name != "settings"]
@@ -110,6 +114,7 @@ def write_results(
             "goals_of_trajectories": held_out.known,
             "settings": best.settings,
             "command": training_command(arguments, best),
+            MADE_WITH: note_maker(folder),
         },
     )
     scored = [result for result in results if result.score is not None]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from rl_recsys.core.decision import Choice, Decision
-from rl_recsys.core.outcome import is_success
-from rl_recsys.core.task import DEFAULT_TASK, Session, StepResult, TaskError, task_class
+from rl_recsys.core.outcome import is_success, paid
+from rl_recsys.core.task import DEFAULT_TASK, Session, StepResult, task_class
 from rl_recsys.core.trajectory_parts import UNREADABLE, PartWriter, TrajectoryError, damaged, parts_of, read_part
 from rl_recsys.errors import UserError
 from rl_recsys.storage.locations import Place, local_folder
@@ -137,8 +137,6 @@ class Trajectory:
         seed: int,
     ) -> Trajectory:
         """The episode that a session was. ``goal``: the task's goal that it was begun with, or another."""
-        if not 0.0 <= result.reward <= 1.0:
-            raise TaskError(f"the world paid a reward of {result.reward}; rewards are in [0, 1]")
         return cls(
             goal=dict(session.goal),
             goal_index=goal if isinstance(goal, int) else -1,
@@ -146,7 +144,7 @@ class Trajectory:
             author=author,
             seed=seed,
             steps=tuple(steps),
-            reward=result.reward if result.done else 0.0,
+            reward=paid(result),
             done=result.done,
             reward_parts=dict(result.reward_parts),
         )
@@ -159,6 +157,8 @@ class Trajectory:
     @classmethod
     def from_row(cls, row: dict) -> Trajectory:
         """The inverse of ``to_row``. Raises ValueError for what no episode can have."""
+        if lacking := [name for name, value in row.items() if _lacks(value)]:
+            raise ValueError(f"a value is missing in its {', '.join(lacking)}")
         if not 0.0 <= row["reward"] <= 1.0:
             raise ValueError(f"its reward is {row['reward']}")
         for step in row["steps"]:
@@ -172,6 +172,15 @@ class Trajectory:
         return cls(
             **row | {"goal": json.loads(row["goal"]), "reward_parts": json.loads(row["reward_parts"]), "steps": steps}
         )
+
+
+def _lacks(value: object) -> bool:
+    """Whether something of a value is missing: Arrow's columns can say so of anything, and hide what is there."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return value is None
+    return any(map(_lacks, value))
 
 
 class TrajectoryWriter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, get_args
 
 from rl_recsys.errors import UserError
@@ -11,6 +11,8 @@ from rl_recsys.errors import UserError
 RewardRule = Literal["original", "corrected"]
 Quirk = Literal["goal_draw", "catalog_filters"]
 Protocol = Literal["1k", "original", "product-disjoint"]
+#: Reward rules that mean something else than they did: runs go on only where they mean the same.
+_REVISED = {"corrected": "corrected, titles by their words"}
 
 
 class RulesError(UserError, ValueError):
@@ -25,7 +27,8 @@ class ShopRules:
     """
 
     reward: RewardRule = "original"
-    """corrected: option values are compared with values and colours are whole words, so that every goal can be won."""
+    """corrected: option values are compared with values and colours are whole words, so that every goal can be won;
+    titles are compared by their words, however they are spelled, and not by what a tagger takes for nouns."""
     protocol: Protocol = "1k"
     """Which goals are for training and which for the test: the first 500 for the test (1k), another 1,000 for choosing
     settings (original: dev), or no product of test and dev ever trained on (product-disjoint)."""
@@ -50,6 +53,11 @@ class ShopRules:
             for value in values:
                 if value not in get_args(known):
                     raise RulesError(f"{name} {value!r}: choose one of {', '.join(get_args(known))}")
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What the rules stand for now, as JSON has it: other rules, or other meanings, are another world."""
+        return asdict(self) | {"reward": _REVISED.get(self.reward, self.reward)}
 
     def changed(self, changes: Mapping[str, object]) -> ShopRules:
         """These rules with others in the place of some."""

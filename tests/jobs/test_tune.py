@@ -159,8 +159,9 @@ def test_a_finished_search_is_reported_again_and_no_other_begins_there(finished,
     (finished.out / "table.md").unlink()
     assert json.loads(before)["command"] in in_process(*finished.flags).replace("\n", " ")
     assert (finished.out / "best.json").read_text() == before and (finished.out / "table.md").is_file()
-    with pytest.raises(UserError, match="seed: 0 before, 1 now"):
-        in_process(*finished.flags, "--seed", 1)
+    for flag, before_and_now in (("--seed", "seed: 0 before, 1 now"), ("--trials", "trials: 2 before, 1 now")):
+        with pytest.raises(UserError, match=before_and_now):  # of Tune's own state all would be kept without a word
+            in_process(*finished.flags, flag, 1)
     with monkeypatch.context() as patched, pytest.raises(UserError, match="space: .* before, .* now"):
         patched.setitem(searching.SPACES, "dpo", searching.SPACES["dpo"][:-1])  # as another version would search
         in_process(*finished.flags)
@@ -186,7 +187,12 @@ def test_ppo_is_searched_with_tune_run_and_goes_on(tmp_path, shop_folder, policy
     with monkeypatch.context() as patched, pytest.raises(tune.TuneError, match="stopped here"):
         patched.setattr(searching.Lines, "on_trial_result", stop)
         in_process(*flags, "--at-once", 1)  # each trial is two processes; both are there below
+    (made_with,) = json.loads((tmp_path / "made_with.json").read_text())
+    (tmp_path / "made_with.json").write_text(json.dumps([made_with | {"commit": "of yesterday"}]))
     said = in_process(*flags)
+    assert "warning: trials of this search are made with different code" in said and "commit of yesterday" in said
+    makers = json.loads((tmp_path / "best.json").read_text())["made_with"]
+    assert [one["commit"] for one in makers] == ["of yesterday", made_with["commit"]]
     assert "trial 2, iteration 2 of 2: score " in said
     with open(tmp_path / "trials.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -10,6 +10,8 @@ from policies.base import load_policy
 from policies.bert_choice.benchmark import measure_play, one_by_one
 from policies.play import choice_probabilities, play_together, policy_episodes, policy_trajectories
 from rl_recsys.core.policy_folder import PolicyError
+from rl_recsys.core.task import TaskError
+from rl_recsys.webshop.task import WebShop
 
 
 def test_the_caches_change_no_choice(policy_folder, task):
@@ -24,6 +26,27 @@ def test_logits_that_are_no_numbers_are_named_with_their_policy(policy_folder, t
         model.scorer.sharpness.fill_(torch.nan)
     with pytest.raises(PolicyError, match=f"{policy_folder}: the policy gives an action a logit that is no finite"):
         list(policy_episodes(model, task, [3], greedy=True))
+
+
+class Overpaid(WebShop):
+    """A world that pays what is no reward."""
+
+    reward = float("nan")
+
+    def session(self, *arguments, **options):
+        session = super().session(*arguments, **options)
+        choose = session.choose
+        session.choose = lambda index: replace(choose(index), reward=self.reward)
+        return session
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), 1.5])
+def test_what_is_no_reward_is_no_outcome(policy_folder, shop, reward):
+    """A mean of nan would reach ASHA and Optuna, intervals and tables; it passes every comparison."""
+    world = Overpaid(shop)
+    world.reward = reward
+    with pytest.raises(TaskError, match=rf"the world paid a reward of {reward}; rewards are in \[0, 1\]"):
+        list(policy_episodes(load_policy(policy_folder), world, [3], greedy=True))
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from rl_recsys.console.progress import phase
@@ -48,7 +47,7 @@ def read_manifest(folder: Path) -> dict:
 def fingerprint(manifest: Mapping, rules: ShopRules) -> str:
     """A short digest of what identifies a shop, and of its rules."""
     files = {name: manifest["files"][name]["sha256"] for name in sorted(manifest.get(IDENTIFIED_BY, manifest["files"]))}
-    return hashlib.sha256(json.dumps([files, asdict(rules)]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([files, rules.identity]).encode()).hexdigest()[:16]
 
 
 def verify_shop(folder: Path, manifest: Mapping, *, again: bool) -> None:

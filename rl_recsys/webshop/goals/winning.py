@@ -53,17 +53,17 @@ class BestPurchase:
         if not self._opens:
             return 0.0
         # Goals of one product differ in their options only, so the rest is scored once.
-        key = goal.attributes, goal.price_upper, goal.query, goal.product_category, goal_nouns
+        key = rule, goal.name, goal.attributes, goal.price_upper, goal.query, goal.product_category, goal_nouns
         if key not in self._rest:
-            self._rest[key] = self._score_without_options(goal, goal_nouns)
+            self._rest[key] = self._score_without_options(goal, goal_nouns, rule)
         attributes_and_price, r_type = self._rest[key]
         options = goal.goal_options
         wanted = tuple(options.items()) if isinstance(options, Mapping) else tuple((None, value) for value in options)
         terms = len(goal.attributes) + len(wanted) + 1
         return (attributes_and_price + self._most_matches(wanted, rule)) / terms * r_type
 
-    def _score_without_options(self, goal: Goal, goal_nouns: tuple[str, ...]) -> tuple[int, float]:
-        parts = score_purchase(self._product, (), goal, goal_nouns).parts
+    def _score_without_options(self, goal: Goal, goal_nouns: tuple[str, ...], rule: str) -> tuple[int, float]:
+        parts = score_purchase(self._product, (), goal, goal_nouns, rule).parts
         return round(parts["r_att"] * len(goal.attributes)) + parts["r_price"], parts["r_type"]
 
     def _most_matches(self, wanted: tuple[tuple[str | None, str], ...], rule: str) -> int:
@@ -76,7 +76,7 @@ class BestPurchase:
 
     def _value_matches(self, value: str, wanted: tuple[str | None, str], rule: str) -> bool:
         name, target = wanted
-        return bool(RULES[rule]((value,), (target,) if name is None else {name: target}))
+        return bool(RULES[rule].options((value,), (target,) if name is None else {name: target}))
 
 
 def _largest(masks: set[int]) -> set[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thefuzz import fuzz
 
@@ -14,6 +15,12 @@ from rl_recsys.webshop.goals.goal import Goal
 _WORD = re.compile(r"[a-z]+")
 #: The parts of the reward, each in [0, 1]: the product's type, its attributes, the options chosen, the price.
 REWARD_PARTS = ("r_type", "r_att", "r_option", "r_price")
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
+#: Words that say nothing of what a product is.
+_SMALL_WORDS = frozenset(
+    "a all an and any are as at be by for from in is it its no not of on or our that the this to up we with without "
+    "you your".split()
+)
 FUZZY_MATCH = 85  # WebShop: a token-set ratio above this is a match
 
 #: WebShop's colour words, in its order: the first that occurs in an option value stands for the whole value.
@@ -44,9 +51,9 @@ def score_purchase(
     total = r_type * (attribute matches + option matches + price within limit) / (attributes + options + 1),
     WebShop's ``get_reward``. ``goal_nouns`` are the nouns of the goal's product name, with repeats.
     """
-    type_parts = _type_reward(product, goal, goal_nouns)
+    type_parts = type_reward(product, goal, goal_nouns, rule)
     attribute_matches = sum(_has_attribute(product, wanted) for wanted in goal.attributes)
-    option_matches = RULES[rule](tuple(options), goal.goal_options)
+    option_matches = RULES[rule].options(tuple(options), goal.goal_options)
     within_price = product.price <= goal.price_upper
     terms = len(goal.attributes) + len(goal.goal_options) + 1
     total = (attribute_matches + option_matches + within_price) / terms * type_parts["r_type"]
@@ -63,11 +70,14 @@ def score_purchase(
     return Reward(total, parts)
 
 
-def _type_reward(product: Product, goal: Goal, goal_nouns: tuple[str, ...]) -> dict[str, float | bool]:
+def type_reward(
+    product: Product, goal: Goal, goal_nouns: tuple[str, ...], rule: str = "original"
+) -> dict[str, float | bool]:
+    """Those parts of ``score_purchase`` that say whether the product is of the wanted kind: r_type and its reasons."""
     query_match = product.query == goal.query
     category_match = len(_categories(product.product_category) & _categories(goal.product_category)) >= 2
-    shared = len(set(product.nouns) & set(goal_nouns))
-    title_score = shared / len(goal_nouns) if goal_nouns else 0.2
+    offered, wanted = RULES[rule].titles(product, goal, goal_nouns)
+    title_score = len(set(offered) & set(wanted)) / len(wanted) if wanted else 0.2
     r_type = 1.0 if query_match or category_match or title_score > 0.2 else 0.5
     if title_score < 0.1:  # overrides even a query match, as in the original
         r_type = 0.1
@@ -81,8 +91,9 @@ def _type_reward(product: Product, goal: Goal, goal_nouns: tuple[str, ...]) -> d
     }
 
 
-def _categories(chain: str) -> set[str]:
-    return {part.strip() for part in chain.split(CATEGORY_SEPARATOR)}
+@lru_cache(maxsize=4096)
+def _categories(chain: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in chain.split(CATEGORY_SEPARATOR))
 
 
 def _has_attribute(product: Product, wanted: str) -> bool:
@@ -128,5 +139,34 @@ def color_word(value: str) -> str:
     return next((color for color in COLOR_WORDS if color in words), value)
 
 
-#: How options are matched: as the original does, or so that every goal can be won.
-RULES = {"original": _original_options, "corrected": _corrected_options}
+def title_words(title: str) -> frozenset[str]:
+    """What a title is compared by under the corrected rule: its words of two letters or more, however it is spelled.
+
+    Capitals, "2-Pack" for "2 Pack", "12oz" for "12 oz" and bars between words change nothing. Numbers are left out, and
+    so are small words, such as "with".
+    """
+    return frozenset(_LETTERS.findall(title.casefold())) - _SMALL_WORDS
+
+
+Words = Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a rule compares a purchase with a goal.
+
+    ``titles``: from (product, goal, nouns of the wanted title) to what is compared of the product's title, and of the
+    wanted one. ``options``: from the values that were chosen and those wanted to how many of these are met.
+    """
+
+    titles: Callable[[Product, Goal, tuple[str, ...]], tuple[Words, Words]]
+    options: Callable[[tuple[str, ...], dict[str, str] | tuple[str, ...]], int]
+
+
+#: As the original does, or so that every goal can be won and no spelling of a title matters.
+RULES = {
+    "original": Comparison(lambda product, _, goal_nouns: (product.nouns, goal_nouns), _original_options),
+    "corrected": Comparison(
+        lambda product, goal, _: (title_words(product.title), title_words(goal.name)), _corrected_options
+    ),
+}

@@ -24,11 +24,13 @@ from rl_recsys.core.preferences import (
     without_shared_start,
 )
 from rl_recsys.core.trajectory import (
+    SCHEMA,
     Step,
     Trajectory,
     TrajectoryError,
     TrajectoryWriter,
     read_trajectories,
+    schema_of,
 )
 from rl_recsys.core.trajectory_parts import was_ended
 
@@ -155,6 +157,59 @@ def test_an_earlier_part_without_checksums_is_validated(tmp_path):
     with pytest.raises(TrajectoryError, match=r"episode 1 is damaged \(Expecting ',' delimiter"):
         list(read_trajectories(tmp_path))
     assert len(list(read_trajectories(tmp_path, skip=lambda error: None))) == 5
+
+
+def as_batch(*episodes: Trajectory) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([one.to_row() for one in episodes], SCHEMA)
+
+
+def append(folder, batch: pa.RecordBatch) -> None:
+    """Write an episode as another program might have laid it out."""
+    folder.mkdir(exist_ok=True)
+    writer = parts.PartWriter(folder, schema_of("webshop"))
+    writer.append(batch)
+    writer.close()
+
+
+def test_an_episode_cut_out_of_a_longer_table_is_that_episode(tmp_path):
+    many = as_batch(*map(episode, range(5)))
+    for number in (3, 0):
+        append(tmp_path, many.slice(number, 1))
+    assert list(read_trajectories(tmp_path)) == [episode(3), episode(0)]
+
+
+def hidden(array: pa.Array) -> pa.Array:
+    """The same rows, all missing: what they were stays in memory under them, as Arrow allows."""
+    if pa.types.is_list(array.type):
+        return pa.ListArray.from_arrays(
+            array.offsets, array.values, type=array.type, mask=pa.array([True] * len(array))
+        )
+    nothing = pa.py_buffer(bytes(len(array) // 8 + 1))
+    return pa.Array.from_buffers(array.type, len(array), [nothing, *array.buffers()[1:]])
+
+
+@pytest.mark.parametrize(
+    "name", [*SCHEMA.names, *(f"steps {field.name}" for field in SCHEMA.field("steps").type.value_type)]
+)
+def test_a_missing_value_is_damage_and_what_lies_under_it_is_not_read(tmp_path, name):
+    batch = as_batch(episode(1))
+    column, _, field = name.partition(" ")
+    array = batch.column(column)
+    if field:
+        steps = array.values
+        kept = [
+            hidden(steps.field(at)) if at == steps.type.get_field_index(field) else steps.field(at)
+            for at in range(steps.type.num_fields)
+        ]
+        changed = pa.ListArray.from_arrays(
+            array.offsets, pa.StructArray.from_arrays(kept, fields=list(steps.type)), type=array.type
+        )
+    else:
+        changed = hidden(array)
+    batch = batch.set_column(batch.schema.get_field_index(column), SCHEMA.field(column), changed)
+    append(tmp_path, batch)
+    with pytest.raises(TrajectoryError, match=rf"episode 1 is damaged \(a value is missing in its {column}\)"):
+        list(read_trajectories(tmp_path))
 
 
 def test_no_flipped_bit_of_an_earlier_part_ends_the_process(tmp_path):

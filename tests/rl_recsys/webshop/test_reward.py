@@ -87,7 +87,7 @@ def test_a_goal_without_nouns_scores_two_tenths():
 def test_the_corrected_rule_reads_whole_words_and_values_of_named_options():
     assert color_rule("tapered") == "red" and color_word("tapered") == "tapered"
     assert color_word("dark navy") == "dark"
-    original, corrected = RULES["original"], RULES["corrected"]
+    original, corrected = RULES["original"].options, RULES["corrected"].options
     assert original(("tapered",), {"fit": "tapered"}) == 0 and corrected(("tapered",), {"fit": "tapered"}) == 1
     assert corrected(("\u2605",), {"mark": "\u2605"}) == 1  # nothing is left of it for a fuzzy match
     assert corrected(("blue",), {"color": "red"}) == 0
