@@ -36,14 +36,15 @@ def ipo_loss(pairs: Pairs, *, beta: float, label_smoothing: float) -> Tensor:
 
 @on_whole_pages
 def kto_loss(pairs: Pairs, *, beta: float, lambda_d: float, lambda_u: float) -> Tensor:
-    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, eq. 8): each side of a pair is an example of its own.
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, section 4.1): each side of a pair is an example by itself.
 
     mean over the 2 B examples of lambda_y - v(y),  r(y) = log pi(y|s) / pi_ref(y|s),
     v(w) = lambda_d sigma(beta (r(w) - z0)) of a desirable side, v(l) = lambda_u sigma(beta (z0 - r(l))) of another,
     z0 = mean over the batch's sides of KL(pi || pi_ref), without a gradient.
 
     The paper estimates z0 by the log-ratios of other prompts' answers. A page has few actions, so here the divergence
-    of each page is exact, and never negative; an episode's is the sum over the pages that it came to.
+    of each page is exact, and never negative; an episode's is the sum over the pages that it came to. Each of several
+    learners takes its own batch's.
     """
     reference_point = pairs.divergence.detach().mean()
     desirable, undesirable = (beta * (pairs.log_ratios - reference_point)).unbind(1)
