@@ -119,7 +119,8 @@ class Plan:
             () if getattr(choices, name) is None else (f"--{name.replace('_', '-')}", getattr(choices, name))
             for name in RATES
         )
-        smoothed = "label_smoothing" in preference_loss(choices.loss).settings
+        # The default has label smoothing: to look would keep torch in memory for as long as the stages run.
+        smoothed = choices.loss == DPOSettings.loss or "label_smoothing" in preference_loss(choices.loss).settings
         self._label_smoothing = ("--label-smoothing", LABEL_SMOOTHING) if smoothed else ()
         seeds = "-".join(map(str, preset.seeds))
         self._thompson = self._out / f"thompson-seeds-{seeds}"  # other seeds are another experiment
