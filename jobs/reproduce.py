@@ -62,7 +62,7 @@ class Arguments(TaskFlags):
     encoder: str = BUNDLED
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
     loss: str = DPOSettings.loss
-    """Preference loss of every DPO run: dpo, ipo, or one that another package registers (docs/extend.md)."""
+    """Preference loss of every DPO run: dpo, ipo, kto, simpo, or one of another package (docs/extend.md)."""
     learning_rate: Annotated[float | None, LEARNING_RATE] = None
     """Learning rate of every training; by default each job's own, and PPO's the preset's."""
     head_rate: Annotated[float | None, HEAD_RATE] = None

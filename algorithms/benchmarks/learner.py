@@ -15,8 +15,9 @@ from ray.rllib.core.columns import Columns
 
 from algorithms.common.offline import decisions_to_learn
 from algorithms.dpo.losses import dpo_loss
+from algorithms.dpo.pairs import action_pairs
 from algorithms.dpo.preferences import RecordedPreferences
-from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
+from algorithms.dpo.reference import PAIRS, REFERENCE_LOGITS, Reference
 from policies.base import Policy, load_policy
 from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.core.trajectory import read_trajectories
@@ -69,18 +70,20 @@ def measure_updates(policy: str, trajectories: str) -> dict:
         policy_module.freeze(0)
     frozen, naive = reference.policy.without_reuse(), naive.without_reuse()
 
-    def margins(of: Policy, batch: dict[str, Any]) -> torch.Tensor:
-        observation = {key: torch.as_tensor(value) for key, value in batch[Columns.OBS].items()}
-        logits = of(observation)[0].gather(1, torch.as_tensor(batch[PAIRS]))
-        return logits[:, 0] - logits[:, 1]
+    def logits(of: Policy, batch: dict[str, Any]) -> torch.Tensor:
+        return of({key: torch.as_tensor(value) for key, value in batch[Columns.OBS].items()})[0]
+
+    def loss_of(learnt: torch.Tensor, known: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
+        columns = {PAIRS: torch.as_tensor(batch[PAIRS]), REFERENCE_LOGITS: known}
+        return dpo_loss(action_pairs(learnt, columns, whole_pages=False), beta=1.0, label_smoothing=0.0)
 
     def fast(batch: dict[str, Any]) -> torch.Tensor:
-        return dpo_loss(margins(model, batch), torch.as_tensor(batch[REFERENCE_MARGIN]), 1.0)
+        return loss_of(logits(model, batch), torch.as_tensor(batch[REFERENCE_LOGITS]), batch)
 
     def slow(batch: dict[str, Any]) -> torch.Tensor:
         with torch.no_grad():
-            known = margins(frozen, batch)
-        return dpo_loss(margins(naive, batch), known, 1.0)
+            known = logits(frozen, batch)
+        return loss_of(logits(naive, batch), known, batch)
 
     ways = (
         ("fast", model, fast, nullcontext),

@@ -24,6 +24,8 @@ BATCH, GATHER, UPDATES, MAXIMUM_TRAJECTORIES = COUNT, COUNT, COUNT, COUNT
 MINIMUM_REWARD = SHARE
 BETA = RATE
 LABEL_SMOOTHING = Range(least=0.0, below=0.5)
+GAMMA = WEIGHT  # SimPO's margin
+LAMBDA_D, LAMBDA_U = RATE, RATE
 IMITATION_WEIGHT, KL_WEIGHT, ENTROPY = WEIGHT, WEIGHT, WEIGHT
 GROUP_SIZE = Range(least=2)  # two episodes are the least that can be compared
 PAIR_USES = COUNT
@@ -51,6 +53,9 @@ CONFIG = {
     "updates_per_iteration": UPDATES,
     "beta": BETA,
     "label_smoothing": LABEL_SMOOTHING,
+    "simpo_gamma": GAMMA,
+    "lambda_d": LAMBDA_D,
+    "lambda_u": LAMBDA_U,
     "imitation_weight": IMITATION_WEIGHT,
     "kl_weight": KL_WEIGHT,
     "doubt": DOUBT,

@@ -109,7 +109,7 @@ class DPO(OfflineAlgorithm):
     def _of_batches(self) -> dict[str, Any]:
         return {
             "pairs": self.config.train_batch_size_per_learner,
-            "whole_pages": self.config.imitation_weight > 0,
+            "whole_pages": self.config.whole_pages,
             "seed": self.config.seed or 0,
         }
 

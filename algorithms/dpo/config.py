@@ -11,7 +11,7 @@ from algorithms.common.offline import OfflineConfig
 from algorithms.common.ranges import Pairing, Preferences, Ties
 from algorithms.common.settings import NUM_WORKERS
 from algorithms.dpo.learner import DPOLearner
-from algorithms.dpo.losses import preference_loss
+from algorithms.dpo.loss_by_name import preference_loss
 from algorithms.dpo.settings import DPOSettings
 from rl_recsys.core.registry import RegistryError
 
@@ -34,6 +34,9 @@ class DPOConfig(OfflineConfig):
         loss: str = NotProvided,
         beta: float = NotProvided,
         label_smoothing: float = NotProvided,
+        simpo_gamma: float = NotProvided,
+        lambda_d: float = NotProvided,
+        lambda_u: float = NotProvided,
         imitation_weight: float = NotProvided,
         preferences: Preferences = NotProvided,
         pairing: Pairing = NotProvided,
@@ -49,7 +52,8 @@ class DPOConfig(OfflineConfig):
         """The loss and where its pairs come from, as ``DPOSettings`` explains them.
 
         For rollouts also the ``task`` (see ``open_task``), and ``rollout_workers`` processes that share
-        ``rollout_gpus``. ``train_batch_size_per_learner`` counts pairs.
+        ``rollout_gpus``. ``train_batch_size_per_learner`` counts pairs. ``simpo_gamma`` is the setting
+        ``gamma``: RLlib's own of that name is a discount.
         """
         super().training(**kwargs)
         return set_given(
@@ -57,6 +61,9 @@ class DPOConfig(OfflineConfig):
             loss=loss,
             beta=beta,
             label_smoothing=label_smoothing,
+            simpo_gamma=simpo_gamma,
+            lambda_d=lambda_d,
+            lambda_u=lambda_u,
             imitation_weight=imitation_weight,
             preferences=preferences,
             pairing=pairing,
@@ -73,9 +80,10 @@ class DPOConfig(OfflineConfig):
         """Raises ValueError for settings that do not go together, or not with the policy."""
         super().validate()
         try:
-            preference_loss(self.loss)
+            loss = preference_loss(self.loss)
         except RegistryError as error:
             raise ValueError(str(error)) from None
+        loss.require_only_own(self)
         for name, known in (("preferences", Preferences), ("pairing", Pairing), ("ties", Ties)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, choose one of {', '.join(get_args(known))}")
@@ -89,6 +97,11 @@ class DPOConfig(OfflineConfig):
             raise ValueError(f"{self.preferences} preferences need rollout workers: .training(rollout_workers=1)")
         if self.pair_uses > 1 and self.preferences == "recorded":
             raise ValueError("pair_uses is for pairs from rollouts; recorded ones come again by themselves")
+
+    @property
+    def whole_pages(self) -> bool:
+        """Whether all actions of a page are encoded, and not only the two of a pair."""
+        return self.imitation_weight > 0 or preference_loss(self.loss).whole_pages
 
     @property
     def needs_trajectories(self) -> bool:

@@ -1,4 +1,4 @@
-"""The learner of DPO: the margins of pairs of actions or of episodes, and the loss that is made of them."""
+"""The learner of DPO: pairs of actions or of episodes, and the loss that is made of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor
 from algorithms.common.figures import MEAN
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
-from algorithms.dpo.losses import preference_loss
-from algorithms.dpo.reference import PAIR, PAIRS, REFERENCE_LOGP, REFERENCE_MARGIN, SIGN
+from algorithms.dpo.loss_by_name import preference_loss
+from algorithms.dpo.pairs import action_pairs, episode_pairs
+from algorithms.dpo.reference import PAIR, PAIRS, SIGN
 
 
 class DPOLearner(PolicyLearner):
@@ -35,11 +36,15 @@ class DPOLearner(PolicyLearner):
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """The batch's loss."""
         logits = fwd_out[Columns.ACTION_DIST_INPUTS]
-        margin, reference = episode_margins(logits, batch) if PAIR in batch else _action_margins(logits, batch)
-        loss = self._loss(margin, reference, config.beta, config.label_smoothing)
+        if PAIR in batch:
+            pairs = episode_pairs(logits, batch)
+        else:
+            pairs = action_pairs(logits, batch, whole_pages=config.whole_pages)
+        loss = self._loss(pairs, config)
+        margin, reference = pairs.margin.detach(), pairs.reference_margin
         logged = {
             f"{config.loss}_loss": loss.detach(),
-            "reward_margin": (config.beta * (margin - reference)).mean().detach(),
+            "reward_margin": (config.beta * (margin - reference)).mean(),
             "preference_accuracy": (margin > reference).float().mean(),
             "preferred_leads": (margin > 0).float().mean(),
         }
@@ -49,22 +54,6 @@ class DPOLearner(PolicyLearner):
             loss = loss + config.imitation_weight * imitation
         self.metrics.log_dict(logged, key=module_id, reduce=MEAN)
         return loss
-
-
-def _action_margins(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
-    """Of each pair of actions of a page: log pi(w) - log pi(l) [B], and the reference's."""
-    preferred, rejected = logits.gather(1, batch[PAIRS].long()).unbind(1)
-    return preferred - rejected, batch[REFERENCE_MARGIN]
-
-
-def episode_margins(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:
-    """Of each pair of episodes: the sum of log pi over the better's decisions less that over the worse's, twice."""
-    count = int(batch[PAIR].max()) + 1
-    pair, sign = (batch[name].to(logits.device, non_blocking=True) for name in (PAIR, SIGN))
-    pair = pair.long()
-    logp = logits.log_softmax(-1).gather(1, batch[Columns.ACTIONS].long().unsqueeze(1)).squeeze(1)
-    margin = logp.new_zeros(count).index_add(0, pair, sign * logp)
-    return margin, logp.new_zeros(count).index_add(0, pair, sign * batch[REFERENCE_LOGP])
 
 
 def _preferred(logits: Tensor, batch: dict) -> tuple[Tensor, Tensor]:

@@ -12,16 +12,17 @@ from ray.rllib.core.columns import Columns
 from algorithms.common.offline import encode_steps
 from policies.base import MASKED, Policy
 from policies.logits import require_finite
+from rl_recsys.core.encoding import MASK
 from rl_recsys.core.preferences import Preference
 from rl_recsys.core.trajectory import Step
 
 # Columns of pairs of actions of one page, a row a pair.
 PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected action
-REFERENCE_MARGIN = "reference_margin"
 # Columns of pairs of episodes, a row a decision.
 PAIR = "pair"  # [N]: which pair of the batch the decision belongs to
 SIGN = "sign"  # [N]: 1 in the better episode, -1 in the worse
-REFERENCE_LOGP = "reference_logp"
+# A column of both: [rows, A], of the actions that the row's observation has.
+REFERENCE_LOGITS = "reference_logits"
 
 SCORED_AT_ONCE = 64  # steps
 
@@ -51,19 +52,24 @@ class Reference:
 def decision_columns(
     reference: Reference, preferences: Sequence[Preference], *, whole_pages: bool, logits: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """The train batch of preferred actions: observations, where in them the two actions are, reference margins.
+    """The train batch of preferred actions: observations, where in them the two actions are, the reference's logits.
 
-    logits [B, A] are the reference's where they are known. The observations have the two actions only, unless
-    ``whole_pages``.
+    logits [B, encoder's choices] are the reference's where they are known. The observations have the two actions only,
+    unless ``whole_pages``.
     """
     pairs = np.array([(preference.step.chosen, preference.rejected) for preference in preferences])
     whole = encode_steps(reference.encoder, [preference.step for preference in preferences])
-    two = reference.encoder.select(whole, pairs)
-    margins = reference.score(two) if logits is None else logits[np.arange(len(pairs))[:, None], pairs]
+    shown = whole if whole_pages else reference.encoder.select(whole, pairs)
+    if logits is None:
+        logits = reference.score(shown)
+    elif whole_pages:
+        logits = logits[:, : whole[MASK].shape[1]]
+    else:
+        logits = logits[np.arange(len(pairs))[:, None], pairs]
     return {
-        Columns.OBS: whole if whole_pages else two,
+        Columns.OBS: shown,
         PAIRS: pairs if whole_pages else np.tile([0, 1], (len(pairs), 1)),
-        REFERENCE_MARGIN: (margins[:, 0] - margins[:, 1]).astype(np.float32),
+        REFERENCE_LOGITS: logits.astype(np.float32),
     }
 
 
@@ -76,13 +82,11 @@ def trajectory_columns(reference: Reference, pairs: Sequence[tuple[list[Step], l
         for step in steps
     ]
     steps = [step for step, _, _ in rows]
-    chosen = np.array([step.chosen for step in steps])
-    logits = torch.as_tensor(reference.logits(steps))
-    logp = logits.log_softmax(-1).numpy()[np.arange(len(steps)), chosen]
+    observation = encode_steps(reference.encoder, steps)
     return {
-        Columns.OBS: encode_steps(reference.encoder, steps),
-        Columns.ACTIONS: chosen,
+        Columns.OBS: observation,
+        Columns.ACTIONS: np.array([step.chosen for step in steps]),
         PAIR: np.array([number for _, number, _ in rows]),
         SIGN: np.array([sign for _, _, sign in rows], np.float32),
-        REFERENCE_LOGP: logp,
+        REFERENCE_LOGITS: reference.logits(steps)[:, : observation[MASK].shape[1]],
     }

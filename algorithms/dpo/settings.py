@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from algorithms.common.ranges import (
     BETA,
+    GAMMA,
     GROUP_SIZE,
     IMITATION_WEIGHT,
     LABEL_SMOOTHING,
+    LAMBDA_D,
+    LAMBDA_U,
     PAIR_USES,
     REFRESH_REFERENCE_EVERY,
     Pairing,
@@ -19,20 +23,36 @@ from algorithms.common.ranges import (
 from algorithms.common.settings import OfflineSettings
 from rl_recsys.console.ranges import COUNT
 
+#: The settings that belong to the loss: each loss has some of them.
+LOSS_SETTINGS = ("beta", "label_smoothing", "gamma", "lambda_d", "lambda_u")
+
 
 @dataclass(kw_only=True)
 class DPOSettings(OfflineSettings):
     """How a policy is trained on preferences. ``batch`` counts pairs."""
 
+    #: RLlib's config has a gamma of its own, the discount.
+    config_names: ClassVar[Mapping[str, str]] = OfflineSettings.config_names | {"gamma": "simpo_gamma"}
     iterations: Annotated[int, COUNT] = 8
     loss: str = "dpo"
-    """Preference loss: dpo, ipo (which does not push pairs apart without end), or one that another package registers
-    (docs/extend.md)."""
+    """Preference loss: dpo, ipo (which does not push pairs apart without end), kto (which takes the two sides of a pair
+    as examples of their own), simpo (which needs no reference), or one that another package registers (docs/extend.md).
+    It refuses those of the settings below that it does not have."""
     beta: Annotated[float, BETA] = 1.0
     """Strength of the pull to the reference policy, typically 0.3 to 3. Lower values let the policy move further away.
-    The 0.1 that is usual for language models is for sums over many tokens; here one action counts."""
+    The 0.1 that is usual for language models is for sums over many tokens; here one action counts. With --loss simpo it
+    multiplies the preferred side's lead."""
     label_smoothing: Annotated[float, LABEL_SMOOTHING] = 0.0
-    """Share of the preferences that are assumed to be wrong. Raise it, to 0.1 for example, for noisy preferences."""
+    """Share of the preferences that are assumed to be wrong. Raise it, to 0.1 for example, for noisy preferences.
+    Not of --loss kto."""
+    gamma: Annotated[float, GAMMA] = 0.5
+    """Margin of --loss simpo: beta times the preferred side's lead must exceed it. Half of beta is usual; a larger one
+    separates pairs further."""
+    lambda_d: Annotated[float, LAMBDA_D] = 1.0
+    """Weight of the preferred (desirable) sides in --loss kto."""
+    lambda_u: Annotated[float, LAMBDA_U] = 1.0
+    """Weight of the rejected (undesirable) sides in --loss kto. Lower it, or raise --lambda-d, to keep the preferred
+    actions likely."""
     imitation_weight: Annotated[float, IMITATION_WEIGHT] = 0.0
     """Weight of an imitation loss on the preferred actions. It keeps their probability from falling together with that
     of the rejected ones; with 0 only the two actions of a pair are encoded, which is faster."""

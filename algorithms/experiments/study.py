@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from algorithms.dpo.loss_by_name import preference_loss
 from algorithms.dpo.settings import DPOSettings
 from algorithms.runs.run_folder import RESULTS as RUN_RESULTS
 from algorithms.runs.run_folder import snapshot_folder
@@ -118,6 +119,9 @@ class Plan:
             () if getattr(choices, name) is None else (f"--{name.replace('_', '-')}", getattr(choices, name))
             for name in RATES
         )
+        # The default has label smoothing: to look would keep torch in memory for as long as the stages run.
+        smoothed = choices.loss == DPOSettings.loss or "label_smoothing" in preference_loss(choices.loss).settings
+        self._label_smoothing = ("--label-smoothing", LABEL_SMOOTHING) if smoothed else ()
         seeds = "-".join(map(str, preset.seeds))
         self._thompson = self._out / f"thompson-seeds-{seeds}"  # other seeds are another experiment
 
@@ -214,7 +218,7 @@ class Plan:
         return self._training(
             name, seed, "dpo", iterations, preset.updates * preset.batch * PAIR_S, *flags,
             "--batch", preset.batch, "--updates", preset.updates // iterations,
-            "--label-smoothing", LABEL_SMOOTHING, "--final-rate", FINAL_RATE,
+            *self._label_smoothing, "--final-rate", FINAL_RATE,
             *(("--loss", self._choices.loss) if self._choices.loss != DPOSettings.loss else ()), *self._learning_rate,
             needs=needs,
         )  # fmt: skip

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from algorithms.common.figures import MEAN
 from algorithms.common.learner import PolicyLearner
-from algorithms.common.losses import imitation_loss
+from algorithms.common.losses import imitation_loss, kl_divergence
 from algorithms.common.offline import decisions_to_learn, fitting_trajectories
 from algorithms.common.rllib_compat import PassesOverOwnRows, connectors_of, is_asked_for
 from algorithms.imitation.demonstrations import Demonstrations
 from algorithms.ppo.averaging import WeightAverage
 from algorithms.ppo.connectors import REFERENCE_LOGITS, AddReference, FitValues, KeepDecisions, StartValues
-from algorithms.ppo.losses import kl_divergence, ppo_loss
+from algorithms.ppo.losses import ppo_loss
 from algorithms.ppo.value_fit import ValueFit
 from policies.rllib import PolicyModule
 from rl_recsys.core.encoding import load_decision_encoder
@@ -124,7 +124,7 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
         logged = {"policy_loss": terms.policy, "entropy": terms.entropy, "clipped_share": terms.clipped}
         total = terms.total
         if config.kl_weight:
-            logged["kl"] = kl_divergence(fwd_out[Columns.ACTION_DIST_INPUTS], batch[REFERENCE_LOGITS])
+            logged["kl"] = kl_divergence(fwd_out[Columns.ACTION_DIST_INPUTS], batch[REFERENCE_LOGITS]).mean()
             total = total + config.kl_weight * logged["kl"]
         if config.imitation_weight:
             logged["imitation_loss"] = self._imitation_loss(self.module[module_id].unwrapped())

@@ -42,15 +42,3 @@ def ppo_loss(
     entropy = -(log_probabilities.exp() * log_probabilities).sum(-1).mean()
     total = policy - entropy_weight * entropy
     return PPOTerms(total, policy, entropy, (ratio != bounded).float().mean())
-
-
-def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
-    """Mean over rows of KL(pi || pi_ref) = sum_a pi(a|s) (log pi(a|s) - log pi_ref(a|s)).
-
-    logits [B, A] and reference [B, A], unavailable actions at a large negative value in both -> scalar.
-    """
-    log_probabilities = logits.log_softmax(-1)
-    probabilities = log_probabilities.exp()
-    # What is not there has probability 0; its log-ratio is rounding error.
-    ratio = torch.where(probabilities > 0, log_probabilities - reference.log_softmax(-1), 0.0)
-    return (probabilities * ratio).sum(-1).mean()

@@ -31,6 +31,7 @@ INCIDENTAL = (
 
 #: Hyper-parameters that were no flags once, with what runs were made with then: such a run goes on.
 ADDED = {"loss": "dpo", "grad_clip": 1.0, "gae_lambda": 0.95, "minimum_reward": 1.0}
+ADDED |= {"gamma": 0.5, "lambda_d": 1.0, "lambda_u": 1.0}
 
 
 @dataclass(kw_only=True)

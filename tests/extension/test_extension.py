@@ -105,6 +105,13 @@ def test_dpo_learns_from_episodes_that_it_plays(folder, imitation, capsys, ray_s
     assert load_policy(out / "policy").policy_type == "linear"
 
 
+def test_its_loss_refuses_a_setting_that_it_does_not_have(folder, imitation, demonstrations, capsys):
+    flags = "--task", MENU, "--policy", imitation, "--trajectories", demonstrations, "--loss", "toy-ipo", *QUICK
+    with pytest.raises(UserError, match="^label_smoothing is no setting of the loss 'toy-ipo', which has beta: leave"):
+        main_of("dpo", capsys)(*flags, "--label-smoothing", 0.1, "--out", folder / "refused")
+    assert not (folder / "refused").exists()
+
+
 def test_a_study_of_it_is_run_and_reported(tmp_path, ray_session, capsys, monkeypatch):
     out, module = tmp_path / "study", job_module("reproduce")
     monkeypatch.setattr(module, "run_stages", in_this_process(main_of, capsys))

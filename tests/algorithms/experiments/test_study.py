@@ -65,6 +65,7 @@ def test_a_study_of_another_task_gives_every_stage_what_it_takes():
         trains = command.split()[0] in ("imitate.py", "ppo.py", "dpo.py")
         assert (command.count("--learning-rate 0.05"), command.count("--head-rate 1.0")) == (trains, trains), name
         assert ("--loss toy-ipo" in command) == command.startswith("dpo.py")
+        assert "--label-smoothing" not in command, "the loss has none"
         assert ("--task menu:60" in command) == (name != "report") and "--shop" not in command, name
         assert "--encoder" not in command
     settings = plan.description()["settings"]

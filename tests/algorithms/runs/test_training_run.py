@@ -27,7 +27,7 @@ from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE, PRE
 from algorithms.common.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
 from algorithms.common.rllib_compat import connectors_of
 from algorithms.dpo import DPOConfig
-from algorithms.dpo.learner import episode_margins
+from algorithms.dpo.pairs import action_pairs, episode_pairs
 from algorithms.dpo.preferences import (
     MixedPreferences,
     NoPreferences,
@@ -35,7 +35,7 @@ from algorithms.dpo.preferences import (
     RecordedGroups,
     RecordedPreferences,
 )
-from algorithms.dpo.reference import PAIRS, REFERENCE_MARGIN, Reference
+from algorithms.dpo.reference import PAIRS, REFERENCE_LOGITS, Reference
 from algorithms.imitation import ImitationConfig
 from algorithms.ppo import PPO, PPOConfig
 from algorithms.ppo.connectors import KeepDecisions
@@ -60,6 +60,8 @@ from rl_recsys.webshop.observe.decisions import ChoiceKind
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("ray_session")
+
+COLUMNS = (PAIRS, REFERENCE_LOGITS)
 
 
 @pytest.fixture(scope="module")
@@ -386,10 +388,14 @@ def test_preferences_are_against_what_the_reference_draws_instead(policy_folder,
 
     preferences = data()
     batch = preferences.next_batch()
-    for one in (batch, data(whole_pages=True).next_batch()):
+    for one, whole in ((batch, False), (data(whole_pages=True).next_batch(), True)):
         logits = model({key: torch.as_tensor(value) for key, value in one["obs"].items()})[0]
         preferred, rejected = logits.gather(1, torch.as_tensor(one[PAIRS])).unbind(1)
-        torch.testing.assert_close(torch.as_tensor(one[REFERENCE_MARGIN]), preferred - rejected, atol=1e-4, rtol=1e-3)
+        pairs = action_pairs(logits, {key: torch.as_tensor(one[key]) for key in COLUMNS}, whole_pages=whole)
+        for margin in (pairs.margin, pairs.reference_margin, pairs.mean_margin):
+            torch.testing.assert_close(margin, preferred - rejected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(pairs.policy, logits.log_softmax(-1).gather(1, torch.as_tensor(one[PAIRS])))
+    assert pairs.log_ratios.abs().max() < 1e-4 and pairs.divergence.abs().max() < 1e-4
     assert batch["obs"]["mask"].shape[1] == 2 < one["obs"]["mask"].shape[1]
     assert (one[PAIRS] == batch["obs"]["positions"]).all()  # whole pages: the same pairs at their own places
     positions = batch["obs"]["positions"]
@@ -464,9 +470,9 @@ def test_outcomes_are_compared_where_two_episodes_parted(policy_folder, whole_pa
     data = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
     batch = data.next_batch()
     logits = model({key: torch.as_tensor(value) for key, value in batch["obs"].items()})[0]
-    preferred, rejected = logits.gather(1, torch.as_tensor(batch[PAIRS])).unbind(1)
-    torch.testing.assert_close(torch.as_tensor(batch[REFERENCE_MARGIN]), preferred - rejected, atol=1e-4, rtol=1e-3)
-    assert len(preferred) == 6
+    pairs = action_pairs(logits, {key: torch.as_tensor(batch[key]) for key in COLUMNS}, whole_pages=whole_pages)
+    torch.testing.assert_close(pairs.reference, pairs.policy, atol=1e-4, rtol=1e-3)
+    assert len(pairs.margin) == 6
     assert data.figures() == {"unequal_share": 1.0}
     resumed = OutcomePreferences(Groups(groups), reference, pairs=6, pairing="decision", whole_pages=whole_pages)
     resumed.set_state(data.get_state())
@@ -523,16 +529,30 @@ def test_whole_episodes_are_compared_by_the_sum_of_their_log_ratios(policy_folde
     data = OutcomePreferences(Groups([[better, worse]]), reference, pairs=1, pairing="trajectory")
     batch = data.next_batch()
 
+    decisions = [[step for step in one.steps if len(step.choices) > 1] for one in (better, worse)]
+
     def total(steps) -> float:
-        logits = torch.as_tensor(reference.logits([step for step in steps if len(step.choices) > 1]))
-        chosen = torch.tensor([step.chosen for step in steps if len(step.choices) > 1])
-        return logits.log_softmax(-1).gather(1, chosen[:, None]).sum().item()
+        chosen = torch.tensor([step.chosen for step in steps])
+        return torch.as_tensor(reference.logits(steps)).log_softmax(-1).gather(1, chosen[:, None]).sum().item()
 
     logits = model({key: torch.as_tensor(value) for key, value in batch["obs"].items()})[0]
     columns = {key: torch.as_tensor(value) for key, value in batch.items() if key != "obs"}
-    margin, of_reference = episode_margins(logits, columns)
-    assert margin.item() == pytest.approx(total(better.steps) - total(worse.steps), abs=1e-2)
-    assert of_reference.item() == pytest.approx(margin.item(), abs=1e-2)
+    pairs = episode_pairs(logits, columns)
+    totals = [total(steps) for steps in decisions]
+    assert pairs.margin.item() == pytest.approx(totals[0] - totals[1], abs=1e-2)
+    assert pairs.reference_margin.item() == pytest.approx(pairs.margin.item(), abs=1e-2)
+    assert pairs.divergence.abs().max() < 1e-3
+    # What both began with is left out, of each side as many decisions.
+    shared = len(decisions[0]) - int(pairs.lengths[0, 0])
+    assert shared >= 0 and pairs.lengths.tolist() == [[len(steps) - shared for steps in decisions]]
+    # With other logits than the reference's: each side's divergence is the sum over its own pages.
+    logits, reference_logits = 2 * logits.detach(), columns[REFERENCE_LOGITS]
+    sides = (columns["sign"] < 0).long()
+    by_page = torch.nn.functional.kl_div(
+        reference_logits.log_softmax(-1), logits.log_softmax(-1), log_target=True, reduction="none"
+    ).sum(-1)
+    expected = [by_page[sides == side].sum().item() for side in (0, 1)]
+    assert episode_pairs(logits, columns).divergence[0].tolist() == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("pairing", ["decision", "trajectory", "branch"])
@@ -552,10 +572,11 @@ def test_dpo_learns_from_rollouts_while_they_are_played(policy_folder, trajector
     assert not torch.allclose(weights(before), weights(after))
 
 
-def test_recorded_episodes_of_one_goal_can_be_compared(policy_folder, trajectories, tmp_path):
+@pytest.mark.parametrize("loss", ["dpo", "kto", "simpo"])
+def test_recorded_episodes_of_one_goal_can_be_compared(policy_folder, trajectories, tmp_path, loss):
     folder = trajectories / "groups"
     config = dpo(policy_folder, folder, imitation_weight=0.5).training(
-        pairing="trajectory", train_batch_size_per_learner=2
+        pairing="trajectory", train_batch_size_per_learner=2, loss=loss
     )
     run = train(tmp_path / "run", config, 4, every=100)
     assert run.rows[-1]["learners/reward_margin"] > run.rows[0]["learners/reward_margin"]

@@ -1,8 +1,9 @@
 """A loss: IPO (Azar et al. 2024), which asks for a margin of 1 / (2 beta) over the reference and no more."""
 
+from rl_recsys.algorithms.dpo.pairs import Pairs
 from torch import Tensor
 
 
-def toy_ipo(margin: Tensor, reference: Tensor, beta: float, label_smoothing: float = 0.0) -> Tensor:
+def toy_ipo(pairs: Pairs, *, beta: float) -> Tensor:
     """Mean of (h - 1 / (2 beta)) squared, h being the margin above the reference's [B]."""
-    return ((margin - reference - 1 / (2 * beta)) ** 2).mean()
+    return ((pairs.margin - pairs.reference_margin - 1 / (2 * beta)) ** 2).mean()
