@@ -58,8 +58,8 @@ class RecoGymEnv(gymnasium.Env):
 
     ## Starting State
     A new user, after the first views in the shop. Users who leave before any recommendation (4 % by default) are
-    skipped. In the paired stream ``options={"user": number}`` names the user; other options are refused. ``seed`` begins
-    with the first user of another seed; the catalogue is ``random_seed``'s.
+    skipped. In the paired stream ``options={"user": number}`` names the user; other options are refused. ``seed``
+    begins with the first user of another seed; the catalogue is ``random_seed``'s.
 
     ## Episode End
     Terminates when the user leaves. ``max_episode_steps`` of ``gymnasium.make`` truncates.

@@ -121,7 +121,6 @@ class LatentSettings(Settings):
             except (TypeError, ValueError):
                 fits = False
             if not fits:
-                raise SettingsError(
-                    f"normal_time is {self.normal_time!r}, it must be None or a mean and a standard deviation of at least 0"
-                )
+                allowed = "None or a mean and a standard deviation of at least 0"
+                raise SettingsError(f"normal_time is {self.normal_time!r}, it must be {allowed}")
             object.__setattr__(self, "normal_time", (float(mean), float(deviation)))

@@ -17,7 +17,7 @@ class NoRecommendationError(UserError, RuntimeError):
     """A recommendation for a user who has left, or before any user came."""
 
 
-#: Where a user is: in the shop, elsewhere with a recommendation to come, or gone. Plain numbers: the quickest to compare.
+#: Where a user is: in the shop, elsewhere with a recommendation to come, or gone. Plain numbers are compared fastest.
 ORGANIC, BANDIT, STOP = range(3)
 
 
