@@ -83,7 +83,9 @@ class RecoGymEnv(gymnasium.Env):
         self.observation_space = spaces.Dict(
             {"views": spaces.Sequence(spaces.Discrete(products)), "time": spaces.Box(0.0, np.inf, (), np.float64)}
         )
-        self._products, self._next_user, self._shown = products, 0, ""
+        self._products, self._next_user = products, 0
+        self._shown: int | None = None
+        self._clicked = False
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -109,7 +111,7 @@ class RecoGymEnv(gymnasium.Env):
             if skipped == MOST_SKIPPED:
                 raise NoUserError(f"{skipped:,} users in turn left without a recommendation: lower prob_leave_organic")
             self._begin_user()
-        self._shown = "began"
+        self._shown = None
         return self._observation(), self._info() | {"skipped": skipped}
 
     def _begin_user(self) -> None:
@@ -118,10 +120,10 @@ class RecoGymEnv(gymnasium.Env):
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Recommend a product. Raises ``ArgumentError``, and ``NoRecommendationError`` where the user has left."""
-        if not is_index(action) or not 0 <= action < self._products:
+        if not (type(action) is int or is_index(action)) or not 0 <= action < self._products:
             raise refused("action", action, f"a product, from 0 to {self._products - 1}")
-        clicked = self.world.recommend(action)
-        self._shown = f"product {action} {'clicked' if clicked else 'not clicked'}"
+        self._clicked = clicked = self.world.recommend(action)
+        self._shown = action
         return self._observation(), 1.0 if clicked else 0.0, self.world.left, False, self._info()
 
     def _observation(self) -> dict[str, Any]:
@@ -132,9 +134,10 @@ class RecoGymEnv(gymnasium.Env):
 
     def render(self) -> str | None:
         """What happened last, in a line (render mode "ansi")."""
-        if self.render_mode != "ansi" or not self._shown:
+        if self.render_mode != "ansi" or self.world.user < 0:
             return None
-        return f"user {self.world.user} at {self.world.time:g}: {self._shown}; viewed {self.world.views}"
+        shown = "" if self._shown is None else f" was shown {self._shown}, {'click' if self._clicked else 'no click'};"
+        return f"user {self.world.user} at {self.world.time:g}:{shown} viewed {self.world.views}"
 
 
 class RecoGymV0Env(RecoGymEnv):

@@ -52,11 +52,12 @@ def evaluate_as_original(
     """
     clicks = recommendations = 0
     for epoch in range(epochs):
-        learner, training, playing = deepcopy(agent), world, world
+        training = playing = world
         if epoch_with_random_reset:
             training, playing = deepcopy(world), deepcopy(world)
             for each in (training, playing):
                 each.seed_users(world.settings.random_seed + epoch)
+        learner = deepcopy(agent, {id(world): playing})  # an agent that reads its world reads the one it plays in
         train(training, learner, offline_users, organic_users=organic_offline_users)
         # In the paired stream users are new by their numbers; in the original's the numbers decide nothing.
         first = 0 if epoch_with_random_reset else offline_users + organic_offline_users

@@ -109,7 +109,7 @@ class LatentWorld(World):
         """Of one product. All are computed at once and kept while the taste is the same."""
         if self._rates is None:
             self._rates = self.click_probabilities()
-        return self._rates[product]
+        return self._rates.item(product)
 
     def click_probabilities(self) -> np.ndarray:
         """Of all products."""

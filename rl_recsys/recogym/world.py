@@ -31,7 +31,7 @@ class World(ABC):
     """A simulator that plays a user: ``begin``, then ``recommend`` until ``left``.
 
     ``views`` are the products seen in the shop since the last recommendation, ``view_times`` their times; ``time`` is
-    now, ``user`` the number of the user.
+    now, ``user`` the number of the user. ``left``: the user is gone; if not, a recommendation is due.
     """
 
     tick = 0.0  # how far the clock goes at each move
@@ -42,14 +42,14 @@ class World(ABC):
         (self._stay, self._to_bandit, _), (self._to_organic, self._remain, _) = map(cumulated, settings.moves)
         self.views: list[int] = []
         self.view_times: list[float] = []
-        self.user, self.time, self._state = -1, 0.0, STOP
+        self.user, self.time = -1, 0.0
         self.seed_users(settings.random_seed)
 
     def seed_users(self, seed: int) -> None:
         """Begin again with the users of another seed; the catalogue stays."""
         self._draws = open_draws(self.settings, seed)
         self._bind()
-        self._state = STOP
+        self.left = True
 
     def _bind(self) -> None:
         self._draw_view, self._draw_click = self._draws.uniforms(Kind.VIEW), self._draws.uniforms(Kind.CLICK)
@@ -66,30 +66,30 @@ class World(ABC):
     def begin(self, user: int) -> None:
         """A new user, who is in the shop until a recommendation is due or the user has left."""
         self._draws.begin(user)
-        self.user, self.time, self._state = user, 0.0, ORGANIC
+        self.user, self.time = user, 0.0
         self._begin()
         self._visit_shop()
-
-    @property
-    def left(self) -> bool:
-        """Whether the user is gone; if not, a recommendation is due."""
-        return self._state == STOP
 
     def recommend(self, product: int) -> bool:
         """Show a product, elsewhere; whether it is clicked. The views that follow are in ``views``.
 
         Raises ``NoRecommendationError`` where the user has left.
         """
-        if self._state == STOP:
+        if self.left:
             raise NoRecommendationError("the user has left: begin another one")
-        clicked = self._draw_click() >= 1.0 - self.click_probability(product)
-        self._move(self._to_organic, self._remain)
-        if clicked:
-            self._state = ORGANIC  # also of a user who was about to leave
-        if self._state == ORGANIC:
-            self._visit_shop()
-        elif self.views:
+        if self.views:
             self.views, self.view_times = [], []
+        clicked = self._draw_click() >= 1.0 - self.click_probability(product)
+        drawn = self._draw_move()
+        if self._to_organic <= drawn < self._remain and not (clicked or self.moved_always):
+            self._draws.event += 1  # what most recommendations come to, so without a call
+            self.time += self.tick
+            return False
+        state = self._move(drawn, self._to_organic, self._remain)
+        if clicked or state == ORGANIC:  # a click keeps a user who was about to leave
+            self._visit_shop()
+        else:
+            self.left = state == STOP
         return clicked
 
     def random_product(self) -> int:
@@ -98,19 +98,20 @@ class World(ABC):
 
     def _visit_shop(self) -> None:
         views, times = self.views, self.view_times = [], []
-        while self._state == ORGANIC:
+        state = ORGANIC
+        while state == ORGANIC:
             views.append(self._view())
             times.append(self.time)
-            self._move(self._stay, self._to_bandit)
+            state = self._move(self._draw_move(), self._stay, self._to_bandit)
+        self.left = state == STOP
 
-    def _move(self, organic: float, there: float) -> None:
-        """By cumulative probabilities: of organic, and of either organic or bandit."""
-        drawn = self._draw_move()
-        self._state = ORGANIC if drawn < organic else BANDIT if drawn < there else STOP
+    def _move(self, drawn: float, organic: float, there: float) -> int:
+        """The next state, by cumulative probabilities: of organic, and of either organic or bandit."""
         self._draws.event += 1
         self.time += self.tick
         if drawn < organic or self.moved_always:
             self._moved(drawn < organic)
+        return ORGANIC if drawn < organic else BANDIT if drawn < there else STOP
 
     @abstractmethod
     def click_probability(self, product: int) -> float:
