@@ -140,7 +140,8 @@ class RecoGymBenchmarkFlags(Flags):
     products: Annotated[int, COUNT] = 10
     """Products of the catalogue."""
     recommendations: Annotated[int, Range(least=100)] = 100_000
-    """Recommendations of a measurement one user after the other; ten times as many at once, a twelfth by the original."""
+    """Recommendations of a measurement one user after the other; ten times as many at once, a twelfth by the
+    original."""
     users: Annotated[int, COUNT] = 16_384
     """Users at once."""
     repeats: Annotated[int, COUNT] = 5

@@ -55,10 +55,14 @@ class ClickRegression:
         for _ in range(MOST_STEPS):
             rate = 1 / (1 + np.exp(-at))
             gradient = gathered(times * (rate - clicks)) + penalty * self._weights
-            if np.linalg.norm(gradient) < CLOSE * len(rows):
+            size = np.linalg.norm(gradient) / len(rows)
+            if size < CLOSE:
                 break
             curvature = times * rate * (1 - rate)
-            step = _conjugate_gradients(lambda d, c=curvature: gathered(c * logits(d)) + penalty * d, -gradient, CLOSE)
+            # Far from the least, a step need not be exact (Dembo, Eisenstat and Steihaug 1982).
+            step = _conjugate_gradients(
+                lambda d, c=curvature: gathered(c * logits(d)) + penalty * d, -gradient, min(0.1, size)
+            )
             length, now, along = 1.0, loss(self._weights, at), logits(step)
             while loss(self._weights + length * step, at + length * along) > now and length > CLOSE:
                 length /= 2
