@@ -10,6 +10,8 @@ from typing import Any
 import gymnasium
 
 from envs.choice import ChoiceEnv
+from envs.recogym import RecoGymEnv
+from envs.recogym_vector import RecoGymVectorEnv
 from envs.webshop_choice import WebShopChoiceEnv
 from envs.webshop_remote import RemoteShopError, RemoteWebShopEnv, webshop_env
 from envs.webshop_text import WebShopTextEnv
@@ -18,6 +20,7 @@ from rl_recsys.errors import UserError
 
 CHOICE_ID = "Choice-v0"  # any task
 WEBSHOP_TEXT_ID, WEBSHOP_CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
+RECOGYM_IDS = ("RecoGym-v0", "RecoGym-v1")
 
 for _id, _entry in (
     (CHOICE_ID, "envs.choice:ChoiceEnv"),
@@ -26,6 +29,13 @@ for _id, _entry in (
 ):
     if _id not in gymnasium.registry:
         gymnasium.register(_id, entry_point=_entry)
+
+for _id, _entry, _vector_entry in (
+    (RECOGYM_IDS[0], "envs.recogym:RecoGymV0Env", "envs.recogym_vector:RecoGymV0VectorEnv"),
+    (RECOGYM_IDS[1], "envs.recogym:RecoGymV1Env", "envs.recogym_vector:RecoGymV1VectorEnv"),
+):
+    if _id not in gymnasium.registry:
+        gymnasium.register(_id, entry_point=_entry, vector_entry_point=_vector_entry)
 
 #: Of the environments that policies learn in: what an RLlib ``env_config`` must name.
 REQUIRED = {CHOICE_ID: ("task", "policy"), WEBSHOP_CHOICE_ID: ("shop", "tokenizer")}
@@ -68,10 +78,13 @@ def _known(config: Mapping[str, Any], name: str, environment: type) -> Mapping[s
 
 __all__ = [
     "CHOICE_ID",
+    "RECOGYM_IDS",
     "REQUIRED",
     "WEBSHOP_CHOICE_ID",
     "WEBSHOP_TEXT_ID",
     "ChoiceEnv",
+    "RecoGymEnv",
+    "RecoGymVectorEnv",
     "RemoteShopError",
     "RemoteWebShopEnv",
     "WebShopChoiceEnv",

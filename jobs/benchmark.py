@@ -7,6 +7,7 @@ python jobs/benchmark.py scale --policy runs/demo/seed-0/imitation/policy --shop
 python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/policy --shop shops/demo --out benchmarks
 python jobs/benchmark.py serve --shop shops/demo --out benchmarks
 python jobs/benchmark.py recommend --policy runs/demo/seed-0/imitation/policy --shops shops/demo --out benchmarks
+python jobs/benchmark.py recogym --original-python original/bin/python --out benchmarks
 python jobs/benchmark.py versions --against ../before --policy runs/demo/seed-0/imitation/policy --shop shops/demo \\
     --trajectories runs/demo/demonstrations --out benchmarks
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from algorithms.benchmarks.flags import (
     LearnerBenchmarkFlags,
     PolicyBenchmarkFlags,
+    RecoGymBenchmarkFlags,
     RecommendBenchmarkFlags,
     ScaleBenchmarkFlags,
     ServeBenchmarkFlags,
@@ -44,11 +46,12 @@ KINDS = {
     "training-soak": TrainingSoakFlags,
     "serve": ServeBenchmarkFlags,
     "recommend": RecommendBenchmarkFlags,
+    "recogym": RecoGymBenchmarkFlags,
     "versions": VersionsBenchmarkFlags,
 }
 Arguments = (
     ShopBenchmarkFlags | PolicyBenchmarkFlags | LearnerBenchmarkFlags | ScaleBenchmarkFlags | TrainingSoakFlags
-    | ServeBenchmarkFlags | RecommendBenchmarkFlags | VersionsBenchmarkFlags
+    | ServeBenchmarkFlags | RecommendBenchmarkFlags | RecoGymBenchmarkFlags | VersionsBenchmarkFlags
 )  # fmt: skip
 
 
@@ -67,13 +70,9 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
         case ShopBenchmarkFlags():
             Shop.open(arguments.shop).make_searches_start_faster()
             yield from shop_figures(
-                arguments.shop,
-                work,
-                parts=arguments.parts,
-                products=arguments.products,
-                megabytes=arguments.megabytes,
-                sessions=arguments.sessions,
-            )
+                arguments.shop, work, parts=arguments.parts, products=arguments.products,
+                megabytes=arguments.megabytes, sessions=arguments.sessions,
+            )  # fmt: skip
         case PolicyBenchmarkFlags():
             from policies.bert_choice.benchmark import policy_figures
 
@@ -86,17 +85,10 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
             from algorithms.benchmarks.scale import scale_figures
 
             yield from scale_figures(
-                arguments.policy,
-                task_of_shop(arguments.shop),
-                arguments.out,
-                parts=arguments.parts,
-                group_size=arguments.group_size,
-                groups=arguments.groups,
-                rounds=arguments.rounds,
-                rollout_steps=arguments.rollout_steps,
-                actors=arguments.actors,
-                group_seconds=arguments.group_seconds,
-            )
+                arguments.policy, task_of_shop(arguments.shop), arguments.out, parts=arguments.parts,
+                group_size=arguments.group_size, groups=arguments.groups, rounds=arguments.rounds,
+                rollout_steps=arguments.rollout_steps, actors=arguments.actors, group_seconds=arguments.group_seconds,
+            )  # fmt: skip
         case TrainingSoakFlags():
             from algorithms.benchmarks.soak import ppo_soak_figures
 
@@ -108,6 +100,10 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
             yield from serve_figures(arguments)
         case RecommendBenchmarkFlags():
             yield from recommender_figures(arguments, work)
+        case RecoGymBenchmarkFlags():
+            from algorithms.benchmarks.recogym import recogym_figures
+
+            yield from recogym_figures(arguments)
         case VersionsBenchmarkFlags():
             from algorithms.benchmarks.versions import version_figures
 

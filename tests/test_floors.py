@@ -24,7 +24,8 @@ ROOMS = set(MAY_IMPORT)
 #: The floors within two of the rooms, from the ground up: an import points to the same floor or down.
 INNER = {
     "rl_recsys": (
-        ("checkout", "errors", "console"), ("storage",), ("runs",), ("core",), ("evaluation", "webshop", "replay"),
+        ("checkout", "errors", "console"), ("storage",), ("runs",), ("core",),
+        ("evaluation", "webshop", "replay"), ("recogym",),
     ),
     "algorithms": (
         ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo"), ("runs", "registration"),

@@ -129,6 +129,25 @@ class RecommendBenchmarkFlags(Flags):
     """Clients that ask at a time, each as soon as it is answered."""
 
 
+@dataclass(kw_only=True)
+class RecoGymBenchmarkFlags(Flags):
+    """RecoGym's environments, one user after the other and many at once; about a minute, two beside the original."""
+
+    original_python: Path | None = None
+    """Python that has the original package recogym: it is measured too, in turn."""
+    out: Place | None = None
+    """Folder for recogym.json and recogym.md; without it they are only printed."""
+    products: Annotated[int, COUNT] = 10
+    """Products of the catalogue."""
+    recommendations: Annotated[int, Range(least=100)] = 100_000
+    """Recommendations of a measurement one user after the other; ten times as many at once, a twelfth by the
+    original."""
+    users: Annotated[int, COUNT] = 16_384
+    """Users at once."""
+    repeats: Annotated[int, COUNT] = 5
+    """Measurements of each, of which the median counts."""
+
+
 VersionPart = Literal["play", "ppo", "imitation", "dpo", "start", "help"]
 VERSION_PARTS: tuple[VersionPart, ...] = get_args(VersionPart)
 

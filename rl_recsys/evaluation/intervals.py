@@ -27,6 +27,17 @@ def wilson_interval(successes: int, trials: int, confidence: float = CONFIDENCE)
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
+def beta_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+    """(median, low, high) of a rate's posterior, Beta(successes + 1, failures + 1): a flat prior.
+
+    >>> tuple(round(bound, 3) for bound in beta_interval(2, 42))
+    (0.061, 0.015, 0.158)
+    """
+    tail = (1 - confidence) / 2
+    median, low, high = scipy.stats.beta.ppf([0.5, tail, 1 - tail], successes + 1, trials - successes + 1)
+    return float(median), float(low), float(high)
+
+
 def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
     """The exact two-sided p-value that two arms succeed equally often, from pairs of outcomes (McNemar 1947).
 
