@@ -49,7 +49,7 @@ def _encoder(folder: str, content: str) -> DecisionEncoder:
 
 
 #: Attribute of an environment: its number among those of one process, and how many they are. They share the goals out;
-#: ``VectorEnv.set_attr`` sets it, as gymnasium makes all of them with equal arguments.
+#: ``set_attr`` of gymnasium's vector environments sets it, as these make all of them with equal arguments.
 SIBLING = "sibling"
 
 

@@ -106,10 +106,11 @@ def connect(*, num_cpus: int | None = None, variables: Mapping[str, str] = Mappi
 def connect_for(config: AlgorithmConfig, *, wait_s: float = 0.0) -> None:
     """``connect``, and ``require_resources`` for the algorithm of ``config``.
 
-    What is a single process on a machine of its own needs no Ray, whose start and end take 8 s on two cores.
+    What learns from recordings, in a single process on a machine of its own, needs no Ray, whose start and end take 8 s
+    on two cores.
     """
     bundles = bundles_of(config)
-    if bundles == _DRIVER and not (os.environ.get("RAY_ADDRESS") or ray.is_initialized()):
+    if bundles == _DRIVER and not config.is_online and not (os.environ.get("RAY_ADDRESS") or ray.is_initialized()):
         quiet()
         return
     connect(num_cpus=len(bundles))

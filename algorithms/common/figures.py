@@ -30,8 +30,8 @@ _NOT_OF_THE_ITERATION = {
 class MeanOfAll(MeanStats):
     """The mean of what several workers or learners logged, each value counted once.
 
-    RLlib's mean is that of their means: 11 successes of 13 and 7 of 10 would be 77.3 % of 23 episodes for 78.3. What is
-    no number is left out, as there: an update with such a loss is skipped, and counted.
+    RLlib's mean is that of their means: 11 successes of 13 and 7 of 10 would be 77.3 % of 23 episodes for 78.3. nan is
+    left out, as there: an update with such a loss is skipped, and counted.
     """
 
     stats_cls_identifier = MEAN
@@ -46,6 +46,13 @@ class MeanOfAll(MeanStats):
         stats = super().reduce(compile=False)
         stats.values = values
         return stats
+
+
+def without_means(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A logger's state without RLlib's own means. Between iterations they hold nothing, and one that an earlier version
+    of this project logged would stay of that kind: RLlib goes by the first ``reduce`` of a name."""
+    kept = {name: each for name, each in state["stats"].items() if each["stats_cls_identifier"] != "mean"}
+    return {**state, "stats": kept}
 
 
 #: What a config gives to ``reporting(custom_stats_cls_lookup=...)``.

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
-from algorithms.common.figures import MEAN
+from algorithms.common.figures import MEAN, without_means
 from algorithms.common.malloc import release_memory
 from algorithms.common.ranges import Precision
 from algorithms.common.rllib_compat import ColumnsOnHost, is_asked_for, seeding_without_compiler
@@ -131,7 +131,9 @@ class PolicyLearner(ColumnsOnHost):
             for name, optimizer in self.get_optimizers_for_module(module_id):
                 rate = float(optimizer.param_groups[0]["lr"])
                 self.metrics.log_value((module_id, f"learning_rate/{name}"), rate, reduce=MEAN)
-            self.metrics.log_value((module_id, "gradient_norm"), self._norm, reduce=MEAN)
+            # nan is left out of a mean, and what is infinite belongs to a step that is skipped.
+            norm = torch.where(self._norm.isfinite(), self._norm, torch.nan)
+            self.metrics.log_value((module_id, "gradient_norm"), norm, reduce=MEAN)
 
     def step_with_what_is_gathered(self) -> None:
         """Make the step that fewer batches than usual have gathered for, if there are any."""
@@ -203,6 +205,8 @@ class PolicyLearner(ColumnsOnHost):
 
         RLlib's own leaves the weights as they are where their number in the state is not above the learner's.
         """
+        if COMPONENT_METRICS_LOGGER in state:
+            state = {**state, COMPONENT_METRICS_LOGGER: without_means(state[COMPONENT_METRICS_LOGGER])}
         super().set_state({name: value for name, value in state.items() if name != WEIGHTS_SEQ_NO})
         super().set_state({name: value for name, value in state.items() if name == WEIGHTS_SEQ_NO})
         for optimizer in self._all_optimizers():

@@ -51,7 +51,7 @@ class WatchedEnvRunner(SingleAgentEnvRunner):
     def make_env(self) -> None:
         """RLlib's environments, with a watch on each step of theirs."""
         super().make_env()
-        if self.env is not None:
+        if self.env is not None and hasattr(self.env.unwrapped, "set_attr"):  # gymnasium's own have it, others need not
             self.env.unwrapped.set_attr(SIBLING, [(number, self.num_envs) for number in range(self.num_envs)])
         if self.env is not None and self.worker_index:  # the driver must not end with an environment of its own
             step, hang_s = self.env.step, self.config.hang_s
@@ -121,7 +121,9 @@ def _is_replaced() -> bool:
 
 def log_begun(*, episode: Any, metrics_logger: Any, **kwargs: Any) -> None:
     """Episode callback: what ``log_goal`` logs."""
-    log_goal(metrics_logger, (), episode.get_infos(0)["instruction_text"])
+    instruction = episode.get_infos(0).get("instruction_text")
+    if instruction is not None:  # an environment of somebody's own need not tell
+        log_goal(metrics_logger, (), instruction)
 
 
 def log_success(*, episode: Any, metrics_logger: Any, prev_episode_chunks: Sequence[Any] = (), **kwargs: Any) -> None:
@@ -135,5 +137,5 @@ def log_success(*, episode: Any, metrics_logger: Any, prev_episode_chunks: Seque
         (),
         reward=sum(chunk.get_return() for chunk in chunks),
         parts=episode.get_infos(-1).get("reward_parts", {}),
-        steps=sum(map(len, chunks)),
+        steps=episode.t,  # of all chunks: a learner in this process adds a step to each that it was given
     )

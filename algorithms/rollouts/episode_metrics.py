@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED, NUM_EPISODES
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
@@ -31,6 +33,13 @@ def log_goal(metrics: MetricsLogger, key: tuple[str, ...], instruction: str) -> 
     number."""
     digest = hashlib.blake2b(instruction.encode("utf-8", "surrogatepass"), digest_size=6).digest()
     metrics.log_value((*key, GOALS), int.from_bytes(digest, "big"), reduce="item_series")
+
+
+def goals_of(figures: Mapping[str, Any]) -> list[int]:
+    """What ``log_goal`` logged in an iteration, of "env_runners" in RLlib's result: it makes a number of a list of one,
+    and nan of an empty one."""
+    found = figures.get(GOALS, [])
+    return [goal for goal in (found if isinstance(found, list) else [found]) if not math.isnan(goal)]
 
 
 def log_rollouts(metrics: MetricsLogger, episodes: Sequence[Trajectory]) -> None:

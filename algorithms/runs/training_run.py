@@ -27,7 +27,7 @@ from algorithms.common.figures import of_the_iteration
 from algorithms.common.iteration_timing import parts_of, shares
 from algorithms.common.learner import PRECISION, PolicyLearner
 from algorithms.common.ranges import Tracker
-from algorithms.rollouts.episode_metrics import GOALS
+from algorithms.rollouts.episode_metrics import goals_of
 from algorithms.rollouts.goal_sampler import later_seed
 from algorithms.runs.checkpoints import Checkpoints
 from algorithms.runs.run_folder import CHECKPOINTS, POLICY, RESULTS, begun, snapshot_folder
@@ -111,7 +111,7 @@ class TrainingRun:
         self.rows: list[dict] = []
         self._checkpoints = Checkpoints(self.folder / CHECKPOINTS)
         self._logged = 0
-        self._goals: set[int] = set()  # of all episodes so far
+        self._goals: set[int] | None = set()  # of all episodes so far; None where nobody counted at first
         self._unsaved: tuple[Any, int] | None = None  # state and number of an iteration that no checkpoint has
 
     @property
@@ -163,7 +163,7 @@ class TrainingRun:
         state = checkpoint.state() if checkpoint else None
         done = checkpoint.iteration if checkpoint else 0
         self._take_up_rows(state["rows"] if state else [], done)
-        self._goals = set(state.get("goals", ())) if state else set()
+        self._goals = set() if not state else set(state["goals"]) if state.get("goals") is not None else None
         say(f"starting {_processes(config)}")
         algorithm = self._build(config, done)
         try:
@@ -213,7 +213,8 @@ class TrainingRun:
             iteration += 1
             result, seconds = _trained(algorithm)
             row = _row(iteration, result, seconds)
-            if met := result.get(ENV_RUNNER_RESULTS, {}).get(GOALS):
+            met = goals_of(result.get(ENV_RUNNER_RESULTS, {}))
+            if met and self._goals is not None:
                 self._goals.update(met)
                 row["rollouts/goals"] = len(self._goals)
             if skipped := _skipped([row], at_least=SKIPPED_UPDATES):
@@ -250,7 +251,7 @@ class TrainingRun:
         """Keep what an iteration came to: in a checkpoint, or in memory until there is a reason to write one."""
         state = algorithm.get_state()
         _require_finite(state, f"iteration {iteration}")
-        state = {"algorithm": state, "rows": list(self.rows), "goals": sorted(self._goals)}
+        state = {"algorithm": state, "rows": list(self.rows), "goals": self._goals and sorted(self._goals)}
         if write:
             self._checkpoints.save(state, iteration)
             self._unsaved = None

@@ -70,7 +70,7 @@ def scripted_shopper(choice_session: ChoiceSession) -> int:
 
 
 def plain_shopper(choice_session: ChoiceSession) -> int:
-    """Shops as one can who sees one page at a time and remembers none: what it does follows from the page alone.
+    """Shops as one does who knows what a purchase would bring and remembers no page.
 
     It opens the results whose price fits in their order, goes back from what would not earn the whole reward, and buys
     the first that would. It reads no features, as the page that it returns to would not show that it had.

@@ -16,6 +16,7 @@ from algorithms.cluster.connection import ClusterError, connect, connect_for, la
 from algorithms.common.learner import FROZEN_LAYERS
 from algorithms.dpo import DPO, DPOConfig
 from algorithms.imitation import ImitationConfig
+from algorithms.ppo import PPOConfig
 from rl_recsys.console import threads, verbosity
 
 CORE = {"CPU": 1.0}
@@ -96,6 +97,18 @@ def test_what_learns_in_its_own_process_starts_no_ray(policy_folder, scripted):
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_what_samples_in_its_own_process_connects(ray_session, monkeypatch, policy_folder):
+    """RLlib hands weights on through Ray, which would start by itself otherwise, with another handler of SIGTERM."""
+    connected = []
+    monkeypatch.setattr(cluster, "connect", lambda num_cpus: connected.append(num_cpus))
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster, "require_resources", lambda bundles, wait_s: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    config = PPOConfig().training(policy=str(policy_folder)).env_runners(num_env_runners=0)
+    connect_for(config.learners(learner_config_dict={FROZEN_LAYERS: 0}))
+    assert connected == [1]
 
 
 def test_what_learns_in_its_own_process_joins_the_ray_that_is_there(ray_session, monkeypatch, policy_folder):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
-from algorithms.common.figures import MEAN, STATS, of_the_iteration
+from algorithms.common.figures import MEAN, STATS, of_the_iteration, without_means
+from algorithms.rollouts.episode_metrics import goals_of, log_goal
 
 LOGGED = st.lists(st.lists(st.floats(-1e6, 1e6), max_size=5), min_size=1, max_size=3)
 
@@ -61,3 +62,24 @@ def test_what_rllib_reports_of_other_iterations_is_left_out():
     figures = {"dpo_loss": torch.tensor(0.7), "encoder_learning_rate": 1e-4, "learning_rate/encoder": 2e-4}
     kept = dict(of_the_iteration("learners", figures))
     assert kept == {"dpo_loss": pytest.approx(0.7), "learning_rate/encoder": 2e-4}
+
+
+def test_the_goals_of_an_iteration_are_as_many_as_were_logged():
+    """RLlib makes a number of a list of one."""
+    for goals in ([], ["a"], ["a", "b", "a"]):
+        logger = MetricsLogger(root=True, stats_cls_lookup=STATS)
+        logger.log_value("other", 1.0, reduce=MEAN)
+        for goal in goals:
+            log_goal(logger, (), goal)
+        found = goals_of(logger.reduce(compile=True))
+        assert len(found) == len(goals) and len(set(found)) == len(set(goals))
+
+
+def test_a_mean_of_an_earlier_version_does_not_stay():
+    before, after = (MetricsLogger(root=False, stats_cls_lookup=STATS) for _ in range(2))
+    before.log_value(("module", "loss"), 1.0, window=50)
+    before.log_value(("module", "updates"), 3.0, reduce="lifetime_sum")
+    after.set_state(without_means(before.get_state()))
+    after.log_value(("module", "loss"), 5.0, reduce=MEAN)
+    kinds = {name: each["stats_cls_identifier"] for name, each in after.get_state()["stats"].items()}
+    assert kinds == {"module--loss": MEAN, "module--updates": "lifetime_sum"}

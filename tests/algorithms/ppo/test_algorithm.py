@@ -79,7 +79,7 @@ def test_a_rollout_worker_is_repeatable_and_imports_no_compiler(ahead):
     assert ahead.env_runner_group.foreach_env_runner(look, local_env_runner=False) == [(2, set())]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 def test_figures_are_of_all_episodes_that_ended_in_the_iteration(ray_session, policy_folder, shop_folder, workers):
     """RLlib's own are means of the workers' means, of the last hundred, and know only the last part of an episode."""
     algorithm = built(policy_folder, shop_folder, workers)

@@ -67,7 +67,7 @@ def test_a_page_is_shown_alike_whatever_came_before(plain, shop):
     assert direct.url == after.url and direct.decision == after.decision
 
 
-def test_its_shopper_goes_by_the_page_and_earns_as_much_as_the_other(plain, task):
+def test_its_shopper_reads_no_features_and_earns_as_much_as_the_other(plain, task):
     goals = list(plain.split("train"))[:100]
     episodes = [scripted_episode(plain, goal, plain.demonstrator, author="scripted") for goal in goals]
     guided = [scripted_episode(task, goal, task.demonstrator, author="scripted") for goal in goals]
