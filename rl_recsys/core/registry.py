@@ -25,7 +25,12 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     ENCODERS: {"text": "rl_recsys.core.text_encoding:TextDecisionEncoder"},
     POLICIES: {"bert_choice": "policies.bert_choice.model:BertChoice"},
-    LOSSES: {name: f"algorithms.dpo.losses:{name}_loss" for name in ("dpo", "ipo", "kto", "simpo")},
+    LOSSES: {
+        "dpo": "algorithms.dpo.losses:dpo_loss",
+        "ipo": "algorithms.dpo.losses:ipo_loss",
+        "kto": "algorithms.dpo.losses:kto_loss",
+        "simpo": "algorithms.dpo.losses:simpo_loss",
+    },
 }
 #: What others call an entry of a group, for messages.
 _CALLED = {TASKS: "task", ENCODERS: "encoder", POLICIES: "policy type", LOSSES: "loss"}

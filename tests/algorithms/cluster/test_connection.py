@@ -99,7 +99,7 @@ def test_what_learns_in_its_own_process_starts_no_ray(policy_folder, scripted):
     assert done.stdout.splitlines()[-1] == "False False"
 
 
-def test_what_samples_in_its_own_process_connects(ray_session, monkeypatch, policy_folder):
+def test_what_samples_in_its_own_process_connects(ray_session, monkeypatch, policy_folder, shop_folder):
     """RLlib hands weights on through Ray, which would start by itself otherwise, with another handler of SIGTERM."""
     connected = []
     monkeypatch.setattr(cluster, "connect", lambda num_cpus: connected.append(num_cpus))
@@ -107,6 +107,7 @@ def test_what_samples_in_its_own_process_connects(ray_session, monkeypatch, poli
     monkeypatch.setattr(cluster, "require_resources", lambda bundles, wait_s: None)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     config = PPOConfig().training(policy=str(policy_folder)).env_runners(num_env_runners=0)
+    config.environment(env_config={"task": f"webshop:{shop_folder}", "policy": str(policy_folder)})
     connect_for(config.learners(learner_config_dict={FROZEN_LAYERS: 0}))
     assert connected == [1]
 

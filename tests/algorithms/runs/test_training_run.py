@@ -420,7 +420,7 @@ def test_a_reference_that_agrees_with_everything_is_named(policy_folder, traject
     class Agrees(torch.nn.Module):
         """Gives the recorded action a logit that no other reaches."""
 
-        decision_encoder = load_decision_encoder(policy_folder)
+        name, decision_encoder = "agrees", load_decision_encoder(policy_folder)
 
         def forward(self, observation):
             logits = torch.full(observation["mask"].shape, -1e9)

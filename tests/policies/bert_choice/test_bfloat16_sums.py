@@ -16,8 +16,8 @@ from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from algorithms.common.losses import imitation_loss
-from algorithms.dpo.learner import episode_margins
-from algorithms.dpo.reference import PAIR, REFERENCE_LOGP, SIGN
+from algorithms.dpo.pairs import episode_pairs
+from algorithms.dpo.reference import PAIR, REFERENCE_LOGITS, SIGN
 from policies.base import load_policy
 from policies.bert_choice.model import BertChoice
 from policies.module_state import module_state
@@ -122,9 +122,11 @@ def test_the_decisions_of_a_long_episode_are_added_in_float32(policy_folder):
     one_pair = {
         PAIR: torch.zeros(MEETINGS, dtype=torch.int64),
         SIGN: torch.ones(MEETINGS),
-        REFERENCE_LOGP: likely.float().detach(),
+        REFERENCE_LOGITS: logits.float().detach(),
         Columns.ACTIONS: taken,
     }
-    for margin in episode_margins(logits, one_pair):
-        assert margin.item() == pytest.approx(likely.sum().item(), rel=1e-3)
+    pairs = episode_pairs(logits, one_pair)
+    for sums in (pairs.policy, pairs.reference):
+        assert sums[0, 0].item() == pytest.approx(likely.sum().item(), rel=1e-3)
+    assert pairs.lengths[0].tolist() == [MEETINGS, 0]
     assert imitation_loss(logits, taken).item() == pytest.approx(-likely.mean().item(), rel=1e-5)
