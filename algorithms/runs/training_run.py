@@ -251,7 +251,11 @@ class TrainingRun:
         """Keep what an iteration came to: in a checkpoint, or in memory until there is a reason to write one."""
         state = algorithm.get_state()
         _require_finite(state, f"iteration {iteration}")
-        state = {"algorithm": state, "rows": list(self.rows), "goals": None if self._goals is None else sorted(self._goals)}
+        state = {
+            "algorithm": state,
+            "rows": list(self.rows),
+            "goals": None if self._goals is None else sorted(self._goals),
+        }
         if write:
             self._checkpoints.save(state, iteration)
             self._unsaved = None

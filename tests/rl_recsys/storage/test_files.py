@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +19,15 @@ from rl_recsys.storage.files import DiskFullError, full_disk_named, read_lines, 
 def full_disk(room: int) -> Iterator[None]:
     """No file of this process grows beyond so many bytes: the system refuses it as it does on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))  # Python ignores the signal that comes with it
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.MonkeyPatch.context() as patch:
+        # Python 3.11 takes half a bytecode file for a whole one, and every later process fails on it.
+        patch.setattr(sys, "dont_write_bytecode", True)
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))  # Python ignores the signal that comes with it
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
