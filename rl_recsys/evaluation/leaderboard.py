@@ -97,7 +97,7 @@ def read_results(folder: Place) -> AgentResults:
 
 
 def leaderboard(results: Sequence[AgentResults]) -> str:
-    """The page, in Markdown. The best success is the first of its table."""
+    """The page, in Markdown. The best success is the first of its table, of equal ones the best score."""
     groups: dict[tuple, list[AgentResults]] = {}
     for one in results:
         groups.setdefault(one.played, []).append(one)
@@ -120,13 +120,15 @@ def _table(played: Sequence[AgentResults]) -> Table:
     rows = []
     for one in played:
         shown = f"{100 * one.unchanged:.1f}"
-        rows.append((one.success, _row(one.agent.name, one.agent.kind, one.agent.reads, one, shown, _made(one))))
+        rows.append(
+            ((one.success, one.score), _row(one.agent.name, one.agent.kind, one.agent.reads, one, shown, _made(one)))
+        )
     last = played[-1]
     for one in last.baselines:
-        rows.append((one.success, _row(one.arm, "baseline", "decisions", one, "-", _made(last))))
+        rows.append(((one.success, one.score), _row(one.arm, "baseline", "decisions", one, "-", _made(last))))
     success, score = last.ceiling.success, last.ceiling.score
     ceiling = ["each goal's own product", "ceiling", "the goal", f"{100 * success:.1f}", f"{score:.1f}", "-", "-", "-"]
-    ordered = [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
+    ordered = [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)]
     return Table("", COLUMNS, [ceiling, *ordered])
 
 

@@ -39,6 +39,7 @@ FLAGS = {
     "demonstrate": NOWHERE,
     "dpo": (*NOWHERE, *POLICY, "--trajectories", "nowhere"),
     "evaluate": NOWHERE,
+    "evaluate_agent": (*NOWHERE, *POLICY, "--name", "nobody"),
     "generate": (*NOWHERE, *POLICY),
     "imitate": (*NOWHERE, "--trajectories", "nowhere"),
     "import_trajectories": ("nowhere",),
@@ -57,7 +58,7 @@ FLAGS = {
 #: What a job calls the folder, where it is no --out.
 CALLED = {"site": "--record"}
 #: Jobs that write no folder: they serve, or write a page, which their own tests look at.
-WITHOUT = ("serve_environment", "watch")
+WITHOUT = ("leaderboard", "serve_environment", "watch")
 WHOLE = ("add_queries", "import_trajectories", "prepare", "train_queries", "trajectories")
 
 

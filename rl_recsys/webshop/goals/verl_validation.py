@@ -36,7 +36,11 @@ def validation_goals(count: int, validations: int, *, seed: int = 0) -> list[lis
 
 def training_goals(count: int, *, seed: int = 0) -> set[int]:
     """The goals that its training workers can draw."""
-    return {int(goal) for worker in range(TRAINING_WORKERS) for goal in _order(count, seed + worker)[FIRST:]}
+    found: set[int] = set()
+    for worker in range(TRAINING_WORKERS):
+        if len(found) < count:
+            found.update(_order(count, seed + worker)[FIRST:].tolist())
+    return found
 
 
 def _order(count: int, seed: int) -> np.ndarray:
