@@ -55,7 +55,7 @@ class Arguments(DoorFlags):
     """Actions an episode."""
     observation_mode: Literal["text_rich", "text", "html", "url"] = "text_rich"
     """How the shop's text environment shows a page; a policy reads decisions instead."""
-    temperature: Annotated[float, WEIGHT] | None = None
+    temperature: Annotated[float | None, WEIGHT] = None
     """Of --policy and --chat: 0 takes the likeliest, else they sample at it. By default 0, and 0.4 in verl-128."""
     seed: Annotated[int, SEED] = 0
     """Decides what a policy samples, and in verl-128 the goals, as its env.seed does."""

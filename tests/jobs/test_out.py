@@ -237,7 +237,7 @@ def test_the_docs_say_which_flags_make_another_run():
 
 #: Jobs that are done in one go: what they make is made again as a whole, or is only looked at. And servers.
 AT_ONCE = {
-    "add_queries", "benchmark", "import_trajectories", "prepare",
+    "add_queries", "benchmark", "import_trajectories", "leaderboard", "prepare",
     "recommend", "report", "serve_environment", "serve_recommender", "site", "train_queries", "trajectories", "watch",
 }  # fmt: skip
 
