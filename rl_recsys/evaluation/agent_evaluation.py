@@ -152,7 +152,7 @@ def figures(task: Task, plan: Plan, name: str, episodes: Sequence[AgentEpisode] 
     return arm_result(name, [rewards], [steps], products=products)
 
 
-def validations(plan: Plan, episodes: Sequence[AgentEpisode]) -> list[dict[str, float]]:
+def validations(plan: Plan, episodes: Sequence[AgentEpisode] | Sequence[Outcome]) -> list[dict[str, float]]:
     """The success, in [0, 1], and the score, of 100, of each validation by itself."""
     pairs = zip(plan.episodes, episodes, strict=True)
     found = []
@@ -185,9 +185,10 @@ def write_evaluation(
     there is to say, as JSON can hold it.
     """
     result = figures(task, plan, agent["name"], episodes)
-    beside = [figures(task, plan, name, baseline_outcomes(task, plan, name)) for name in task.baselines]
+    outcomes = {name: baseline_outcomes(task, plan, name) for name in task.baselines}
+    beside = {name: figures(task, plan, name, its) for name, its in outcomes.items()}
     unchanged = sum(episode.unchanged for episode in episodes) / max(1, sum(episode.steps for episode in episodes))
-    rows = [_row(result, f"{100 * unchanged:.1f}"), *(_row(one, "-") for one in beside)]
+    rows = [_row(result, f"{100 * unchanged:.1f}"), *(_row(one, "-") for one in beside.values())]
     success, score = plan.ceiling
     rows.append(["ceiling: each goal's own product", f"{100 * success:.1f}", f"{score:.1f}", "-", "-", "-"])
     found = {
@@ -198,13 +199,14 @@ def write_evaluation(
         "episodes": len(episodes),
         **{name: getattr(result, name) for name in ("success", "success_interval", "score", "score_interval", "steps")},
         "unchanged": unchanged,
-        "baselines": [one.to_mapping() for one in beside],
+        "baselines": [one.to_mapping() for one in beside.values()],
         "ceiling": {"success": success, "score": score},
     }
     caption = ""
     if "validations" in plan.details:
         by_validation = validations(plan, episodes)
         found |= {"validations": by_validation, "scatter": (apart := scatter(by_validation))}
+        found["baseline_scatter"] = {name: scatter(validations(plan, its)) for name, its in outcomes.items()}
         caption = _said_of(by_validation, apart, plan.details)
     title = f"{agent['name']} on {len(episodes)} episodes, protocol {plan.protocol}, at most {plan.max_steps} steps"
     write_results(Table(title, COLUMNS, rows, caption), found, page=folder / TABLE, data=folder / RESULTS)

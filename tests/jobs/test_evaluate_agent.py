@@ -116,6 +116,7 @@ def test_verl_agents_validations_are_played_and_their_scatter_is_said(score, tas
     assert protocol["distinct_goals"] == len(set(goals)) < 256
     success = found["success"]
     assert found["scatter"]["half_width"] == pytest.approx(196 * (success * (1 - success) / 128) ** 0.5)
+    assert found["baseline_scatter"]["rule"] == found["scatter"] != found["baseline_scatter"]["comparing"]
     table = (tmp_path / "verl" / "table.md").read_text()
     share = protocol["verl_training_goals"]  # not all, of a shop with few goals beyond 500
     assert "2 validations of 128 goals" in table and f"{100 * share:.0f} % can be trained on in verl" in table
