@@ -57,10 +57,14 @@ def policy_trajectories(
     greedy: bool = False,
     seed: int = 0,
     max_steps: int | None = None,
+    temperature: float = 1.0,
 ) -> Iterator[Trajectory]:
-    """The same episodes with all their steps, by ``author``."""
+    """The same episodes with all their steps, by ``author``. Sampled ones draw from logits / ``temperature``."""
     goals, draws = list(map(int, goals)), [0] * len(goals) if draws is None else draws
-    played = play_together(policy, task, goals, draws, greedy=greedy, seed=seed, max_steps=max_steps, recording=True)
+    played = play_together(
+        policy, task, goals, draws, greedy=greedy, seed=seed, max_steps=max_steps, recording=True,
+        temperature=temperature,
+    )  # fmt: skip
     for episode, result in played:
         yield recorded(episode, result, author=author, seed=seed)
 
@@ -97,14 +101,22 @@ def recorded(episode: Episode, result: StepResult, *, author: str, seed: int) ->
 class EpisodesUnderWay:
     """A policy's episodes of whatever goals, scored together; others may begin at any time.
 
-    ``recording``: keep the steps, and the logits of those that the policy chose. Raises ``EncodingError`` for a policy
-    of another task.
+    ``recording``: keep the steps, and the logits of those that the policy chose. ``temperature``: what logits are
+    divided by where actions are sampled. Raises ``EncodingError`` for a policy of another task.
     """
 
-    def __init__(self, policy: Policy, task: Task, *, max_steps: int | None = None, recording: bool = False):
+    def __init__(
+        self,
+        policy: Policy,
+        task: Task,
+        *,
+        max_steps: int | None = None,
+        recording: bool = False,
+        temperature: float = 1.0,
+    ):
         require_readable(task, policy.decision_encoder)
         self._policy, self._task = policy.eval(), task
-        self._max_steps, self._recording = max_steps, recording
+        self._max_steps, self._recording, self._temperature = max_steps, recording, temperature
         self._running: list[Episode] = []
 
     def __len__(self) -> int:
@@ -135,7 +147,8 @@ class EpisodesUnderWay:
             row = row[: len(episode.session.decision.choices)]
             if self._recording:
                 episode.logits.append(row)
-            self._take(episode, int(np.argmax(row) if episode.greedy else sample_actions(row, episode.rng)))
+            chosen = np.argmax(row) if episode.greedy else sample_actions(row / self._temperature, episode.rng)
+            self._take(episode, int(chosen))
         over = [episode for episode in self._running if episode.is_over]
         self._running = [episode for episode in self._running if not episode.is_over]
         return over
@@ -163,17 +176,18 @@ def play_together(
     max_steps: int | None = None,
     at_once: int = SESSIONS_AT_ONCE,
     recording: bool = False,
+    temperature: float = 1.0,
     beginnings: Sequence[Sequence[int]] | None = None,
 ) -> Iterator[tuple[Episode, StepResult]]:
     """Episodes with their last result, in the order of the goals; ``at_once`` sessions are scored together.
 
-    A goal is one of the task's, by its index, or another. ``recording``: see ``EpisodesUnderWay``. ``beginnings``:
-    choices that each episode begins with, whatever the policy would choose there.
+    A goal is one of the task's, by its index, or another. ``recording``, ``temperature``: see ``EpisodesUnderWay``.
+    ``beginnings``: choices that each episode begins with, whatever the policy would choose there.
     """
     beginnings = [()] * len(goals) if beginnings is None else beginnings
     waiting = enumerate(zip(goals, draws, beginnings, strict=True))
     ended: dict[int, Episode] = {}
-    under_way = EpisodesUnderWay(policy, task, max_steps=max_steps, recording=recording)
+    under_way = EpisodesUnderWay(policy, task, max_steps=max_steps, recording=recording, temperature=temperature)
     for wanted in range(len(goals)):
         while wanted not in ended:
             for number, (goal, draw, beginning) in itertools.islice(waiting, at_once - len(under_way)):

@@ -48,10 +48,12 @@ def demonstration(task: Task, goal: Any, *, seed: int = 0, **options: Any) -> Tr
     return scripted_episode(task, goal, task.demonstrator, author="scripted", seed=seed, **options)
 
 
-def baseline_episodes(task: Task, goals: Sequence[int], name: str) -> Iterator[Outcome]:
-    """One of the task's baselines on these goals, in order."""
+def baseline_episodes(
+    task: Task, goals: Sequence[int], name: str, *, max_steps: int | None = None
+) -> Iterator[Outcome]:
+    """One of the task's baselines on these goals, in order. ``max_steps`` is by default the task's."""
     for goal in goals:
-        episode = scripted_episode(task, goal, task.baselines[name], author=name)
+        episode = scripted_episode(task, goal, task.baselines[name], author=name, max_steps=max_steps)
         yield Outcome(goal, episode.reward, len(episode.steps), episode.done, episode.reward_parts)
 
 

@@ -39,6 +39,7 @@ FLAGS = {
     "demonstrate": NOWHERE,
     "dpo": (*NOWHERE, *POLICY, "--trajectories", "nowhere"),
     "evaluate": NOWHERE,
+    "evaluate_agent": (*NOWHERE, *POLICY, "--name", "nobody"),
     "generate": (*NOWHERE, *POLICY),
     "imitate": (*NOWHERE, "--trajectories", "nowhere"),
     "import_trajectories": ("nowhere",),
@@ -57,7 +58,7 @@ FLAGS = {
 #: What a job calls the folder, where it is no --out.
 CALLED = {"site": "--record"}
 #: Jobs that write no folder: they serve, or write a page, which their own tests look at.
-WITHOUT = ("serve_environment", "watch")
+WITHOUT = ("leaderboard", "serve_environment", "watch")
 WHOLE = ("add_queries", "import_trajectories", "prepare", "train_queries", "trajectories")
 
 
@@ -236,7 +237,7 @@ def test_the_docs_say_which_flags_make_another_run():
 
 #: Jobs that are done in one go: what they make is made again as a whole, or is only looked at. And servers.
 AT_ONCE = {
-    "add_queries", "benchmark", "import_trajectories", "prepare",
+    "add_queries", "benchmark", "import_trajectories", "leaderboard", "prepare",
     "recommend", "report", "serve_environment", "serve_recommender", "site", "train_queries", "trajectories", "watch",
 }  # fmt: skip
 
