@@ -17,7 +17,7 @@ MEAN = "mean_of_all"  # how to log such a figure: log_value(..., reduce=MEAN)
 #: only, the next update's, the last hundred episodes of each worker, or absent in some iterations.
 _NOT_OF_THE_ITERATION = {
     "learners": re.compile(
-        r"gradients_\w+_global_norm|\w+_learning_rate|total_loss|weights_seq_no|curr_\w+_coeff|curr_kl_coeff"
+        r"gradients_\w+_global_norm|\w+_learning_rate|total_loss|weights_seq_no|curr_\w+_coeff"
         r"|module_train_batch_size_mean|diff_num_grad_updates_vs_sampler_policy|num_(non_)?trainable_parameters"
     ),
     "env_runners": re.compile(

@@ -111,7 +111,7 @@ class PolicyLearner(ColumnsOnHost):
         parameters = self._trained_parameters()
         for key, gradient in gradients_dict.items():
             parameters[key].grad = gradient
-        skipped = self._overflow
+        skipped = (~self._norm.isfinite()).float()
         self._log_step()
         for optimizer in self._all_optimizers():
             # As a GradScaler tells it; the scale is out already.
@@ -190,7 +190,6 @@ class PolicyLearner(ColumnsOnHost):
         # Before they are clipped, which would make a finite number of an infinite one.
         found = [gradient for gradient in gradients.values() if gradient is not None]
         self._norm = torch.nn.utils.get_total_norm(found)
-        self._overflow = (~self._norm.isfinite()).float()
         return gradients
 
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from rl_recsys.core.outcome import Outcome, is_success
 from rl_recsys.core.play import baseline_episodes
 from rl_recsys.core.task import Task
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.comparison import ArmResult, arm_result, percent
+from rl_recsys.evaluation.comparison import ArmResult, arm_result, percent, with_interval
 from rl_recsys.runs.results import write_results
 from rl_recsys.storage.declared import require_declared
 from rl_recsys.storage.files import naming, read_rows, write_text
@@ -176,6 +176,12 @@ def scatter(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {"half_width": 196 * float(np.sqrt(mean * (1 - mean) / size)), **extremes, **seen}
 
 
+def extremes(apart: Mapping[str, float]) -> str:
+    """The lowest and the highest of a ``scatter``, and its deviation where there is one, as text."""
+    deviation = f", standard deviation {apart['deviation']:.1f}" if "deviation" in apart else ""
+    return f"{apart['lowest']:.1f} to {apart['highest']:.1f} %{deviation}"
+
+
 def write_evaluation(
     folder: Path, task: Task, plan: Plan, agent: Mapping[str, Any], episodes: Sequence[AgentEpisode]
 ) -> None:
@@ -213,17 +219,15 @@ def write_evaluation(
 
 
 def _row(result: ArmResult, unchanged: str) -> list[str]:
-    low, high = result.score_interval
-    score = f"{result.score:.1f} ({low:.1f} to {high:.1f})"
     success = percent(result.success, result.success_interval)
+    score = with_interval(result.score, result.score_interval)
     return [result.arm, success, score, f"{result.steps:.1f}", str(result.episodes), unchanged]
 
 
 def _said_of(found: Sequence[Mapping[str, float]], apart: Mapping[str, float], details: Mapping[str, Any]) -> str:
-    deviation = f", standard deviation {apart['deviation']:.1f}" if "deviation" in apart else ""
     return (
-        f"{len(found)} validations of {found[0]['episodes']} goals: success {apart['lowest']:.1f} to "
-        f"{apart['highest']:.1f} %{deviation}. One alone is known to +-{apart['half_width']:.1f} points. "
+        f"{len(found)} validations of {found[0]['episodes']} goals: success {extremes(apart)}. "
+        f"One alone is known to +-{apart['half_width']:.1f} points. "
         f"{100 * details['training_goals']:.0f} % of the goals are training goals of this shop's split, "
         f"{100 * details['verl_training_goals']:.0f} % can be trained on in verl-agent."
     )

@@ -83,10 +83,9 @@ def arm_result(
 
 def cells(result: ArmResult) -> list[str]:
     """An arm's row as text."""
-    score_low, score_high = result.score_interval
     return [
         result.arm,
-        f"{result.score:.1f} ({score_low:.1f} to {score_high:.1f})",
+        with_interval(result.score, result.score_interval),
         percent(result.success, result.success_interval),
         _gain(result),
         f"{result.steps:.1f}",
@@ -95,10 +94,15 @@ def cells(result: ArmResult) -> list[str]:
     ]
 
 
-def percent(share: float, interval: tuple[float, float]) -> str:
+def with_interval(value: float, interval: Sequence[float]) -> str:
+    """A value and its interval as text, such as a score's."""
+    low, high = interval
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def percent(share: float, interval: Sequence[float]) -> str:
     """A share in [0, 1] and its interval as text, in per cent."""
-    low, high = (100 * bound for bound in interval)
-    return f"{100 * share:.1f} ({low:.1f} to {high:.1f})"
+    return with_interval(100 * share, [100 * bound for bound in interval])
 
 
 def _gain(result: ArmResult) -> str:

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from rl_recsys.core.task import DEFAULT_TASK, task_class
 from rl_recsys.core.trajectory import Trajectory, read_trajectories, task_of
 from rl_recsys.errors import UserError
-from rl_recsys.storage.files import write_text
+from rl_recsys.storage.files import write_page
 from rl_recsys.storage.locations import Place
 
 VIEWER = Path(__file__).parent / "viewer"  # the script, the style sheet, and what stands around them
@@ -205,9 +205,4 @@ def episodes_page(episodes: Sequence[Episode], title: str, *, task: str = DEFAUL
 
 def write_episodes_page(path: Path, page: str) -> None:
     """Write the page whole. Raises ``UserError`` where something else is there."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file, as --out {path / 'episodes.html'}")
-    if path.exists() and MADE_HERE.encode() not in path.read_bytes():
-        raise UserError(f"{path} is there already, and it is no page of jobs/watch.py; name another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page)
+    write_page(path, page, mark=MADE_HERE, job="jobs/watch.py", example="episodes.html")

@@ -11,10 +11,10 @@ from rl_recsys.console.escaping import for_markdown
 from rl_recsys.console.ranges import COUNT, SHARE, Range
 from rl_recsys.console.table import Table
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.agent_evaluation import RESULTS, RESULTS_FORMAT
-from rl_recsys.evaluation.comparison import percent
+from rl_recsys.evaluation.agent_evaluation import RESULTS, RESULTS_FORMAT, extremes
+from rl_recsys.evaluation.comparison import percent, with_interval
 from rl_recsys.storage.declared import MAY_BE_MISSING, require_declared
-from rl_recsys.storage.files import read_object, write_text
+from rl_recsys.storage.files import read_object, write_page
 from rl_recsys.storage.locations import Place, local_folder
 
 REMEDY = "score the agent again with jobs/evaluate_agent.py"
@@ -133,9 +133,7 @@ def _table(played: Sequence[AgentResults]) -> Table:
 
 
 def _row(name: str, kind: str, reads: str, one: _Figures, unchanged: str, made: str) -> list[str]:
-    low, high = one.score_interval
-    score = f"{one.score:.1f} ({low:.1f} to {high:.1f})"
-    success = percent(one.success, tuple(one.success_interval))
+    success, score = percent(one.success, one.success_interval), with_interval(one.score, one.score_interval)
     return [name, kind, reads, success, score, f"{one.steps:.1f}", unchanged, made]
 
 
@@ -149,20 +147,10 @@ def _made(one: AgentResults) -> str:
 
 
 def _scatter(one: AgentResults) -> str:
-    seen = one.scatter
-    deviation = f", standard deviation {seen['deviation']:.1f}" if "deviation" in seen else ""
-    name = for_markdown(one.agent.name)
-    return (
-        f"{name}: single validations from {seen['lowest']:.1f} to {seen['highest']:.1f} %{deviation}; one alone is "
-        f"known to +-{seen['half_width']:.1f} points.\n"
-    )
+    name, known = for_markdown(one.agent.name), f"{one.scatter['half_width']:.1f}"
+    return f"{name}: single validations from {extremes(one.scatter)}; one alone is known to +-{known} points.\n"
 
 
 def write_leaderboard(path: Path, page: str) -> None:
     """Write the page whole. Raises ``UserError`` where something else is there."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file, as --out {path / 'LEADERBOARD.md'}")
-    if path.exists() and MARK.encode() not in path.read_bytes():
-        raise UserError(f"{path} is there already, and it is no page of jobs/leaderboard.py; name another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page)
+    write_page(path, page, mark=MARK, job="jobs/leaderboard.py", example="LEADERBOARD.md")

@@ -45,6 +45,19 @@ def write_text(path: Path, text: str) -> None:
     os.replace(aside, path)
 
 
+def write_page(path: Path, page: str, *, mark: str, job: str, example: str) -> None:
+    """Write a job's page whole, with the folders above it. ``mark``: what each page of the job has in it.
+
+    Raises ``UserError`` where something else is there; ``job`` and ``example``, a file's name, are for the message.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file, as --out {path / example}")
+    if path.exists() and mark.encode() not in path.read_bytes():
+        raise UserError(f"{path} is there already, and it is no page of {job}; name another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page)
+
+
 def require_new(folder: Path) -> None:
     """Raise ``UserError`` for a folder that has something in it: what a job makes at once it makes anew."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class WebShop(Task):
     decision_format = DECISION_FORMAT
     reward_parts = dict(zip(REWARD_PARTS, ("type", "attributes", "options", "price"), strict=True))
     max_steps = MAX_STEPS
+    session_type: ClassVar[type[ChoiceSession]] = ChoiceSession
     baselines = {
         "rule": Baseline(rule_shopper, 1, {"queries": full_instruction}),
         "heuristic": Baseline(heuristic_shopper, 1),
@@ -101,7 +102,7 @@ class WebShop(Task):
         **options: Any,
     ) -> ChoiceSession:
         """``options``: those of ``ChoiceSession``."""
-        return ChoiceSession(
+        return self.session_type(
             self.shop.session(goal), max_steps=max_steps or MAX_STEPS, max_choices=max_choices or MAX_CHOICES, **options
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from rl_recsys.core.outcome import paid
 from rl_recsys.evaluation.agent_evaluation import AgentEpisode, Planned
 from rl_recsys.evaluation.agents.turn import TextAgent, Turn
 from rl_recsys.webshop.play.session import Session, StepResult
@@ -93,13 +94,12 @@ class _Episode:
 
     @property
     def outcome(self) -> AgentEpisode:
-        bought = self._session.done
         return AgentEpisode(
             number=self._planned.number,
             goal=self._planned.goal,
-            reward=self._result.reward if bought else 0.0,
+            reward=paid(self._result),
             steps=len(self._history),
-            bought=bought,
+            bought=self._session.done,
             unchanged=self._unchanged,
             actions=[action for _, action in self._history],
             parts=dict(self._result.reward_parts),

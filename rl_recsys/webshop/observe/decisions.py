@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -21,7 +21,7 @@ from rl_recsys.webshop.observe.instruction_features import (
     stem,
     words,
 )
-from rl_recsys.webshop.play.page import BUTTONS, DESCRIPTION, FEATURES, NEXT, SEARCH, ElementKind, PageKind
+from rl_recsys.webshop.play.page import BUTTONS, DESCRIPTION, FEATURES, NEXT, SEARCH, Element, ElementKind, PageKind
 from rl_recsys.webshop.play.session import Session, StepResult, parse_action
 
 #: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
@@ -217,22 +217,30 @@ class ChoiceSession:
         relation = price_relation(product.price_text, self._limit)
         return f"{relation}{' ' if relation else ''}{product.price_text} {product.title}"
 
+    def _searches(self, kind: IntEnum) -> list[Choice]:
+        """What may be searched for."""
+        queries = self.queries or self.session.shop.search_candidates
+        return [Choice(f"search[{query}]", query, kind) for query in queries(self.session.goal.instruction_text)]
+
+    def _clickable(self) -> Iterator[tuple[str, Element]]:
+        """What a click on the page does something with."""
+        for label, element in self.session.page.clickables.items():
+            if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
+                continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
+            if element.kind is ElementKind.PRODUCT and label in BUTTONS:
+                continue  # a click does what the button would, or nothing
+            yield label, element
+
     def _choices(self) -> list[Choice]:
         session = self.session
         if session.kind is PageKind.SEARCH:
-            instruction = session.goal.instruction_text
-            queries = self.queries or session.shop.search_candidates
-            return [Choice(f"search[{query}]", query, ChoiceKind.SEARCH) for query in queries(instruction)]
+            return self._searches(ChoiceKind.SEARCH)
         choices = []
         named = named_choices(self.named, session.product) if session.kind is PageKind.ITEM else {}
         best = self.best_seen
-        for label, element in session.page.clickables.items():
-            if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
-                continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
+        for label, element in self._clickable():
             if label == NEXT.lower() and session.kind is PageKind.RESULTS and session.page_number >= session.last_page:
                 continue
-            if element.kind is ElementKind.PRODUCT and label in BUTTONS:
-                continue  # a click does what the button would, or nothing
             if element.kind is ElementKind.PRODUCT:
                 product = session.shop.product(element.text)
                 text = self._offer(product)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 
 from rl_recsys.core.decision import Choice
 from rl_recsys.webshop.observe.decisions import ChoiceSession
-from rl_recsys.webshop.play.page import BUTTONS, SEARCH, Block, Element, ElementKind, PageKind
-from rl_recsys.webshop.play.session import parse_action
+from rl_recsys.webshop.play.page import Block, Element, ElementKind, PageKind
 
 #: Raised with every change of a decision's words or kinds: what was recorded or trained before does not fit.
 PLAIN_FORMAT = 1
@@ -52,20 +50,9 @@ class PlainSession(ChoiceSession):
         return " ".join([*(["clicked"] if visited else []), *words])
 
     def _choices(self) -> list[Choice]:
-        session = self.session
-        if session.kind is PageKind.SEARCH:
-            queries = self.queries or session.shop.search_candidates
-            found = queries(session.goal.instruction_text)
-            return [Choice(f"search[{query}]", query, PlainKind.SEARCH) for query in found]
+        if self.session.kind is PageKind.SEARCH:
+            return self._searches(PlainKind.SEARCH)
         return [Choice(f"click[{label}]", *self._described(label, one)) for label, one in self._clickable()]
-
-    def _clickable(self) -> Iterator[tuple[str, Element]]:
-        for label, element in self.session.page.clickables.items():
-            if label == SEARCH.lower() or parse_action(f"click[{label}]") != ("click", label):
-                continue  # by WebShop's grammar neither this word nor a label with brackets can be clicked
-            if element.kind is ElementKind.PRODUCT and label in BUTTONS:
-                continue  # a click does what the button would, or nothing
-            yield label, element
 
     def _described(self, label: str, element: Element) -> tuple[str, PlainKind]:
         if element.kind is ElementKind.PRODUCT:
