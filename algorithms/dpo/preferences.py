@@ -27,7 +27,9 @@ from rl_recsys.core.trajectory import Step, Trajectory
 from rl_recsys.errors import UserError
 
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
-BARREN_GROUPS = 200  # groups without a single pair before the run is given up
+#: Groups without a single pair, one after the other, before the run is given up. Where a click in 60 recommendations is
+#: all the reward, a group in 50 of those in turn has one, and half of the groups are in turn.
+BARREN_GROUPS = 1000
 COUNTS = ("groups", "unequal", "batches")
 MIXED_BATCHES = 4  # batches' pairs that are kept at least, where pairs are used several times
 

@@ -22,9 +22,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     TASKS: {
         "webshop": "rl_recsys.webshop.task:WebShop",
         "webshop-plain": "rl_recsys.webshop.plain_task:PlainWebShop",
+        "recogym": "rl_recsys.recogym.task:RecoGym",
     },
-    ENCODERS: {"text": "rl_recsys.core.text_encoding:TextDecisionEncoder"},
-    POLICIES: {"bert_choice": "policies.bert_choice.model:BertChoice"},
+    ENCODERS: {
+        "text": "rl_recsys.core.text_encoding:TextDecisionEncoder",
+        "views": "rl_recsys.recogym.view_encoding:ViewEncoder",
+    },
+    POLICIES: {"bert_choice": "policies.bert_choice.model:BertChoice", "two_tower": "policies.two_tower:TwoTower"},
     LOSSES: {
         "dpo": "algorithms.dpo.losses:dpo_loss",
         "ipo": "algorithms.dpo.losses:ipo_loss",

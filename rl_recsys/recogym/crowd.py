@@ -18,8 +18,9 @@ class Crowd(ABC):
     """``size`` places, each with one user: ``begin`` fills them, ``recommend`` shows each user a product.
 
     ``users`` [size] are their numbers, ``left`` [size] says who is gone, ``last`` [size] the product viewed last and
-    ``counts`` [size, P] (int32) this user's views so far. A place whose user has left does not change until the next
-    ``begin``. Raises ``SettingsError`` in the original's stream, which is one after the other.
+    ``counts`` [size, P] (int32) this user's views so far. ``event`` [size] is the number of the event that comes next,
+    by which chance is drawn. ``views`` is what was viewed since the last recommendation, in order: pairs of places and
+    of the product that each viewed. A place whose user has left does not change until the next ``begin``. Raises ``SettingsError`` in the original's stream, which is one after the other.
     """
 
     def __init__(self, settings: Settings, size: int):
@@ -31,7 +32,8 @@ class Crowd(ABC):
         self.last = np.zeros(size, int)
         self.time = np.zeros(size)
         self.left = np.ones(size, bool)
-        self._event = np.zeros(size, int)
+        self.event = np.zeros(size, int)
+        self.views: list[tuple[np.ndarray, np.ndarray]] = []
         self._keys = {kind: np.zeros(size, np.uint64) for kind in Kind}
         # Next state by a draw: above the first number not organic, above the second not bandit either.
         rows = [cumulated(row)[:2] for row in settings.moves]
@@ -47,8 +49,9 @@ class Crowd(ABC):
         self.users[places] = users
         for kind in Kind:
             self._keys[kind][places] = counter.keys(self._seed, kind, users)
-        self._event[places], self.time[places], self.counts[places] = 0, 0.0, 0
+        self.event[places], self.time[places], self.counts[places] = 0, 0.0, 0
         self._begin(places)
+        self.views = []
         self._visit_shop(places)
 
     def recommend(self, products: np.ndarray) -> np.ndarray:
@@ -58,16 +61,30 @@ class Crowd(ABC):
         drawn = self._uniforms(Kind.CLICK, there)
         hits = drawn >= 1.0 - self._click_probability(there, np.asarray(products)[there])
         clicked[there] = hits
-        state = self._move(there, self._from_bandit)
-        state[hits] = ORGANIC
-        self.left[there] = state == STOP
-        self._visit_shop(there[state == ORGANIC])
+        self._go_on(there, hits)
         return clicked
+
+    def ignore(self) -> None:
+        """Show each user who is there something that nobody clicks."""
+        there = np.flatnonzero(~self.left)
+        self._go_on(there, np.zeros(len(there), bool))
+
+    def click_probabilities(self) -> np.ndarray:
+        """Of all products for every place [size, P], now: what an agent cannot see."""
+        return self.rates(self.taste)
+
+    def _go_on(self, there: np.ndarray, clicked: np.ndarray) -> None:
+        state = self._move(there, self._from_bandit)
+        state[clicked] = ORGANIC
+        self.left[there] = state == STOP
+        self.views = []
+        self._visit_shop(there[state == ORGANIC])
 
     def _visit_shop(self, places: np.ndarray) -> None:
         self.left[places] = False
         while len(places):
             seen = self._view(places)
+            self.views.append((places, seen))
             self.last[places] = seen
             self.counts[places, seen] += 1
             state = self._move(places, self._from_organic)
@@ -78,19 +95,24 @@ class Crowd(ABC):
         drawn = self._uniforms(Kind.MOVE, places)
         state = (drawn >= row[0]).astype(np.int8)
         state += drawn >= row[1]
-        self._event[places] += 1
+        self.event[places] += 1
         self._moved(places, state == ORGANIC)
         return state
 
     def _uniforms(self, kind: Kind, places: np.ndarray) -> np.ndarray:
-        return counter.uniforms(self._keys[kind][places], self._event[places])
+        return counter.uniforms(self._keys[kind][places], self.event[places])
 
     def _normals(self, kind: Kind, places: np.ndarray, width: int) -> np.ndarray:
-        return counter.normals(self._keys[kind][places], self._event[places], width)
+        return counter.normals(self._keys[kind][places], self.event[places], width)
+
+    @property
+    @abstractmethod
+    def taste(self) -> np.ndarray:
+        """All of each user that decides what is clicked now [size, W]."""
 
     @abstractmethod
-    def click_probabilities(self) -> np.ndarray:
-        """Of all products for every place [size, P], now: what an agent cannot see."""
+    def rates(self, taste: np.ndarray) -> np.ndarray:
+        """The click probabilities [n, P] of users of such tastes [n, W]."""
 
     @abstractmethod
     def _begin(self, places: np.ndarray) -> None:
@@ -118,9 +140,14 @@ class ClusterCrowd(Crowd):
         self._within = np.array(cumulated(np.ones(self._catalogue.block) / self._catalogue.block))
         super().__init__(settings, size)
 
-    def click_probabilities(self) -> np.ndarray:
-        """[size, P]."""
-        return self._catalogue.click_probs[:, self.last].T
+    @property
+    def taste(self) -> np.ndarray:
+        """The product viewed last [size, 1]."""
+        return self.last[:, None]
+
+    def rates(self, taste: np.ndarray) -> np.ndarray:
+        """[n, P]."""
+        return self._catalogue.click_probs[:, taste[:, 0]].T
 
     def _begin(self, places: np.ndarray) -> None:
         self.last[places] = self._first.searchsorted(self._uniforms(Kind.START, places), "right")
@@ -147,9 +174,14 @@ class LatentCrowd(Crowd):
         self._clock = np.zeros(size)
         super().__init__(settings, size)
 
-    def click_probabilities(self) -> np.ndarray:
-        """[size, P]."""
-        return click_rate(self.omega @ self._catalogue.beta.T + self._catalogue.mu_bandit)
+    @property
+    def taste(self) -> np.ndarray:
+        """``omega`` [size, K]."""
+        return self.omega
+
+    def rates(self, taste: np.ndarray) -> np.ndarray:
+        """[n, P]."""
+        return click_rate(taste @ self._catalogue.beta.T + self._catalogue.mu_bandit)
 
     def _begin(self, places: np.ndarray) -> None:
         self._clock[places] = self._new_time(places, np.zeros(len(places)))
