@@ -77,11 +77,8 @@ class TwoTower(Policy):
         """(logits [B, A], users' vectors [B, width]); see ``Policy``."""
         users = self.encode(observation)
         logits = self.products(users) + self.seen * torch.log1p(observation["views"].float())
-        mask = observation[MASK].bool()
-        if "positions" in observation:
-            logits = logits.gather(1, observation["positions"])
-        else:
-            logits = logits[:, : mask.shape[1]]
+        mask, positions = observation[MASK].bool(), observation.get("positions")
+        logits = logits[:, : mask.shape[1]] if positions is None else logits.gather(1, positions)
         return torch.where(mask, logits.float(), MASKED), users
 
     def encode(self, observation: Mapping[str, Tensor]) -> Tensor:

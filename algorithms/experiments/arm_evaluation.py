@@ -16,7 +16,7 @@ from rl_recsys.core.play import goals_of
 from rl_recsys.core.task import Task
 from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import ASKED, EPISODES, RESULTS, read_episodes
-from rl_recsys.evaluation.comparison import ArmResult, arm_result, comparison_table
+from rl_recsys.evaluation.comparison import ArmResult, arm_result, comparison_table, parts_table
 from rl_recsys.runs.results import write_results
 from rl_recsys.storage.files import write_text
 from rl_recsys.storage.folders import digest_of
@@ -85,13 +85,14 @@ class ArmEvaluation:
                     by_seed = [self._outcomes(pool, arm, seed, folder, mode) for seed, folder in enumerate(folders)]
                     rewards = [[outcome.reward for outcome in outcomes] for outcomes in by_seed]
                     steps = [[outcome.steps for outcome in outcomes] for outcomes in by_seed]
+                    parts = [[outcome.parts for outcome in outcomes] for outcomes in by_seed]
                     label, minutes, against = arm, [], None
                     if not is_baseline:
                         label = f"{arm}, {mode}"
                         minutes = [_training_minutes(folder, self._task) for folder in folders]
                         first = rewards_of_first.setdefault(mode, rewards)
                         against = first if first is not rewards and len(first) == len(rewards) else None
-                    self.results.append(arm_result(label, rewards, steps, minutes, against, self._products))
+                    self.results.append(arm_result(label, rewards, steps, minutes, against, self._products, parts))
 
     def write(self, title: str, too_long: Mapping[int, int]) -> None:
         """Show the table of ``results``, and write table.md and results.json.
@@ -102,7 +103,9 @@ class ArmEvaluation:
         figures |= {"too_long": too_long} if too_long else {}
         figures["arms"] = [result.to_mapping() for result in self.results]
         table = comparison_table(self.results, title)
-        write_results(table, figures, page=self._folder / "table.md", data=self._folder / RESULTS)
+        names = self._task.reward_parts
+        parts = [parts_table(self.results, names, "parts of the reward")] if names else []
+        write_results(table, figures, *parts, page=self._folder / "table.md", data=self._folder / RESULTS)
 
     def _outcomes(self, pool: RolloutPool, arm: str, number: int, folder: str, mode: Mode) -> list[Outcome]:
         """An arm's episodes with its policy of this number: from the file of an earlier run, or played now."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +21,8 @@ class ArmResult:
     Intervals are bootstrapped over seeds and over the products that goals are about; with one seed that of the success
     is at least Wilson's. ``seeds`` holds each seed's success. ``gain`` is the success above that of the arm it is
     compared with and ``gain_interval`` its interval, pair by pair: the same goal, the policy of the same seed.
-    ``seed_scores`` are the seeds' scores.
+    ``seed_scores`` are the seeds' scores. ``parts``: of each part of the reward (mean, low, high), over the goals whose
+    episodes all have it.
     """
 
     arm: str
@@ -34,6 +37,7 @@ class ArmResult:
     seed_scores: tuple[float, ...] = ()
     gain: float | None = None
     gain_interval: tuple[float, float] | None = None
+    parts: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def to_mapping(self) -> dict:
         """Plain values for JSON."""
@@ -47,11 +51,13 @@ def arm_result(
     training_minutes: Sequence[float] = (),
     against: Sequence[Sequence[float]] | None = None,
     products: Sequence[str] | None = None,
+    parts: Sequence[Sequence[Mapping[str, float | bool | None]]] = (),
 ) -> ArmResult:
     """The figures of an arm from rewards and steps [seeds, goals] on the same goals, and the training time a seed.
 
     ``against``: the rewards [seeds, goals] of the arm to compare it with. Raises ValueError for another shape.
     ``products``: what each goal is about; goals of one product succeed or fail together. Without, goals are drawn.
+    ``parts``: those of the rewards [seeds, goals], by name.
     """
     table = np.asarray(rewards, float)
     success = is_success(table).astype(float)
@@ -77,8 +83,23 @@ def arm_result(
         training_minutes=float(np.mean(training_minutes)) if len(training_minutes) else 0.0,
         seeds=tuple(float(row.mean()) for row in success),
         seed_scores=tuple(100 * float(row.mean()) for row in table),
+        parts=_parts(parts, products),
         **gained,
     )
+
+
+def _parts(
+    parts: Sequence[Sequence[Mapping[str, float | bool | None]]], products: Sequence[str] | None
+) -> dict[str, tuple[float, float, float]]:
+    names = sorted({name for row in parts for each in row for name, value in each.items() if value is not None})
+    found = {}
+    for name in names:
+        table = np.array([[each.get(name) for each in row] for row in parts], float)  # None becomes nan
+        had = ~np.isnan(table).any(0)
+        if had.any():
+            owners = None if products is None else [owner for owner, has in zip(products, had, strict=True) if has]
+            found[name] = float(table[:, had].mean()), *mean_interval(table[:, had], owners)
+    return found
 
 
 def cells(result: ArmResult) -> list[str]:
@@ -94,27 +115,42 @@ def cells(result: ArmResult) -> list[str]:
     ]
 
 
-def with_interval(value: float, interval: Sequence[float]) -> str:
-    """A value and its interval as text, such as a score's."""
+def with_interval(value: float, interval: Sequence[float], *, sign: Literal["-", "+"] = "-") -> str:
+    """A value and its interval as text, such as a score's: with a decimal, or as many as the interval has two of.
+
+    ``sign``: "+" for one of gains, too.
+    """
     low, high = interval
-    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+    width = high - low
+    decimals = 1 if not 0 < width < 1 else 1 + math.ceil(-math.log10(width))
+    form = f"{sign}.{decimals}f"
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 
-def percent(share: float, interval: Sequence[float]) -> str:
+def percent(share: float, interval: Sequence[float], *, sign: Literal["-", "+"] = "-") -> str:
     """A share in [0, 1] and its interval as text, in per cent."""
-    return with_interval(100 * share, [100 * bound for bound in interval])
+    return with_interval(100 * share, [100 * bound for bound in interval], sign=sign)
 
 
 def _gain(result: ArmResult) -> str:
     if result.gain is None:
         return "-"
-    low, high = (100 * bound for bound in result.gain_interval)
-    return f"{100 * result.gain:+.1f} ({low:+.1f} to {high:+.1f})"
+    return percent(result.gain, result.gain_interval, sign="+")
 
 
+PARTS = "Means over the goals whose episodes all have the part; 95 % intervals."
 COLUMNS = ("arm", "score", "success % (95 % interval)", "gain, paired", "steps", "episodes", "training minutes")
 
 
 def comparison_table(results: Sequence[ArmResult], title: str) -> Table:
     """The arms as a table, one a row."""
     return Table(title, COLUMNS, [cells(result) for result in results])
+
+
+def parts_table(results: Sequence[ArmResult], names: Mapping[str, str], title: str) -> Table:
+    """The parts of the arms' rewards, one arm a row. ``names``: the parts, and what people call them."""
+    rows = [
+        [result.arm, *(with_interval(parts[0], parts[1:]) if parts else "-" for parts in map(result.parts.get, names))]
+        for result in results
+    ]
+    return Table(title, ("arm", *names.values()), rows, PARTS)

@@ -20,7 +20,8 @@ class Crowd(ABC):
     ``users`` [size] are their numbers, ``left`` [size] says who is gone, ``last`` [size] the product viewed last and
     ``counts`` [size, P] (int32) this user's views so far. ``event`` [size] is the number of the event that comes next,
     by which chance is drawn. ``views`` is what was viewed since the last recommendation, in order: pairs of places and
-    of the product that each viewed. A place whose user has left does not change until the next ``begin``. Raises ``SettingsError`` in the original's stream, which is one after the other.
+    of the product that each viewed. A place whose user has left does not change until the next ``begin``. Raises
+    ``SettingsError`` in the original's stream, which is one after the other.
     """
 
     def __init__(self, settings: Settings, size: int):

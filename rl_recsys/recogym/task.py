@@ -139,7 +139,7 @@ class RecoGym(Task):
         first = int(self.timelines.users.searchsorted(users.users))
         self._trained = int(self.timelines.starts[first])
         if not 0 < self._trained < self.timelines.recommendations:
-            raise TaskError(f"{self.spec}: no user of one of the splits gets a recommendation: ask for more users")
+            raise TaskError(f"{self.spec}: all users of a split leave before any recommendation: ask for more users")
 
     @classmethod
     def open(cls, place: str) -> RecoGym:
@@ -159,7 +159,8 @@ class RecoGym(Task):
         for argument in given:
             name, separator, value = argument.partition("=")
             if not separator or name not in known:
-                raise TaskError(f"recogym:{place}: no argument {name!r}; write NAME=VALUE with one of {', '.join(known)}")
+                names = ", ".join(known)
+                raise TaskError(f"recogym:{place}: no argument {name!r}; write NAME=VALUE with one of {names}")
             try:
                 values[name] = declared(hints[name], json.loads(value), name)
             except (FieldError, ValueError) as error:
@@ -184,7 +185,7 @@ class RecoGym(Task):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def split(self, name: str) -> range:
-        """"train": the recommendations of the first users, "test": those of the others."""
+        """ "train": the recommendations of the first users, "test": those of the others."""
         if name == "train":
             return range(self._trained)
         if name == "test":

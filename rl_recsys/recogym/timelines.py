@@ -9,7 +9,7 @@ import numpy as np
 from rl_recsys.recogym import counter
 from rl_recsys.recogym.crowd import Crowd
 from rl_recsys.recogym.draws import Kind
-from rl_recsys.recogym.settings import Settings
+from rl_recsys.recogym.settings import Settings, SettingsError
 from rl_recsys.recogym.worlds import open_crowd
 
 
@@ -37,7 +37,10 @@ class Timelines:
 
     @classmethod
     def play(cls, settings: Settings, users: int) -> Timelines:
-        """Users 0 to ``users`` - 1 of the paired stream. Raises ``SettingsError`` in the original's stream."""
+        """Users 0 to ``users`` - 1 of the paired stream.
+
+        Raises ``SettingsError`` in the original's stream, and where all users leave before any recommendation.
+        """
         crowd = open_crowd(settings, users)
         everybody = np.arange(users)
         crowd.begin(everybody, everybody)
@@ -58,6 +61,8 @@ class Timelines:
             begun += len(new)
             played.append(run_of[there])
             crowd.ignore()
+        if not played:
+            raise SettingsError(f"all {users} users leave before any recommendation: ask for more users")
         return cls._of(crowd, views, runs, np.concatenate(played), seen)
 
     @classmethod

@@ -47,7 +47,7 @@ class ViewEncoder(DecisionEncoder):
         """Raises ``EncodingError`` for more products than there is room for, and for what is no decision of RecoGym."""
         products = [int(number) for number in _viewed(decision)]
         if (most := max([len(decision.choices), *(product + 1 for product in products)])) > self.choices:
-            raise EncodingError(f"{self.name}: the policy knows {self.choices} products, here are {most}; train it here")
+            raise EncodingError(f"{self.name}: the policy knows {self.choices} products, not {most}; train one here")
         views, recent = np.zeros(self.choices, np.float32), np.zeros(self.choices, np.float32)
         np.add.at(views, products, 1)
         np.add.at(recent, products, FADING ** np.arange(len(products))[::-1])

@@ -64,7 +64,7 @@ def test_they_are_found_by_entry_points():
     assert {"menu", "webshop"} <= set(registry.registered(registry.TASKS))
     assert {"linear", "bert_choice"} <= set(registry.registered(registry.POLICIES))
     assert "toy-ipo" in registry.registered(registry.LOSSES)
-    with pytest.raises(UserError, match="no task 'forest' is known: there are menu, webshop"):
+    with pytest.raises(UserError, match="no task 'forest' is known: there are menu, recogym, webshop"):
         open_task("forest:1")
     with pytest.raises(TaskError, match="write menu:N with N guests"):
         open_task("menu:many")
