@@ -13,10 +13,11 @@ from ray.rllib.core.columns import Columns
 
 from algorithms.common.learner import FROZEN_LAYERS, PRECISION
 from algorithms.common.offline import encode_steps
+from algorithms.common.reference import Reference
 from algorithms.common.rllib_compat import train_batch
 from algorithms.common.start_policy import space_from_policy
 from algorithms.dpo import DPOConfig
-from algorithms.dpo.reference import Reference, decision_columns, trajectory_columns
+from algorithms.dpo.columns import decision_columns, trajectory_columns
 from algorithms.imitation import ImitationConfig
 from algorithms.ppo import PPOConfig
 from envs import CHOICE_ID
