@@ -6,13 +6,12 @@ from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 
 from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
 from algorithms.common.iteration_timing import count_seconds
 from algorithms.common.learner import PRECISION
-from algorithms.common.rllib_compat import LogsAside, SeedsLightly, WithoutEnvRunners
+from algorithms.common.rllib_compat import LogsAside, MultiAgentBatch, SeedsLightly, WithoutEnvRunners
 from algorithms.common.start_policy import space_from_policy, start_from_policy
 from policies.base import Policy, read_architecture
 from policies.rllib import module_spec

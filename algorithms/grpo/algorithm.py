@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from ray.rllib.core import DEFAULT_MODULE_ID
-from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_SAMPLING_TIMER,
     LEARNER_RESULTS,
@@ -21,7 +20,7 @@ from algorithms.common.driver_fed import DriverFedAlgorithm
 from algorithms.common.figures import MEAN
 from algorithms.common.learner import PRECISION
 from algorithms.common.reference import Reference
-from algorithms.common.rllib_compat import train_batch
+from algorithms.common.rllib_compat import MultiAgentBatch, train_batch
 from algorithms.grpo.config import GiGPOConfig, GRPOConfig
 from algorithms.grpo.steps import (
     Group,
