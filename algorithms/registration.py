@@ -13,9 +13,11 @@ def register_with_ray() -> None:
     from ray.tune import register_trainable
 
     from algorithms.dpo import DPO
+    from algorithms.grpo import GRPO, GiGPO
     from algorithms.imitation import Imitation
     from algorithms.ppo import PPO
 
     register_environments()
-    for name, algorithm in (("Imitation", Imitation), ("DPO", DPO), (PPO_NAME, PPO), (FORMER_PPO_NAME, PPO)):
+    own_names = {"Imitation": Imitation, "DPO": DPO, "GRPO": GRPO, "GiGPO": GiGPO}
+    for name, algorithm in (own_names | {PPO_NAME: PPO, FORMER_PPO_NAME: PPO}).items():
         register_trainable(name, algorithm)

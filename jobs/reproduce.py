@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from algorithms.common.ranges import FROZEN_LAYERS, HEAD_RATE, LEARNING_RATE
 from algorithms.dpo.settings import DPOSettings
-from algorithms.experiments.study import PRESETS, Plan, Preset
+from algorithms.experiments.study import PRESETS, Also, Plan, Preset
 from policies.bert.encoder_folder import BUNDLED
 from rl_recsys.console.command import run_job
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
@@ -63,6 +63,8 @@ class Arguments(TaskFlags):
     """Pretrained BERT: "minilm" (bundled), a local folder, or a hub name."""
     loss: str = DPOSettings.loss
     """Preference loss of every DPO run: dpo, ipo, kto, simpo, or one of another package (docs/extend.md)."""
+    also: tuple[Also, ...] = ()
+    """Arms beside the paper's, from the imitation policy as PPO: grpo, gigpo."""
     learning_rate: Annotated[float | None, LEARNING_RATE] = None
     """Learning rate of every training; by default each job's own, and PPO's the preset's."""
     head_rate: Annotated[float | None, HEAD_RATE] = None

@@ -69,6 +69,40 @@ def policy_trajectories(
         yield recorded(episode, result, author=author, seed=seed)
 
 
+@dataclass(frozen=True, eq=False)
+class SampledEpisode:
+    """An episode with what the policy that sampled it made of its T decisions.
+
+    log_probabilities [T]: log pi(a | s) of the action that was taken, at the temperature that it was sampled at; 0
+    where there was one action. likeliest [T]: the probability of the likeliest action, alike.
+    """
+
+    trajectory: Trajectory
+    log_probabilities: np.ndarray
+    likeliest: np.ndarray
+
+
+def sampled_episodes(
+    policy: Policy,
+    task: Task,
+    goals: Sequence[int],
+    *,
+    author: str,
+    draws: Sequence[int],
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Iterator[SampledEpisode]:
+    """The episodes of ``policy_trajectories``, sampled, with the probabilities that they were sampled with."""
+    played = play_together(
+        policy, task, list(map(int, goals)), draws, greedy=False, seed=seed, recording=True, temperature=temperature
+    )
+    for episode, result in played:
+        spread = [log_softmax(logits / temperature) for logits in episode.logits]
+        taken = np.array([row[chosen] for row, chosen in zip(spread, episode.taken, strict=True)])
+        likeliest = np.array([np.exp(row.max()) for row in spread])
+        yield SampledEpisode(recorded(episode, result, author=author, seed=seed), taken, likeliest)
+
+
 @dataclass
 class Episode:
     """An episode under way, or over, by whatever ``number`` it was begun with.
@@ -217,6 +251,12 @@ def choice_probabilities(policy: Policy, decisions: Sequence[Decision]) -> list[
             likely = np.exp(logits[: len(decisions[place].choices)] - logits.max())
             found[place] = likely / likely.sum()
     return found
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities [A] of logits [A]."""
+    shifted = logits - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
 
 
 def _score(policy: Policy, decisions: Sequence[Decision]) -> np.ndarray:

@@ -28,7 +28,7 @@ INNER = {
         ("evaluation", "webshop", "replay"), ("recogym",),
     ),
     "algorithms": (
-        ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo"), ("runs", "registration"),
+        ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo", "grpo"), ("runs", "registration"),
         ("tuning", "experiments", "services"), ("benchmarks",),
     ),
 }  # fmt: skip

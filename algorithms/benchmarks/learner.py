@@ -14,10 +14,11 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from algorithms.common.offline import decisions_to_learn
+from algorithms.common.reference import REFERENCE_LOGITS, Reference
+from algorithms.dpo.columns import PAIRS
 from algorithms.dpo.losses import dpo_loss
 from algorithms.dpo.pairs import action_pairs
 from algorithms.dpo.preferences import RecordedPreferences
-from algorithms.dpo.reference import PAIRS, REFERENCE_LOGITS, Reference
 from policies.base import Policy, load_policy
 from rl_recsys.core.policy_folder import CONFIG_FILE, read_policy_file
 from rl_recsys.core.trajectory import read_trajectories

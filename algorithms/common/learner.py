@@ -1,4 +1,4 @@
-"""What the learners of all three algorithms share: optimizers, precision, and gradients gathered over batches."""
+"""What the learners of all algorithms share: optimizers, precision, and gradients gathered over batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algorithms that learn from recorded trajectories: the batches, and an RLlib Algorithm without environment runners."""
+"""Algorithms that learn from recorded trajectories: their batches, config and RLlib Algorithm."""
 
 from __future__ import annotations
 
@@ -8,27 +8,23 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import (
     LEARNER_RESULTS,
-    LEARNER_UPDATE_TIMER,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     OFFLINE_SAMPLING_TIMER,
     TIMERS,
 )
 
-from algorithms.common.config import SettingsConfig, check_learner_settings, set_given
+from algorithms.common.config import set_given
+from algorithms.common.driver_fed import DriverFedAlgorithm, DriverFedConfig
 from algorithms.common.figures import MEAN
-from algorithms.common.iteration_timing import count_seconds
-from algorithms.common.learner import GATHERED_BATCHES, PRECISION
-from algorithms.common.rllib_compat import LogsAside, SeedsLightly, WithoutEnvRunners, train_batch
+from algorithms.common.learner import GATHERED_BATCHES
+from algorithms.common.rllib_compat import train_batch
 from algorithms.common.settings import OfflineSettings
-from algorithms.common.start_policy import space_from_policy, start_from_policy
-from policies.base import Policy, read_architecture
-from policies.rllib import module_spec
+from policies.base import Policy
 from rl_recsys.console.terminal import say
 from rl_recsys.core.encoding import MASK, DecisionEncoder, load_decision_encoder, remedy_for_long
 from rl_recsys.core.preferences import lasting_steps
@@ -158,21 +154,18 @@ def encode_steps(encoder: DecisionEncoder, steps: Sequence[Step]) -> dict[str, n
     return encoder.encode_all([step.decision for step in steps])
 
 
-class OfflineConfig(SettingsConfig, AlgorithmConfig):
+class OfflineConfig(DriverFedConfig):
     """The config of an algorithm that learns from trajectories, starting from a policy folder."""
 
     settings = OfflineSettings
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or OfflineAlgorithm)
-        self.policy: str | None = None
         self.trajectories: str | None = None
-        self.apply_settings(self.settings())
 
     def training(
         self,
         *,
-        policy: str = NotProvided,
         trajectories: str = NotProvided,
         minimum_reward: float = NotProvided,
         maximum_trajectories: int | None = NotProvided,
@@ -181,45 +174,31 @@ class OfflineConfig(SettingsConfig, AlgorithmConfig):
     ) -> OfflineConfig:
         """Set what to learn from, and how.
 
-        ``policy``: folder of the policy to start from. ``trajectories``: folder of the episodes to learn from, of which
-        those with at least ``minimum_reward`` are used, at most ``maximum_trajectories``, the oldest first.
+        ``trajectories``: folder of the episodes to learn from, of which those with at least ``minimum_reward`` are
+        used, at most ``maximum_trajectories``, the oldest first.
         ``updates_per_iteration``: gradient steps an iteration. ``train_batch_size_per_learner`` counts decisions.
         """
         super().training(**kwargs)
         return set_given(
             self,
-            policy=policy,
             trajectories=trajectories,
             minimum_reward=minimum_reward,
             maximum_trajectories=maximum_trajectories,
             updates_per_iteration=updates_per_iteration,
         )
 
-    def validate(self) -> None:
-        """Raises ValueError where the policy or the trajectories are not named."""
-        for name in ("policy", "trajectories") if self.needs_trajectories else ("policy",):
-            if not getattr(self, name):
-                raise ValueError(f"{name} is not set: .training({name}=FOLDER)")
-        space_from_policy(self)
-        super().validate()
-        check_learner_settings(self)
-
     @property
-    def is_online(self) -> bool:
-        """There are no environments to sample from."""
-        return False
+    def folders(self) -> tuple[str, ...]:
+        """The policy's, and that of the trajectories where some are needed."""
+        return (*super().folders, "trajectories") if self.needs_trajectories else super().folders
 
     @property
     def needs_trajectories(self) -> bool:
         """Whether the algorithm cannot do without recorded trajectories."""
         return True
 
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """The architecture of the policy to start from."""
-        return module_spec(read_architecture(self.policy), self.learner_config_dict[PRECISION])
 
-
-class OfflineAlgorithm(SeedsLightly, LogsAside, WithoutEnvRunners):
+class OfflineAlgorithm(DriverFedAlgorithm):
     """Draws batches from the trajectories in the driver and hands them to the learners."""
 
     @classmethod
@@ -243,11 +222,9 @@ class OfflineAlgorithm(SeedsLightly, LogsAside, WithoutEnvRunners):
             maximum=self.config.maximum_trajectories,
         )
 
-    def setup(self, config: OfflineConfig) -> None:
-        """Build the learners with the policy's weights and find what is learnt from."""
-        super().setup(config)
-        count_seconds(self.metrics)
-        self.source = self.batch_source(start_from_policy(self))
+    def begin(self, policy: Policy) -> None:
+        """Find what is learnt from."""
+        self.source = self.batch_source(policy)
 
     def training_step(self) -> None:
         """``updates_per_iteration`` gradient steps, of ``gathered_batches`` batches for each learner."""
@@ -258,10 +235,7 @@ class OfflineAlgorithm(SeedsLightly, LogsAside, WithoutEnvRunners):
             for _ in range(gathered):
                 with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
                     batches = [self._next_batch() for _ in range(max(1, self.config.num_learners))]
-                with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-                    data = {"batches": batches} if self.config.num_learners else {"batch": batches[0]}
-                    results = self.learner_group.update(**data, timesteps=timesteps)
-                    self.metrics.aggregate(results, key=LEARNER_RESULTS)
+                self.learn(batches, timesteps)
         for name, value in self.source.figures().items():
             self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, reduce=MEAN)
 

@@ -28,6 +28,9 @@ GAMMA = WEIGHT  # SimPO's margin
 LAMBDA_D, LAMBDA_U = RATE, RATE
 IMITATION_WEIGHT, KL_WEIGHT, ENTROPY = WEIGHT, WEIGHT, WEIGHT
 GROUP_SIZE = Range(least=2)  # two episodes are the least that can be compared
+GROUPS = COUNT
+TEMPERATURE = RATE
+STEP_WEIGHT = WEIGHT
 PAIR_USES = COUNT
 REFRESH_REFERENCE_EVERY = COUNT_OR_ZERO
 ROLLOUT_WORKERS, GPUS = COUNT_OR_ZERO, WEIGHT
@@ -61,6 +64,9 @@ CONFIG = {
     "doubt": DOUBT,
     "hang_s": RATE,
     "group_size": GROUP_SIZE,
+    "groups": GROUPS,
+    "temperature": TEMPERATURE,
+    "step_weight": STEP_WEIGHT,
     "pair_uses": PAIR_USES,
     "rollout_workers": ROLLOUT_WORKERS,
     "rollout_gpus": GPUS,

@@ -11,6 +11,7 @@ from ray.tune import PlacementGroupFactory
 from algorithms.common.iteration_timing import ROLLOUT_WAIT_TIMER
 from algorithms.common.learner import PRECISION
 from algorithms.common.offline import OfflineAlgorithm, decisions_to_learn
+from algorithms.common.reference import Reference
 from algorithms.dpo.config import DPOConfig
 from algorithms.dpo.preferences import (
     EpisodeGroups,
@@ -21,10 +22,9 @@ from algorithms.dpo.preferences import (
     RecordedGroups,
     RecordedPreferences,
 )
-from algorithms.dpo.reference import Reference
 from algorithms.rollouts.episode_metrics import log_rollouts
 from algorithms.rollouts.goal_sampler import ContestedGoals
-from algorithms.rollouts.pool import RolloutPool, worker_bundles
+from algorithms.rollouts.pool import RolloutPool, with_rollout_workers
 from policies.base import Policy
 from policies.module_state import load_module_state, module_state
 from rl_recsys.core.encoding import fitting_goals
@@ -48,10 +48,7 @@ class DPO(OfflineAlgorithm):
         if isinstance(config, dict):  # Tune's
             config = cls.get_default_config().update_from_dict(config)
         own = super().default_resource_request(config)
-        if config.preferences == "recorded":
-            return own
-        workers = worker_bundles(config.rollout_workers, config.rollout_gpus)
-        return PlacementGroupFactory(own.bundles + workers, strategy=config.placement_strategy)
+        return own if config.preferences == "recorded" else with_rollout_workers(own, config)
 
     def batch_source(self, policy: Policy) -> PreferenceSource:
         """The preferences that the config names, against the frozen policy that the run starts from."""

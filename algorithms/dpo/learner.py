@@ -11,9 +11,9 @@ from torch import Tensor
 from algorithms.common.figures import MEAN
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.losses import imitation_loss
+from algorithms.dpo.columns import PAIR, PAIRS, SIGN
 from algorithms.dpo.loss_by_name import preference_loss
 from algorithms.dpo.pairs import action_pairs, episode_pairs
-from algorithms.dpo.reference import PAIR, PAIRS, SIGN
 
 
 class DPOLearner(PolicyLearner):

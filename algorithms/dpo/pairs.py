@@ -9,7 +9,8 @@ from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from algorithms.common.losses import kl_divergence
-from algorithms.dpo.reference import PAIR, PAIRS, REFERENCE_LOGITS, SIGN
+from algorithms.common.reference import REFERENCE_LOGITS
+from algorithms.dpo.columns import PAIR, PAIRS, SIGN
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from algorithms.common.offline import BatchSource, DecisionData
 from algorithms.common.ranges import Pairing, Ties
-from algorithms.dpo.reference import Reference, decision_columns, trajectory_columns
+from algorithms.common.reference import Reference
+from algorithms.dpo.columns import decision_columns, trajectory_columns
 from algorithms.rollouts.goal_sampler import Shuffled
 from policies.base import MASKED
 from rl_recsys.core.preferences import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from algorithms.dpo.loss_by_name import preference_loss
 from algorithms.dpo.settings import DPOSettings
@@ -21,13 +21,18 @@ ITERATIONS = 30  # of a DPO run, at most: a point of its progress each
 SPARE = 1.25  # times the demonstrations: not all of the scripted ones succeed, and only those are learnt from
 PPO_EPOCHS = 2
 PPO_STEPS = 2  # environment steps a use of a decision: a quarter of the pages leave a doubt, and each is used twice
-PPO_SPARE = 4  # times the iterations that so many updates should need; the updates end the run
+PPO_SPARE = 4  # times the iterations that so many updates should need; the updates end the run. GRPO's too
+GRPO_STEPS = 6  # the same for GRPO: groups in which all earn alike drop out as well
+GROUP_SIZE, EPISODE_STEPS = 8, 8  # episodes of a goal in a group, steps of an episode, about
 IMITATION_BATCH, IMITATION_UPDATES = 16, 10  # decisions an update, updates an iteration
 LABEL_SMOOTHING, FINAL_RATE = 0.1, 0.1  # of DPO: without them margins grow for as long as it trains
 EVALUATIONS = 8  # points of a learning curve, about
 RATES = ("learning_rate", "head_rate")  # of trainings, where they are not the jobs' own
 #: Seconds on one core of a laptop, for the time left only.
 DECISION_S, PAIR_S, PPO_STEP_S, EPISODE_S, START_S = 0.14, 0.06, 0.04, 0.15, 25.0
+
+
+Also = Literal["grpo", "gigpo"]  # arms that a study may have beside the paper's
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class StudyChoices(Protocol):
     learning_rate: float | None
     head_rate: float | None
     num_workers: int
+    also: tuple[Also, ...]
 
 
 class Plan:
@@ -122,8 +128,9 @@ class Plan:
         # The default has label smoothing: to look would keep torch in memory for as long as the stages run.
         smoothed = choices.loss == DPOSettings.loss or "label_smoothing" in preference_loss(choices.loss).settings
         self._label_smoothing = ("--label-smoothing", LABEL_SMOOTHING) if smoothed else ()
-        seeds = "-".join(map(str, preset.seeds))
-        self._thompson = self._out / f"thompson-seeds-{seeds}"  # other seeds are another experiment
+        self._also = tuple(dict.fromkeys(choices.also))
+        named = "-".join(map(str, (*preset.seeds, *self._also)))
+        self._thompson = self._out / f"thompson-seeds-{named}"  # other seeds or arms are another experiment
 
     def description(self) -> dict:
         """What the report must know and no result says."""
@@ -140,6 +147,7 @@ class Plan:
             "learning_rate": choices.learning_rate,
             "head_rate": choices.head_rate,
             "num_workers": choices.num_workers,
+            "also": self._also or None,
         }
         left_out = {"needs", "shop"} if choices.task else {"needs"}  # of the preset as it is, not of this study
         return {
@@ -195,6 +203,8 @@ class Plan:
             "--learning-rate", preset.ppo_rate, "--epochs", PPO_EPOCHS,
             "--num-workers", self._choices.num_workers, needs=(f"imitation-{seed}",), expected=expected,
         )  # fmt: skip
+        for arm in self._also:
+            yield self._grpo(arm, seed, *start, *snapshots, needs=(f"imitation-{seed}",))
         yield self._dpo("dpo", seed, *start, *recorded, *snapshots, needs=(f"imitation-{seed}",))
         sizes = preset.sizes if seed == preset.seeds[0] else ()
         most = max((preset.generated, *sizes))
@@ -211,6 +221,18 @@ class Plan:
             "--trajectories", self._folder(seed) / "generated-on-top", needs=(f"generated-on-top-{seed}",),
         )  # fmt: skip
         yield self._dpo("dpo-again", seed, "--policy", self._policy("dpo", seed), *recorded, needs=(f"dpo-{seed}",))
+
+    def _grpo(self, arm: Also, seed: int, *flags: object, needs: tuple[str, ...]) -> Stage:
+        preset = self._preset
+        groups = max(2, preset.rollout_steps // (GROUP_SIZE * EPISODE_STEPS))
+        steps = GRPO_STEPS * preset.updates * preset.batch
+        expected = -(-steps // (groups * GROUP_SIZE * EPISODE_STEPS))
+        return self._training(
+            arm, seed, "grpo", PPO_SPARE * expected, steps * PPO_STEP_S, *flags, "--algorithm", arm,
+            "--updates", preset.updates, "--groups", groups, "--group-size", GROUP_SIZE, "--batch", preset.batch,
+            "--learning-rate", preset.ppo_rate, "--epochs", PPO_EPOCHS,
+            "--num-workers", self._choices.num_workers, needs=needs, expected=expected,
+        )  # fmt: skip
 
     def _dpo(self, name: str, seed: int, *flags: object, needs: tuple[str, ...]) -> Stage:
         preset = self._preset
@@ -253,13 +275,14 @@ class Plan:
         )  # fmt: skip
 
     def _evaluation(self) -> Stage:
-        """The arms, the other sizes, and DPO and PPO as they were after given minutes."""
+        """The arms, the other sizes, and DPO, PPO and GRPO as they were after given minutes."""
         preset = self._preset
         policies = [*self._policies(self._arms()), *self._policies(self._sizes())]
         policies += [
             f"{timed_arm(arm, minutes)}={snapshot_folder(self._run(arm, seed), minutes)}"
             for minutes in preset.minutes
             for arm in TIMED
+            if arm in self._arms()
             for seed in preset.seeds
         ]
         trained = {**self._arms(), **self._sizes()}
@@ -272,7 +295,7 @@ class Plan:
 
     def _arms(self) -> dict[str, tuple[int, ...]]:
         """Every trained arm and its seeds."""
-        names = ("imitation", "ppo", "dpo", "dpo-generated", "dpo-on-top", "dpo-again")
+        names = ("imitation", "ppo", *self._also, "dpo", "dpo-generated", "dpo-on-top", "dpo-again")
         return dict.fromkeys(names, self._preset.seeds)
 
     def _sizes(self) -> dict[str, tuple[int, ...]]:

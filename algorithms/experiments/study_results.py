@@ -139,11 +139,16 @@ class StudyResults:
         measured = set(self.played[self.arms[0], MODES[0]].goals)
         return sum(not measured.isdisjoint(self.task.goals_of(trajectory)) for trajectory in self._demonstrations())
 
+    @property
+    def timed(self) -> list[str]:
+        """The arms that are compared at equal training times."""
+        return [arm for arm in TIMED if arm in self.runs]
+
     def own_minutes(self, minutes: float) -> dict[str, list[float]]:
-        """DPO's and PPO's training minutes, of every seed, when their policy of so many minutes was kept."""
+        """The timed arms' training minutes, of every seed, when their policy of so many minutes was kept."""
         return {
             arm: [training_of_policy(snapshot_folder(run, minutes))["training_seconds"] / 60 for run in self.runs[arm]]
-            for arm in TIMED
+            for arm in self.timed
         }
 
     def time_had(self, minutes: float) -> str:
@@ -165,6 +170,8 @@ class StudyResults:
         return {
             "imitation": f"imitation, {demonstrations}",
             "ppo": "PPO",
+            "grpo": "GRPO",
+            "gigpo": "GiGPO",
             "dpo": f"DPO, {demonstrations}",
             "dpo-generated": f"DPO, {self.settings['generated']} generated",
             "dpo-on-top": f"DPO on demonstrations, then on {self.settings['generated']} generated",

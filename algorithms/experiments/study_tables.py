@@ -9,7 +9,7 @@ from algorithms.experiments.thompson_results import arm_cells, regrets
 from rl_recsys.console.progress import format_seconds
 from rl_recsys.console.table import Table
 from rl_recsys.core.outcome import MODES
-from rl_recsys.evaluation.claims import EQUIVALENT, TIMED, claims, timed_arm
+from rl_recsys.evaluation.claims import EQUIVALENT, claims, timed_arm
 from rl_recsys.evaluation.comparison import COLUMNS, cells
 
 
@@ -41,7 +41,7 @@ def claim_table(study: StudyResults) -> Table:
     """The paper's claims, and what the study says to each."""
     at_minutes = {
         study.time_had(minutes): {
-            (arm, mode): study.played[timed_arm(arm, minutes), mode] for arm in TIMED for mode in MODES
+            (arm, mode): study.played[timed_arm(arm, minutes), mode] for arm in study.timed for mode in MODES
         }
         for minutes in study.settings["minutes"]
     }
@@ -70,7 +70,7 @@ def other_tables(study: StudyResults) -> Iterable[Table]:
             [f"{minutes:g}", study.label_with_mode(f"{arm}, {mode}"), *arm_cells[1:3], span(own[arm]), arm_cells[-1]]
             for minutes in study.settings["minutes"]
             for own in [study.own_minutes(minutes)]
-            for arm in TIMED
+            for arm in study.timed
             for mode in MODES
             for arm_cells in [by_label[f"{timed_arm(arm, minutes)}, {mode}"]]
         ]

@@ -10,11 +10,11 @@ from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
+from algorithms.common.reference import REFERENCE_LOGITS
 from algorithms.ppo.value_fit import ValueFit
 from policies.base import load_policy
 from rl_recsys.errors import UserError
 
-REFERENCE_LOGITS = "reference_logits"
 REFERENCE_ROWS = 64  # rows that the reference scores at once
 
 

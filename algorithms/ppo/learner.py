@@ -9,38 +9,33 @@ from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.connectors.learner import GeneralAdvantageEstimation
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor
 
 from algorithms.common.figures import MEAN
-from algorithms.common.learner import PolicyLearner
+from algorithms.common.iteration_learner import IterationLearner
 from algorithms.common.losses import imitation_loss, kl_divergence
 from algorithms.common.offline import decisions_to_learn, fitting_trajectories
-from algorithms.common.rllib_compat import PassesOverOwnRows, connectors_of, is_asked_for
+from algorithms.common.reference import REFERENCE_LOGITS
+from algorithms.common.rllib_compat import connectors_of, is_asked_for
 from algorithms.imitation.demonstrations import Demonstrations
-from algorithms.ppo.averaging import WeightAverage
-from algorithms.ppo.connectors import REFERENCE_LOGITS, AddReference, FitValues, KeepDecisions, StartValues
+from algorithms.ppo.connectors import AddReference, FitValues, KeepDecisions, StartValues
 from algorithms.ppo.losses import ppo_loss
 from algorithms.ppo.value_fit import ValueFit
 from policies.rllib import PolicyModule
 from rl_recsys.core.encoding import load_decision_encoder
 
 
-class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
+class PPOLearner(IterationLearner, PPOTorchLearner):
     """Minimises ``ppo_loss`` on the kept decisions, with the terms that hold the policy near what was demonstrated.
 
     These are ``kl_weight`` times the divergence from the policy that the run started from, and ``imitation_weight``
     times the imitation loss of as many demonstrated decisions as the minibatch has.
-
-    The policy that a run writes has the average of the weights (``WeightAverage``), unless the config's
-    ``average_weights`` is False; rollouts are played with the last ones.
     """
 
     def build(self) -> None:
         """RLlib's learner with this project's connectors after its advantage computation."""
         super().build()
         module = self.module[DEFAULT_MODULE_ID].unwrapped()
-        self._average = WeightAverage(module) if self.config.average_weights else None
         self._values = ValueFit(module.value_head, seed=self.config.seed or 0)
         connectors = connectors_of(self)
         connectors.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
@@ -61,10 +56,8 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
             )
 
     def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's state, the average of the weights, that of the values, and the place in the demonstrations."""
+        """The policy's state, that of the values, and the place in the demonstrations."""
         state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._average and is_asked_for(self, "average", components, not_components):
-            state["average"] = self._average.get_state()
         if is_asked_for(self, "values", components, not_components):
             state["values"] = self._values.get_state()
         if self.config.imitation_weight and is_asked_for(self, "demonstrations", components, not_components):
@@ -74,8 +67,6 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
     def set_state(self, state: dict[str, Any]) -> None:
         """The inverse of ``get_state``."""
         super().set_state(state)
-        if self._average and "average" in state:
-            self._average.set_state(state["average"])
         if "values" in state:
             self._values.set_state(state["values"])
         if "demonstrations" in state:
@@ -87,10 +78,6 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
         for module_id, _ in self.module.items():
             self.entropy_coeff_schedulers_per_module[module_id].update(timestep=tick)
 
-    def policy_state(self) -> dict[str, Any]:
-        """The average of the iterations' weights so far, or those it has now."""
-        return super().policy_state() | (convert_to_numpy(self._average.weights) if self._average else {})
-
     def _imitation_loss(self, module: PolicyModule) -> Tensor:
         columns = self._demonstrations.next_batch()
         batch = {Columns.OBS: self.observed(columns[Columns.OBS])}
@@ -98,10 +85,7 @@ class PPOLearner(PassesOverOwnRows, PolicyLearner, PPOTorchLearner):
         return imitation_loss(module.forward_train(batch)[Columns.ACTION_DIST_INPUTS], taken)
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """The last minibatches of an iteration are learnt from in it."""
-        self.step_with_what_is_gathered()
-        if self._average:
-            self._average.add()
+        """What the values say of the iteration is reported."""
         values = self._values
         figures = {
             "vf_loss": values.loss,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+
+from algorithms.common.losses import clipped_surrogate, entropy
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,6 @@ def ppo_loss(
     """
     log_probabilities = logits.log_softmax(-1)
     log_probability = log_probabilities.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
-    ratio = (log_probability - old_log_probability).exp()
-    bounded = ratio.clamp(1 - clip, 1 + clip)
-    policy = -torch.minimum(ratio * advantages, bounded * advantages).mean()
-    entropy = -(log_probabilities.exp() * log_probabilities).sum(-1).mean()
-    total = policy - entropy_weight * entropy
-    return PPOTerms(total, policy, entropy, (ratio != bounded).float().mean())
+    surrogate, clipped = clipped_surrogate(log_probability, old_log_probability, advantages, clip=clip)
+    policy, spread = -surrogate.mean(), entropy(log_probabilities).mean()
+    return PPOTerms(policy - entropy_weight * spread, policy, spread, clipped.float().mean())

@@ -40,14 +40,15 @@ class RolloutGroups:
     def __next__(self) -> list[Trajectory]:
         while len(self._pending) < TASKS_AHEAD * len(self._workers):
             self._ask()
-        start = time.monotonic()
-        (goal, in_turn), episodes = self._pending.popleft()
-        group = ray.get(episodes)
-        self.waited += time.monotonic() - start
-        self._goals.played(goal, self._contested(group))
+        group = self._take()
         self._ask()
-        self._taken += self._own(group) if in_turn else ()
         return group
+
+    def of_now(self, count: int) -> list[list]:
+        """So many groups, all of them played with the weights that were published last: none is asked for ahead."""
+        while len(self._pending) < count:
+            self._ask()
+        return [self._take() for _ in range(count)]
 
     def taken(self) -> list[Trajectory]:
         """The episodes of goals in turn that were taken since this was last asked."""
@@ -72,6 +73,15 @@ class RolloutGroups:
         """Call off what nobody waits for any more; a task that is under way is played to its end."""
         call_off(episodes for _, episodes in self._pending)
 
+    def _take(self) -> list:
+        start = time.monotonic()
+        (goal, in_turn), episodes = self._pending.popleft()
+        group = self._played(episodes)
+        self.waited += time.monotonic() - start
+        self._goals.played(goal, self._contested(group))
+        self._taken += self._own(group) if in_turn else ()
+        return group
+
     def _ask(self) -> None:
         following = self._repeated.popleft() if self._repeated else next(self._goals)
         worker = self._workers[self._asked % len(self._workers)]
@@ -82,6 +92,10 @@ class RolloutGroups:
     def _play(self, worker: Any, goal: int, seed: int) -> ray.ObjectRef:
         goals, draws = [goal] * self._size, range(self._size)
         return worker.trajectories.remote(self._policy, goals, draws, False, seed, self._weights)
+
+    def _played(self, episodes: ray.ObjectRef) -> list:
+        """The group that ``_play`` began to play."""
+        return ray.get(episodes)
 
     def _contested(self, group: list[Trajectory]) -> bool:
         """Whether the goal is worth playing again soon."""

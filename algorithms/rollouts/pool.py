@@ -7,21 +7,23 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ray
 import torch
+from ray.tune import PlacementGroupFactory
 
 from algorithms.cluster.connection import require_resources
 from algorithms.common.malloc import release_memory
 from algorithms.rollouts.goal_sampler import GoalsInTurn
 from algorithms.rollouts.groups import BranchGroups, RolloutGroups, call_off
 from algorithms.rollouts.published_weights import Weights
+from algorithms.rollouts.sampled_groups import SampledGroups
 from algorithms.rollouts.watchdog import HANG_S, exit_on_hang
 from policies.base import Policy, load_policy, precision_to_play
 from policies.branches import branched_episodes
 from policies.module_state import load_module_state
-from policies.play import SESSIONS_AT_ONCE, policy_episodes, policy_trajectories
+from policies.play import SESSIONS_AT_ONCE, SampledEpisode, policy_episodes, policy_trajectories, sampled_episodes
 from rl_recsys.console.terminal import say
 from rl_recsys.core.outcome import Outcome
 from rl_recsys.core.play import baseline_episodes
@@ -35,7 +37,7 @@ KEPT_POLICIES = 16  # a worker keeps the last it played; an arm of an experiment
 TASKS_AHEAD = 8  # a worker, of the task that is waited for: what is done before it is kept in memory
 TASK_RETRIES = 3  # for tasks whose worker is lost; a goal that always hangs must come to light
 
-Episode = TypeVar("Episode", Outcome, Trajectory)
+Episode = TypeVar("Episode", Outcome, Trajectory, SampledEpisode)
 
 
 @ray.remote(max_restarts=-1, max_task_retries=TASK_RETRIES)
@@ -76,6 +78,15 @@ class _RolloutWorker:
             policy_trajectories(player, self._task, goals, draws=draws, author=policy, greedy=greedy, seed=seed)
         )
 
+    def sampled(
+        self, policy: str, goals: Sequence[int], draws: Sequence[int], seed: int, temperature: float, weights: Weights
+    ) -> list[SampledEpisode]:
+        """The sampled episodes of these goals, in their order, with the probabilities that they were sampled with."""
+        player = self._policy(policy, weights)
+        return self._watched(
+            sampled_episodes(player, self._task, goals, author=policy, draws=draws, seed=seed, temperature=temperature)
+        )
+
     def branches(self, policy: str, goal: int, size: int, seed: int, weights: Weights) -> list[Trajectory]:
         """The greedy episode of a goal and its branches, ``size`` at most."""
         player = self._policy(policy, weights)
@@ -110,6 +121,15 @@ class _RolloutWorker:
             del self._policies[dropped]
             self._versions.pop(dropped, None)
         return player
+
+
+def with_rollout_workers(own: PlacementGroupFactory, config: Any) -> PlacementGroupFactory:
+    """What an algorithm asks for with its rollout workers beside its ``own`` processes.
+
+    ``config``: with ``rollout_workers`` and ``rollout_gpus``.
+    """
+    workers = worker_bundles(config.rollout_workers, config.rollout_gpus)
+    return PlacementGroupFactory(own.bundles + workers, strategy=config.placement_strategy)
 
 
 def worker_bundles(num_workers: int, num_gpus: float) -> list[dict[str, float]]:
@@ -254,6 +274,12 @@ class RolloutPool:
         """
         kind = BranchGroups if branching else RolloutGroups
         return kind(self._workers, absolute(policy), goals, size, seed)
+
+    def sampled_groups(
+        self, policy: str | Path, goals: GoalsInTurn, *, size: int, temperature: float, seed: int = 0
+    ) -> SampledGroups:
+        """The same with the probabilities that the episodes were sampled with."""
+        return SampledGroups(self._workers, absolute(policy), goals, size, seed, temperature)
 
     def _name(self, policy: str | Path) -> str:
         """A policy as workers know it, whatever directory they run in."""

@@ -36,11 +36,17 @@ Config = TypeVar("Config", bound=SettingsConfig)
 def configure(config: Config, arguments: TrainingArguments, policy: Place) -> Config:
     """The config of a job's flags, which hold the algorithm's settings too; ``policy`` is where the run starts."""
     config.apply_settings(arguments, num_learners=arguments.num_learners)
-    trajectories = arguments.trajectories
-    config.training(policy=absolute(policy), trajectories=absolute(trajectories) if trajectories else None)
+    config.training(policy=absolute(policy))
+    if trajectories := _recorded(arguments):
+        config.training(trajectories=absolute(trajectories))
     gpus = arguments.num_gpus if arguments.num_gpus is not None else float(arguments.learner is not None)
     place_learners(config, count=arguments.num_learners, gpus=gpus, accelerator=arguments.learner)
     return config.debugging(log_level="INFO" if shows_everything() else "WARN")
+
+
+def _recorded(arguments: TrainingArguments) -> Place | None:
+    """The episodes that a job learns from, where it learns from recorded ones."""
+    return getattr(arguments, "trajectories", None)
 
 
 def place_learners(config: AlgorithmConfig, *, count: int, gpus: float, accelerator: str | None = None) -> None:
@@ -58,8 +64,9 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
     goals = fitting_goals(task, task.split("train"), load_decision_encoder(config.policy))
     if goals.too_long:
         say(goals)
-    if arguments.trajectories and not arguments.any_world:
-        require_recorded_in(task, arguments.trajectories)
+    trajectories = _recorded(arguments)
+    if trajectories and not arguments.any_world:
+        require_recorded_in(task, trajectories)
     for name in arguments.log_to:
         tracker(name)
     quiet()

@@ -19,7 +19,7 @@ Measure = Literal["success", "score"]
 ASKED = ("seed", "goals", "shop", "products")  # what all episodes of an evaluation have in common
 RESULTS, EPISODES = "results.json", "episodes"  # of an evaluation, in its folder
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
-TIMED = ("dpo", "ppo")  # the arms that are compared at equal training times
+TIMED = ("dpo", "ppo", "grpo", "gigpo")  # the arms that are compared at equal training times, where a study has them
 REMEDY = "run jobs/evaluate.py again"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
 
@@ -194,7 +194,7 @@ def claims(
                     apart = difference(arms["dpo-on-top"], arms[other], measure)
                     text = "Generated preferences on top of the demonstrations' raise it"
                     found.append(Claim(text, f"{where}, {mode}", above(apart), apart, unit))
-            for arm in ("ppo", "dpo", "dpo-generated"):
+            for arm in ("ppo", "grpo", "gigpo", "dpo", "dpo-generated"):
                 if {"imitation", arm} <= arms.keys():
                     apart = difference(arms[arm], arms["imitation"], measure)
                     text = f"{arm} is better than the imitation policy it starts from (not measured in the paper)"

@@ -105,6 +105,18 @@ def test_dpo_learns_from_episodes_that_it_plays(folder, imitation, capsys, ray_s
     assert load_policy(out / "policy").policy_type == "linear"
 
 
+def test_grpo_learns_from_groups_that_the_job_plays_itself(folder, imitation, capsys):
+    """GiGPO is an arm of the study below."""
+    out = folder / "grpo"
+    flags = ["--task", MENU, "--policy", imitation, "--out", out, *QUICK, "--num-workers", 0, "--iterations", 2]
+    flags += ["--groups", 4, "--group-size", 4, "--batch", 8, "--temperature", 1.5]
+    said = main_of("grpo", capsys)(*flags)
+    assert "groups that differ" in said and load_policy(out / "policy").policy_type == "linear"
+    rows = [json.loads(row) for row in (out / "result.json").read_text().splitlines()]
+    assert [row["rollouts/num_episodes"] for row in rows] == [16, 16] and rows[-1]["rollouts/goals"] >= 4
+    assert "this run is finished" in main_of("grpo", capsys)(*flags)
+
+
 def test_its_loss_refuses_a_setting_that_it_does_not_have(folder, imitation, demonstrations, capsys):
     flags = "--task", MENU, "--policy", imitation, "--trajectories", demonstrations, "--loss", "toy-ipo", *QUICK
     with pytest.raises(UserError, match="^label_smoothing is no setting of the loss 'toy-ipo', which has beta: leave"):
@@ -117,7 +129,8 @@ def test_a_study_of_it_is_run_and_reported(tmp_path, ray_session, capsys, monkey
     monkeypatch.setattr(module, "run_stages", in_this_process(main_of, capsys))
     flags = [
         "--task", MENU, "--preset", "smoke", "--policy-type", "linear", "--policy-settings", "choices=12",
-        "--loss", "toy-ipo", "--learning-rate", 0.05, "--head-rate", 1, "--num-workers", 1, "--out", out,
+        "--loss", "toy-ipo", "--learning-rate", 0.05, "--head-rate", 1, "--num-workers", 1, "--also", "gigpo",
+        "--out", out,
     ]  # fmt: skip
     module.main(read_flags(module.Arguments, "", list(map(str, flags))))
 
@@ -131,10 +144,12 @@ def test_a_study_of_it_is_run_and_reported(tmp_path, ray_session, capsys, monkey
         for label in (
             "imitation, 30 scripted demonstrations",
             "PPO",
+            "GiGPO",
             "DPO, 30 scripted demonstrations",
             "DPO, 3 generated",
         ):
             assert f"{label}, greedy" in shown
+        assert "GiGPO is better than the imitation policy" in shown
         assert f"{arms['dpo, greedy']['score']:.1f}" in shown and "liking" in shown and "linear" in shown
         assert "task fingerprint" in shown and re.search("something [a-z]+ please", shown)
         words = (

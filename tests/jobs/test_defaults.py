@@ -10,6 +10,7 @@ import pytest
 
 from algorithms.common.settings import LearningSettings
 from algorithms.dpo import DPOConfig, DPOSettings
+from algorithms.grpo import GiGPOConfig, GiGPOSettings, GRPOConfig, GRPOSettings
 from algorithms.imitation import ImitationConfig, ImitationSettings
 from algorithms.ppo import PPOConfig, PPOSettings
 from rl_recsys.console.command import read_flags
@@ -20,21 +21,29 @@ from tests.jobs.test_jobs import job_module
 JOBS = {
     "imitate": (ImitationConfig, ImitationSettings),
     "dpo": (DPOConfig, DPOSettings),
+    "grpo": (GRPOConfig, GRPOSettings),
+    "grpo --algorithm gigpo": (GiGPOConfig, GiGPOSettings),
     "ppo": (PPOConfig, PPOSettings),
 }
+
+
+def job_of(name: str):
+    return job_module(name.split()[0])
 
 
 @pytest.mark.parametrize("name", JOBS)
 def test_every_field_of_a_jobs_config_is_that_of_the_default_config(
     name, tmp_path, task, shop_folder, policy_folder, monkeypatch
 ):
-    job, configs = job_module(name), []
+    job, configs, (called, *its) = job_of(name), [], name.split()
     monkeypatch.setattr("algorithms.runs.training_job.run", lambda config, *_: configs.append(config))
-    flags = ["--shop", shop_folder, "--policy", policy_folder, "--trajectories", "recorded", "--out", tmp_path]
+    flags = ["--shop", shop_folder, "--policy", policy_folder, "--out", tmp_path, *its]
+    recorded = {} if called == "grpo" else {"trajectories": absolute(Path("recorded"))}
+    flags += ["--trajectories", "recorded"] if recorded else []
     job.main(read_flags(job.Arguments, "", [str(flag) for flag in flags]))
     policy = absolute(policy_folder)
-    config = JOBS[name][0]().training(policy=policy, trajectories=absolute(Path("recorded")))
-    if name == "dpo":
+    config = JOBS[name][0]().training(policy=policy, **recorded)
+    if called in ("dpo", "grpo"):
         config.training(task=task.spec)
     if name == "ppo":
         config.environment(env_config={"task": task.spec, "policy": policy, "goals": "train"})
@@ -46,7 +55,7 @@ def test_every_field_of_a_jobs_config_is_that_of_the_default_config(
 @pytest.mark.parametrize("name", JOBS)
 def test_every_setting_is_a_flag_with_its_default_and_reaches_the_config(name):
     kind, settings = JOBS[name]
-    flags = {field.name: field.default for field in fields(job_module(name).Arguments)}
+    flags = {field.name: field.default for field in fields(job_of(name).Arguments)}
     for field in fields(settings):
         assert flags[field.name] == field.default
         if field.name in {"iterations", "warmup", "final_rate"} | {"rollout_steps"}:
@@ -71,7 +80,7 @@ def _another(field):
 
 @pytest.mark.parametrize("name", JOBS)
 def test_help_shows_every_setting_with_its_range_default_and_effect(name, capsys):
-    job = job_module(name)
+    job = job_of(name)
     with pytest.raises(SystemExit):
         read_flags(job.Arguments, "", ["--help"])
     words = "".join(capsys.readouterr().out.replace("│", " ").split())
@@ -82,7 +91,7 @@ def test_help_shows_every_setting_with_its_range_default_and_effect(name, capsys
 
 
 def test_the_range_of_every_number_is_checked():
-    for kind in (LearningSettings, ImitationSettings, DPOSettings, PPOSettings):
+    for kind in (LearningSettings, *(settings for _, settings in JOBS.values())):
         hints = get_type_hints(kind, include_extras=True)
         for field in fields(kind):
             if isinstance(field.default, (int, float)) and not isinstance(field.default, bool):

@@ -41,6 +41,7 @@ FLAGS = {
     "evaluate": NOWHERE,
     "evaluate_agent": (*NOWHERE, *POLICY, "--name", "nobody"),
     "generate": (*NOWHERE, *POLICY),
+    "grpo": (*NOWHERE, *POLICY),
     "imitate": (*NOWHERE, "--trajectories", "nowhere"),
     "import_trajectories": ("nowhere",),
     "ppo": (*NOWHERE, *POLICY),

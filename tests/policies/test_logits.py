@@ -11,7 +11,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.models.torch.torch_distributions import TorchCategorical
 from torch.distributions import Distribution
 
-from algorithms.dpo.reference import Reference
+from algorithms.common.reference import Reference
 from policies.base import Policy, load_policy
 from policies.bert_choice.model import BertChoice
 from policies.branches import branched_episodes

@@ -13,10 +13,13 @@ from ray.rllib.core.columns import Columns
 
 from algorithms.common.learner import FROZEN_LAYERS, PRECISION
 from algorithms.common.offline import encode_steps
+from algorithms.common.reference import Reference
 from algorithms.common.rllib_compat import train_batch
 from algorithms.common.start_policy import space_from_policy
 from algorithms.dpo import DPOConfig
-from algorithms.dpo.reference import Reference, decision_columns, trajectory_columns
+from algorithms.dpo.columns import decision_columns, trajectory_columns
+from algorithms.grpo import GRPOConfig
+from algorithms.grpo.steps import REFERENCE_LOGP
 from algorithms.imitation import ImitationConfig
 from algorithms.ppo import PPOConfig
 from envs import CHOICE_ID
@@ -87,13 +90,23 @@ def test_dpo(on_meta, policy_folder, scripted, steps, pairing):
     on_meta(config, columns, len(steps))
 
 
-def test_ppo(on_meta, policy_folder, shop_folder, steps):
+def sampled_columns(policy_folder, steps):
     encoder = Reference(load_policy(policy_folder)).encoder
-    columns = {
+    return {
         Columns.OBS: encode_steps(encoder, steps),
         Columns.ACTIONS: np.array([step.chosen for step in steps]),
         Columns.ACTION_LOGP: np.full(len(steps), -1.0, np.float32),
         Columns.ADVANTAGES: np.ones(len(steps), np.float32),
     }
+
+
+def test_ppo(on_meta, policy_folder, shop_folder, steps):
     config = PPOConfig().environment(CHOICE_ID, env_config={"task": f"webshop:{shop_folder}"})
+    on_meta(config.training(policy=str(policy_folder)), sampled_columns(policy_folder, steps), len(steps))
+
+
+def test_grpo(on_meta, policy_folder, shop_folder, steps):
+    columns = sampled_columns(policy_folder, steps)
+    columns[REFERENCE_LOGP] = columns[Columns.ACTION_LOGP]
+    config = GRPOConfig().training(task=f"webshop:{shop_folder}", kl_weight=0.1, entropy_coeff=0.1)
     on_meta(config.training(policy=str(policy_folder)), columns, len(steps))

@@ -27,6 +27,7 @@ class Choices:
     learning_rate: float | None = None
     head_rate: float | None = None
     num_workers: int = 2
+    also: tuple[str, ...] = ()
 
 
 def commands(plan: Plan) -> dict[str, list[str]]:
@@ -70,3 +71,23 @@ def test_a_study_of_another_task_gives_every_stage_what_it_takes():
         assert "--encoder" not in command
     settings = plan.description()["settings"]
     assert settings["task"] == "menu:60" and not {"shop", "encoder"} & settings.keys()
+
+
+def test_arms_beside_the_papers_are_trained_and_measured_like_ppo():
+    without, plan = (
+        Plan(Choices(also=also), PRESETS["laptop"], Path("out"), Path("jobs"), None) for also in ((), ("gigpo", "grpo"))
+    )
+    before, stages = commands(without), commands(plan)
+    trained = {f"{arm}-{seed}" for arm in ("grpo", "gigpo") for seed in PRESETS["laptop"].seeds}
+    changed = {name for name, command in stages.items() if command != before.get(name)}
+    assert changed == trained | {"evaluation", "thompson"} and stages.keys() - before.keys() == trained
+    ppo, grpo = (" ".join(stages[name]) for name in ("ppo-1", "grpo-1"))
+    assert "grpo.py" in grpo and "--algorithm gigpo" in " ".join(stages["gigpo-1"])
+    for flags in ("--updates 3000", "--batch 4", "--learning-rate", "--epochs 2", "--seed 1", "--snapshot-minutes 2"):
+        assert flags in ppo and flags in grpo
+    assert grpo[grpo.index("--learning-rate") :].split()[1] == ppo[ppo.index("--learning-rate") :].split()[1]
+    evaluated = " ".join(stages["evaluation"])
+    for arm in ("grpo", "gigpo"):
+        assert f" {arm}=out/seed-2/{arm}/policy" in evaluated and f" {arm}-minutes-5=out/seed-2/{arm}/" in evaluated
+    assert "thompson-seeds-0-1-2-gigpo-grpo" in " ".join(stages["thompson"])
+    assert plan.description()["arms"].keys() == without.description()["arms"].keys() | {"grpo", "gigpo"}

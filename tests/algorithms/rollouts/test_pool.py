@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 
+import numpy as np
 import pytest
 import ray
 
@@ -59,6 +60,12 @@ def test_outcomes_do_not_depend_on_where_a_goal_is_played(pool, policy_folder, t
         groups.close()
     pairs = [(played[0][0].goal_index, draw) for draw in range(8)]
     assert played[1] == list(pool.trajectories(policy_folder, pairs, seed=3)) != played[0]
+    # With the probabilities that they were sampled with they are the same episodes.
+    groups = pool.sampled_groups(policy_folder, GoalsInTurn(range(9), 3), size=8, temperature=1.0, seed=3)
+    groups.publish(module_state(model))
+    first, _ = groups.of_now(2)
+    assert [each.trajectory for each in first] == played[1] and not groups.get_state()["asked"]
+    assert all((each.log_probabilities <= np.log(each.likeliest) + 1e-9).all() for each in first)
     with pytest.raises(ClusterError, match=r"CPU: 99 needed"):
         RolloutPool(task, num_workers=99)
     with pytest.raises(UserError, match="0 rollout workers"):

@@ -25,8 +25,10 @@ from algorithms.benchmarks.learner import measure_updates
 from algorithms.cluster.connection import ClusterError, connect_for
 from algorithms.common.learner import FROZEN_LAYERS, HEAD_RATE, LAST_UPDATE, PRECISION
 from algorithms.common.offline import EpisodeBatches, decisions_to_learn, fitting_trajectories
+from algorithms.common.reference import REFERENCE_LOGITS, Reference
 from algorithms.common.rllib_compat import connectors_of
 from algorithms.dpo import DPOConfig
+from algorithms.dpo.columns import PAIRS
 from algorithms.dpo.pairs import action_pairs, episode_pairs
 from algorithms.dpo.preferences import (
     MixedPreferences,
@@ -35,7 +37,6 @@ from algorithms.dpo.preferences import (
     RecordedGroups,
     RecordedPreferences,
 )
-from algorithms.dpo.reference import PAIRS, REFERENCE_LOGITS, Reference
 from algorithms.imitation import ImitationConfig
 from algorithms.ppo import PPO, PPOConfig
 from algorithms.ppo.connectors import KeepDecisions

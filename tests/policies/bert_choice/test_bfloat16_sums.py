@@ -16,8 +16,9 @@ from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from algorithms.common.losses import imitation_loss
+from algorithms.common.reference import REFERENCE_LOGITS
+from algorithms.dpo.columns import PAIR, SIGN
 from algorithms.dpo.pairs import episode_pairs
-from algorithms.dpo.reference import PAIR, REFERENCE_LOGITS, SIGN
 from policies.base import load_policy
 from policies.bert_choice.model import BertChoice
 from policies.module_state import module_state

@@ -1,4 +1,4 @@
-"""The frozen policy that preferences are measured against, and the train batches with what it makes of them."""
+"""The train batches of preferences, with what the frozen reference makes of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from ray.rllib.core.columns import Columns
 
 from algorithms.common.offline import encode_steps
-from policies.base import MASKED, Policy
-from policies.logits import require_finite
+from algorithms.common.reference import REFERENCE_LOGITS, Reference
 from rl_recsys.core.encoding import MASK
 from rl_recsys.core.preferences import Preference
 from rl_recsys.core.trajectory import Step
@@ -21,32 +19,6 @@ PAIRS = "pairs"  # [B, 2]: the columns of the preferred and of the rejected acti
 # Columns of pairs of episodes, a row a decision.
 PAIR = "pair"  # [N]: which pair of the batch the decision belongs to
 SIGN = "sign"  # [N]: 1 in the better episode, -1 in the worse
-# A column of both: [rows, A], of the actions that the row's observation has.
-REFERENCE_LOGITS = "reference_logits"
-
-SCORED_AT_ONCE = 64  # steps
-
-
-class Reference:
-    """The frozen policy that preferences are measured against."""
-
-    def __init__(self, policy: Policy):
-        self.policy, self.encoder = policy.eval(), policy.decision_encoder
-        self.policy.precision = torch.float32  # a margin is the difference of two logits, and is computed once
-
-    def logits(self, steps: Sequence[Step]) -> np.ndarray:
-        """Logits [N, A] of steps, A the encoder's choices; ``MASKED`` where there is none."""
-        found = np.full((len(steps), self.encoder.choices), MASKED, np.float32)
-        for start in range(0, len(steps), SCORED_AT_ONCE):
-            logits = self.score(encode_steps(self.encoder, steps[start : start + SCORED_AT_ONCE]))
-            found[start : start + SCORED_AT_ONCE, : logits.shape[1]] = logits
-        return found
-
-    def score(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """Logits [N, A] of an observation's arrays. Raises ``PolicyError`` where one is no finite number."""
-        with torch.no_grad():
-            logits, _ = self.policy({key: torch.as_tensor(value) for key, value in observation.items()})
-        return require_finite(logits, self.policy.name).numpy()
 
 
 def decision_columns(

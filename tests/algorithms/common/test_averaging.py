@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from algorithms.ppo.averaging import WeightAverage
+from algorithms.common.averaging import WeightAverage
 
 
 def linear(value: float) -> nn.Linear:
