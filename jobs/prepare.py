@@ -50,8 +50,8 @@ class Arguments(Flags):
     demo_products: Annotated[int, COUNT] = 1000
     """Products of the demo shop (used without --items)."""
     market: bool = False
-    """Make the market in the place of the demo shop: large, hard, and with 15 % of its products in test goals and 5 % in
-    dev goals, one each. Its goals are people's and have their own price limits, its protocol is product-disjoint-all."""
+    """Make the market in the place of the demo shop: large and hard. 15 % of its products have a test goal each, 5 % a
+    dev goal; the protocol is product-disjoint-all (docs/market.md)."""
     market_products: Annotated[int, COUNT] = Market.products
     """Products of the market."""
     skip_bad: bool = False

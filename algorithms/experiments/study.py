@@ -57,6 +57,9 @@ class Preset:
     num_gpus: float = 0
 
 
+#: Shops that a study makes where they are not there, with the flags of jobs/prepare.py beside --out.
+MADE_SHOPS: dict[Path, tuple[str, ...]] = {Path("shops/demo"): (), Path("shops/market"): ("--market",)}
+
 PRESETS = {
     "smoke": Preset(
         needs="a minute or two with a tiny encoder; shows that everything runs",
@@ -68,6 +71,11 @@ PRESETS = {
         needs="about 12 minutes on two cores; the demo shop",
         shop=Path("shops/demo"), seeds=(0,), demonstrations=2000, imitation_updates=300, updates=200, batch=8,
         generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
+    ),
+    "market": Preset(
+        needs="reckoned: about 4 hours on two cores; the market, with the goals and seeds that 2 points need",
+        shop=Path("shops/market"), seeds=tuple(range(8)), demonstrations=2000, imitation_updates=300, updates=200,
+        batch=8, generated=100, sizes=(), minutes=(), goals=2100, runs=2, rollouts=250,
     ),
     "laptop": Preset(
         needs="two to three hours on two cores; the real 1,000 products",
@@ -153,7 +161,7 @@ class Plan:
         """All stages, those that others need before them."""
         preset, out = self._preset, self._out
         if self._prepare:
-            yield self._stage("prepare", "prepare", "--out", preset.shop)
+            yield self._stage("prepare", "prepare", "--out", preset.shop, *MADE_SHOPS.get(preset.shop, ()))
         if self._choices.recorded is None:
             yield self._stage(
                 "demonstrations", "demonstrate", *self._world, "--out", self._demonstrations,

@@ -97,7 +97,7 @@ def hardness(task: WebShop, goals: Sequence[int]) -> dict[str, dict[str, object]
             bar.advance()
     texts = [shop.goal(goal).instruction_text for goal in goals]
     measures: dict[str, list[bool]] = {
-        "instruction in WebShop's template": [bool(named_options(text)) or price_limit(text) is not None for text in texts],
+        "instruction in WebShop's template": [bool(named_options(text) or price_limit(text)) for text in texts],
         **{f"own product {where}": [one.own <= place for one in searched] for where, place in PLACES.items()},
         **{f"worth 1 {where}": [one.worth <= place for one in searched] for where, place in PLACES.items()},
         "ceiling: worth 1, and bought within the steps": [one.reach for one in searched],

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from rl_recsys.console.ranges import COUNT, SHARE, Range, check_ranges
 from rl_recsys.errors import UserError
 from rl_recsys.webshop.data.compile import Source
-from rl_recsys.webshop.data.demo import BRANDS, COLORS, KINDS, Kind
+from rl_recsys.webshop.data.demo import BRANDS, KINDS, Kind
 from rl_recsys.webshop.data.spoken import Wish, in_free_words, in_template
 from rl_recsys.webshop.goals.splits import side_of
 from rl_recsys.webshop.play.reward import RULES
@@ -195,7 +195,7 @@ class Market:
 
 @dataclass
 class _Product:
-    """A product before it is a record: ``title`` without its brand, ``said`` its attributes, in the order they are told."""
+    """A product before it is a record: ``title`` is without its brand, ``said`` are its attributes."""
 
     brand: str
     title: str

@@ -38,20 +38,20 @@ def test_a_difference_is_of_pairs():
     better[:, :30] = True
     found = difference(played(better), played(worse), "success")
     assert found.mean == pytest.approx(100 * (better.astype(float) - worse).mean())
-    assert found.low < found.mean < found.high and found.p < 1e-6 and found.pairs == 600
+    assert found.low < found.mean < found.high and found.mcnemar < 1e-6 and found.p < 0.05 and found.pairs == 600
     one = difference(played(better[:1]), played(worse[:1]), "success")
     assert 0 < one.low < one.mean < one.high < 12
     score = difference(played(better), played(worse), "score")
     assert score.mean == pytest.approx(found.mean / 2)
     same = difference(played(worse), played(worse), "success")
-    assert (same.low, same.mean, same.high, same.p) == (-1, 0, 1, 1.0)  # three of 300 goals
+    assert (same.low, same.mean, same.high, same.mcnemar, same.p) == (-1, 0, 1, 1.0, 1.0)  # three of 300 goals
     with pytest.raises(ValueError, match="cannot be paired"):
         difference(played(better), played(worse[:1]), "success")
 
 
 def test_verdicts_need_the_whole_interval():
     def of(low, high):
-        return Difference((low + high) / 2, low, high, 0.5, 100)
+        return Difference((low + high) / 2, low, high, 0.5, 100, 0.5)
 
     assert [above(of(*one)) for one in ((0.1, 2), (-2, -0.1), (-1, 1))] == [HOLDS, FAILS, OPEN]
     assert [not_below(of(*one), 2) for one in ((-1.9, 0), (-9, -2.1), (-3, 1))] == [HOLDS, FAILS, OPEN]
