@@ -211,7 +211,9 @@ def main(arguments: Arguments) -> None:
                 for seeds in arguments.seeds:
                     needed = goals_needed(found, arguments.difference / 100, seeds=seeds, wanted=wanted, **sized)
                     least = smallest_difference(found, seeds=seeds, goals=arguments.goals, wanted=wanted, **sized)
-                    rows.append([*pilot, seeds, "never" if needed is None else f"{needed:,}", f"{100 * least:.1f}"])
+                    rows.append(
+                        [*pilot, str(seeds), "never" if needed is None else f"{needed:,}", f"{100 * least:.1f}"]
+                    )
                     pilot = [""] * len(pilot)
     columns = ["pair", "pilot", "difference", "sd goals", "sd rest", "sd trainings", "rho", "seeds", "goals", "points"]
     title = f"to find {arguments.difference:g} points with power {wanted:g} at level {level:.2g}"

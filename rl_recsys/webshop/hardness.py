@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -24,7 +25,6 @@ from rl_recsys.errors import UserError, plain_errors
 from rl_recsys.evaluation.comparison import percent
 from rl_recsys.evaluation.intervals import mean_interval
 from rl_recsys.runs.results import write_results
-from rl_recsys.storage.locations import Place
 from rl_recsys.webshop.data.catalog import Product
 from rl_recsys.webshop.goals.goal import Goal, named_options, price_limit
 from rl_recsys.webshop.goals.winning import BestPurchase
@@ -42,13 +42,13 @@ PLACES = {"first": 1, "on the first page": PRODUCTS_PER_PAGE, "within reach": NO
 class Arguments(Flags):
     """Measure a shop."""
 
-    shop: Place
+    shop: Path
     """Shop folder made by jobs/prepare.py."""
     split: str = "test"
     """Whose goals: test, train, or dev where the shop's protocol has it."""
     goals: Annotated[int, COUNT] = 1000
     """How many of them: the first ones of the goal order."""
-    out: Place | None = None
+    out: Path | None = None
     """Folder for hardness.md and hardness.json; without it they are only printed."""
 
 

@@ -136,15 +136,16 @@ class Market:
         for number, side in enumerate(sides):
             category, kind = kinds[number % len(kinds)]
             family = _Family(category, kind, rng)
-            wishes = [
-                self._wish(family, rng, first=not count)
+            goals = [
+                self._goal(family, rng, first=not count)
                 for count in range(self.training_goals if side == "train" else 1)
             ]
-            files.add(family.original(), side, [self._goal(wish, rng) for wish in wishes])
+            files.add(family.original(), side, [entry for _, entry in goals])
+            first, _ = goals[0]
             for _ in range(duplicates[number]):
-                files.add(self._duplicate(family, wishes[0], rng), side)
+                files.add(self._duplicate(family, first, rng), side)
             for _ in range(extras[number]):
-                files.add(family.extra(wishes[0]), side)
+                files.add(family.extra(first), side)
         return files.write(folder)
 
     def _wish(self, family: _Family, rng: random.Random, *, first: bool) -> Wish:
@@ -160,23 +161,23 @@ class Market:
         limit = STEP * (int(family.price) // STEP + rng.randint(1, 3))
         return Wish(family.kind.query, tuple(wanted), asked, limit, rng.choice(family.kind.uses))
 
-    def _goal(self, wish: Wish, rng: random.Random) -> dict[str, Any]:
-        """A wish in words, as an entry of an items_human_ins file; where the words name no price it has no limit."""
-        limit: int | None = wish.limit
+    def _goal(self, family: _Family, rng: random.Random, *, first: bool) -> tuple[Wish, dict[str, Any]]:
+        """A wish, and the same in words as an entry of an items_human_ins file; where they name no price, neither does
+        the wish."""
+        wish = self._wish(family, rng, first=first)
         if rng.random() < self.in_template:
             text = in_template(wish, rng)
         else:
             drawn = rng.random()
             spelled_out = drawn < self.price_in_words
             if drawn >= self.price_in_words + self.price_in_digits:
-                limit = None
-            said = Wish(wish.kind, wish.attributes, wish.options, limit, wish.use)
-            text = in_free_words(said, rng, respelled=self.respelled, price_in_words=spelled_out)
-        return {
+                wish = replace(wish, limit=None)
+            text = in_free_words(wish, rng, respelled=self.respelled, price_in_words=spelled_out)
+        return wish, {
             "instruction": text,
             "instruction_attributes": list(wish.attributes),
             "instruction_options": list(wish.options.values()),
-            "price_upper": limit,
+            "price_upper": wish.limit,
         }
 
     def _duplicate(self, family: _Family, wish: Wish, rng: random.Random) -> _Product:
@@ -186,7 +187,7 @@ class Market:
             name = rng.choice(list(wish.options))
             without = _without(wish.options[name], family.kind_options[name], len(family.options[name]), rng)
             return family.like(brand=brand, options=family.options | {name: without})
-        if rng.random() < 0.5:
+        if wish.limit is not None and rng.random() < 0.5:
             return family.like(brand=brand, price=round(wish.limit * rng.uniform(1.05, 1.9), 2))
         others = [one for one in family.kind.attributes if one not in family.said]
         replaced = rng.choice(hidden)

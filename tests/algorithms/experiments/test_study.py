@@ -38,6 +38,7 @@ def commands(plan: Plan) -> dict[str, list[str]]:
 DIGESTS = {
     "smoke": "576650f034664e04",
     "demo": "5c0bdc06aed60b47",
+    "market": "320e7b4ea2624005",
     "laptop": "1a9f28e54d738ae0",
     "paper": "f31a91fe2dfd2c3e",
 }
@@ -48,6 +49,16 @@ def test_a_shops_study_has_the_stages_that_it_was_begun_with(preset):
     plan = Plan(Choices(preset=preset), PRESETS[preset], Path("out"), Path("jobs"), None)
     written = json.dumps(commands(plan)).encode()
     assert hashlib.sha256(written).hexdigest()[:16] == DIGESTS[preset]
+
+
+def test_a_study_makes_the_shop_that_its_preset_plays():
+    stages = {
+        preset: next(Plan(Choices(preset=preset), PRESETS[preset], Path("out"), Path("jobs"), None).stages()).command[
+            1:
+        ]
+        for preset in ("demo", "market")
+    }
+    assert stages == {"demo": ("--out", "shops/demo"), "market": ("--out", "shops/market", "--market")}
 
 
 def test_a_study_of_another_task_gives_every_stage_what_it_takes():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,8 +34,6 @@ def test_looks_together_have_the_level():
     rng = np.random.default_rng(0)
     sums = rng.normal(size=(200_000, 4)).cumsum(1)
     largest = np.abs(sums / np.sqrt(range(1, 5))).max(1)
-    from statistics import NormalDist
-
     bound = NormalDist().inv_cdf(1 - pocock_level(4, 0.01) / 2)
     assert (largest > bound).mean() == pytest.approx(0.01, abs=0.001)
     with pytest.raises(ValueError, match="0 looks"):
