@@ -73,9 +73,9 @@ PRESETS = {
         generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
     ),
     "market": Preset(
-        needs="reckoned: about 4 hours on two cores; the market, with the goals and seeds that 2 points need",
+        needs="reckoned: about 4.5 hours on two cores; the market, with the goals and seeds that 2 points need",
         shop=Path("shops/market"), seeds=tuple(range(8)), demonstrations=2000, imitation_updates=300, updates=200,
-        batch=8, generated=100, sizes=(), minutes=(), goals=2100, runs=2, rollouts=250,
+        batch=8, generated=100, sizes=(), minutes=(), goals=2400, runs=2, rollouts=250,
     ),
     "laptop": Preset(
         needs="two to three hours on two cores; the real 1,000 products",

@@ -95,7 +95,7 @@ def test_a_pilot_evaluation_becomes_a_table(tmp_path, capsys):
     pairs = ("dpo:ppo", "dpo:rule")
     main(Arguments(pilots=(tmp_path,), pairs=pairs, seeds=(2, 20), claims=2, looks=2, difference=10.0))
     said = capsys.readouterr().out
-    assert "to find 10 points with power 0.8 at level 0.015" in said and said.count("2 x 40 of 20") == 2
+    assert "to find 10 points with power 0.8 at level 0.014" in said and said.count("2 x 40 of 20") == 2
     apart, _ = paired(read_evaluation(tmp_path), "dpo:rule", "greedy", tmp_path)
     needed = goals_needed(variances(apart, header["products"]), 0.1, seeds=20, wanted=0.8, level=pocock_level(2, 0.025))
     assert f" {needed} " in said
