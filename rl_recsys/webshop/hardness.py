@@ -131,6 +131,7 @@ def main(arguments: Arguments) -> None:
     if arguments.out is None:
         table.show()
         return
+    arguments.out.mkdir(parents=True, exist_ok=True)
     figures = {"shop": task.fingerprint, "goals": len(goals), "products": products, "measures": measured}
     write_results(table, figures, page=arguments.out / "hardness.md", data=arguments.out / "hardness.json")
 

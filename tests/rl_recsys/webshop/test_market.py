@@ -1,4 +1,4 @@
-"""The market: as it is told to be, alike wherever it is made, and with goals that can be won but not by what looks alike."""
+"""The market: as it is told to be, alike wherever it is made, won by its goals' products and not by their like."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rl_recsys.webshop.data.market import _SOLD_AS, Market, market_rules, market
 from rl_recsys.webshop.data.spoken import number_in_words, respelling
 from rl_recsys.webshop.goals.goal import NO_PRICE_LIMIT, named_options, price_limit
 from rl_recsys.webshop.goals.winning import BestPurchase
-from rl_recsys.webshop.hardness import NOWHERE, found, hardness
+from rl_recsys.webshop.hardness import NOWHERE, Arguments, found, hardness, main
 from rl_recsys.webshop.play.reward import RULES
 from rl_recsys.webshop.task import WebShop
 
@@ -157,7 +157,7 @@ def test_what_is_within_reach_can_be_bought(market):
     assert reached > 10
 
 
-def test_hardness_has_the_shares_of_what_it_counts(market):
+def test_hardness_has_the_shares_of_what_it_counts(market, tmp_path):
     goals = list(market.split("test"))
     measured = hardness(WebShop(market), goals)
     share = {name: one["share"] for name, one in measured.items()}
@@ -166,3 +166,7 @@ def test_hardness_has_the_shares_of_what_it_counts(market):
     assert share["ceiling: worth 1, and bought within the steps"] <= share["worth 1 within reach"]
     assert share["success of comparing"] < share["ceiling: worth 1, and bought within the steps"]
     assert all(one["interval"][0] <= one["share"] <= one["interval"][1] for one in measured.values())
+    out = tmp_path / "of" / "it"
+    main(Arguments(shop=market.folder, split="test", out=out))
+    assert json.loads((out / "hardness.json").read_text())["measures"] == json.loads(json.dumps(measured))
+    assert f"24 test goals of {market.folder}, about 24 products" in (out / "hardness.md").read_text()
