@@ -1,6 +1,7 @@
-"""Compile a shop: raw WebShop files, or the built-in demo shop, into a folder that every other job reads.
+"""Compile a shop: raw WebShop files, or a built-in one, into a folder that every other job reads.
 
 python jobs/prepare.py --out shops/demo
+python jobs/prepare.py --market --out shops/market
 python jobs/prepare.py --items items_shuffle_1000.json --attributes items_ins_v2_1000.json --out shops/webshop-1k
 """
 
@@ -23,6 +24,7 @@ from rl_recsys.storage.locations import Place, place_of
 from rl_recsys.webshop import Shop, ShopRules
 from rl_recsys.webshop.data.compile import PriceClauses, Source, check_source, compile_shop
 from rl_recsys.webshop.data.demo import demo_source
+from rl_recsys.webshop.data.market import Market, market_rules, market_source
 from rl_recsys.webshop.data.summary import described_shop, require_good_records
 from rl_recsys.webshop.search.java import SearchError
 
@@ -47,6 +49,11 @@ class Arguments(Flags):
     """Take only the first N records of the items file."""
     demo_products: Annotated[int, COUNT] = 1000
     """Products of the demo shop (used without --items)."""
+    market: bool = False
+    """Make the market in the place of the demo shop: large and hard. 15 % of its products have a test goal each, 5 % a
+    dev goal; the protocol is product-disjoint-all (docs/market.md)."""
+    market_products: Annotated[int, COUNT] = Market.products
+    """Products of the market."""
     skip_bad: bool = False
     """Leave bad records of the items file out and list them, instead of refusing the file."""
     price_clauses: PriceClauses = "added"
@@ -66,13 +73,20 @@ class Arguments(Flags):
             raise UserError("--out names the folder to write; --check writes none")
         if self.items is not None and self.attributes is None:
             raise UserError("--items needs --attributes, the items_ins_v2 file of the same products")
+        if self.market:
+            if (self.items, self.goals, self.price_clauses, self.limit) != (None, "synthetic", "added", None):
+                raise UserError("--market makes its own goals: leave --items, --goals, --price-clauses, --limit out")
+            self.rules = market_rules(self.rules)
+            Market(products=self.market_products, seed=self.seed)  # raises
 
 
 @replaces_its_out
 def main(arguments: Arguments) -> None:
     """Compile, or check, and print what was made and what was not."""
     options = {"goals": arguments.goals, "price_clauses": arguments.price_clauses, "limit": arguments.limit}
-    if arguments.items is None:
+    if arguments.market:
+        raw_files = market_source(Market(products=arguments.market_products, seed=arguments.seed))
+    elif arguments.items is None:
         raw_files = demo_source(products=arguments.demo_products, seed=arguments.seed, **options)
     else:
         files = arguments.items, arguments.attributes, arguments.human_instructions

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from algorithms.common.ranges import FROZEN_LAYERS, HEAD_RATE, LEARNING_RATE
 from algorithms.dpo.settings import DPOSettings
-from algorithms.experiments.study import PRESETS, Also, Plan, Preset
+from algorithms.experiments.study import MADE_SHOPS, PRESETS, Also, Plan, Preset
 from policies.bert.encoder_folder import BUNDLED
 from rl_recsys.console.command import run_job
 from rl_recsys.console.ranges import COUNT, SEED, WEIGHT
@@ -46,11 +46,13 @@ class Arguments(TaskFlags):
 
     out: Place
     """Folder for everything: runs, trajectories, logs, and the report. On a disk: a study's stages share it."""
-    preset: Literal["smoke", "demo", "laptop", "paper"] = "demo"
-    """The size of the study: smoke (a minute), demo (12 minutes, demo shop), laptop (two to three hours on two
-    cores, the real 1,000 products), paper (a T4 and the full catalogue)."""
+    preset: Literal["smoke", "demo", "market", "laptop", "paper"] = "demo"
+    """The size of the study: smoke (a minute), demo (12 minutes, demo shop), market (4.5 hours on two cores, sized to
+    tell 2 points), laptop (two to three hours on two cores, the real 1,000 products), paper (a T4 and the full
+    catalogue)."""
     shop: Place | None = None
-    """Shop folder; by default the preset's, where no --task is named. The demo shop is made if it is not there."""
+    """Shop folder; by default the preset's, where no --task is named. shops/demo and shops/market are made if they are
+    not there."""
     seeds: Annotated[tuple[int, ...] | None, SEED] = None
     """One training of each arm a seed; by default the preset's."""
     recorded: Place | None = None
@@ -102,7 +104,7 @@ def main(arguments: Arguments) -> None:
     preset = replace(preset, **{name: value for name, value in changed.items() if value is not None})
     at_once = arguments.at_once if arguments.at_once is not None else 1 if preset.num_gpus else 2
     to_be_made = arguments.task is None and not (preset.shop / "manifest.json").is_file()
-    if to_be_made and preset.shop != PRESETS["demo"].shop:
+    if to_be_made and preset.shop not in MADE_SHOPS:
         raise UserError(f"{preset.shop} is no shop; jobs/prepare.py makes one. This preset needs {preset.needs}")
     _run(arguments, preset, at_once, None if to_be_made else arguments.open_task())
 

@@ -12,6 +12,7 @@ from algorithms.dpo.settings import DPOSettings
 from algorithms.runs.run_folder import RESULTS as RUN_RESULTS
 from algorithms.runs.run_folder import snapshot_folder
 from policies.bert.encoder_folder import BUNDLED
+from rl_recsys.core.outcome import MODES, Mode
 from rl_recsys.core.policy_folder import DEFAULT_TYPE
 from rl_recsys.core.task import DEFAULT_TASK, Task, task_class
 from rl_recsys.evaluation.claims import RESULTS, TIMED, timed_arm
@@ -60,7 +61,12 @@ class Preset:
     evaluation_goals: int = 50
     frozen_layers: int = 4
     num_gpus: float = 0
+    modes: tuple[Mode, ...] = MODES
+    """What the arms are evaluated by; both where there are sizes or minutes to compare."""
 
+
+#: Shops that a study makes where they are not there, with the flags of jobs/prepare.py beside --out.
+MADE_SHOPS: dict[Path, tuple[str, ...]] = {Path("shops/demo"): (), Path("shops/market"): ("--market",)}
 
 PRESETS = {
     "smoke": Preset(
@@ -73,6 +79,12 @@ PRESETS = {
         needs="about 12 minutes on two cores; the demo shop",
         shop=Path("shops/demo"), seeds=(0,), demonstrations=2000, imitation_updates=300, updates=200, batch=8,
         generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
+    ),
+    "market": Preset(
+        needs="reckoned: about 4.5 hours on two cores; the market, with the goals and seeds that 2 points need",
+        shop=Path("shops/market"), seeds=tuple(range(8)), demonstrations=2000, imitation_updates=300, updates=200,
+        batch=8, generated=100, sizes=(), minutes=(), goals=2400, runs=2, rollouts=250,
+        modes=MODES[:1],
     ),
     "laptop": Preset(
         needs="two to three hours on two cores; the real 1,000 products",
@@ -161,7 +173,7 @@ class Plan:
         """All stages, those that others need before them."""
         preset, out = self._preset, self._out
         if self._prepare:
-            yield self._stage("prepare", "prepare", "--out", preset.shop)
+            yield self._stage("prepare", "prepare", "--out", preset.shop, *MADE_SHOPS.get(preset.shop, ()))
         if self._choices.recorded is None:
             yield self._stage(
                 "demonstrations", "demonstrate", *self._world, "--out", self._demonstrations,
@@ -288,9 +300,9 @@ class Plan:
         trained = {**self._arms(), **self._sizes()}
         return self._stage(
             "evaluation", "evaluate", *self._world, "--out", self._out / "evaluation", "--goals", preset.goals,
-            "--policies", *policies, *self._workers(),
+            "--policies", *policies, *self._workers(), *(() if preset.modes == MODES else ("--modes", *preset.modes)),
             needs=tuple(f"{arm}-{seed}" for arm, seeds in trained.items() for seed in seeds),
-            minutes=2 * len(policies) * preset.goals * EPISODE_S / 60,
+            minutes=len(preset.modes) * len(policies) * preset.goals * EPISODE_S / 60,
         )  # fmt: skip
 
     def _arms(self) -> dict[str, tuple[int, ...]]:

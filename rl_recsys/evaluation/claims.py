@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from rl_recsys.core.outcome import Outcome, is_success
+from rl_recsys.core.outcome import MODES, Outcome, is_success
 from rl_recsys.errors import UserError
-from rl_recsys.evaluation.intervals import difference_interval, mcnemar
+from rl_recsys.evaluation.corrections import holm
+from rl_recsys.evaluation.intervals import CONFIDENCE, difference_interval, difference_p, mcnemar
 from rl_recsys.storage.declared import require_declared
 from rl_recsys.storage.files import read_object, read_rows
 
@@ -21,6 +22,7 @@ RESULTS, EPISODES = "results.json", "episodes"  # of an evaluation, in its folde
 STUDY = "study.json"  # what jobs/reproduce.py says of a study, in its folder
 TIMED = ("dpo", "ppo", "grpo", "gigpo")  # the arms that are compared at equal training times, where a study has them
 REMEDY = "run jobs/evaluate.py again"
+SUCCESS = "points of success"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said at this n"
 
 
@@ -112,24 +114,32 @@ def read_evaluation(folder: Path) -> dict[tuple[str, str], Played]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One arm less another, goal by goal and seed by seed: mean, 95 % interval, McNemar's p for success."""
+    """One arm less another, goal by goal and seed by seed: mean, 95 % interval, and p values.
+
+    ``p`` is that of the interval, against what is claimed (``difference_p``); ``mcnemar`` is of success, against none.
+    """
 
     mean: float
     low: float
     high: float
-    p: float
+    mcnemar: float
     pairs: int
+    p: float
 
 
-def difference(one: Played, other: Played, measure: Measure) -> Difference:
-    """``one`` less ``other`` in points (of 100). Raises ValueError where they did not play the same goals."""
+def difference(one: Played, other: Played, measure: Measure, null: float = 0.0) -> Difference:
+    """``one`` less ``other`` in points (of 100), its p value against ``null``.
+
+    Raises ValueError where they did not play the same goals.
+    """
     if one.goals != other.goals or one.rewards.shape != other.rewards.shape:
         raise ValueError(f"{one.rewards.shape} and {other.rewards.shape} episodes cannot be paired")
     scale = 100 if measure == "success" else 1
     apart = scale * (one.values(measure) - other.values(measure))
     low, high = difference_interval(apart, 100.0, one.products)
-    p = mcnemar(is_success(one.rewards), is_success(other.rewards))
-    return Difference(float(apart.mean()), low, high, p, apart.size)
+    paired = mcnemar(is_success(one.rewards), is_success(other.rewards))
+    p = difference_p(apart, 100.0, one.products, null=null)
+    return Difference(float(apart.mean()), low, high, paired, apart.size, p)
 
 
 def above(found: Difference) -> str:
@@ -144,20 +154,27 @@ def not_below(found: Difference, margin: float) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is claimed, and what a study says to it."""
+    """What is claimed, and what a study says to it. ``p``: Holm's, over the claims of its family (``claims``)."""
 
     text: str
     where: str
     verdict: str
     found: Difference
     unit: str
+    mode: str
+    p: float
 
     @property
     def numbers(self) -> str:
         """The difference with its interval."""
         one = self.found
         shown = f"{one.mean:+.1f} {self.unit} ({one.low:+.1f} to {one.high:+.1f}), {one.pairs} pairs"
-        return shown + (f", McNemar p = {one.p:.2g}" if self.unit == "points of success" else "")
+        return shown + (f", McNemar p = {one.mcnemar:.2g}" if self.unit == SUCCESS else "")
+
+    @property
+    def primary(self) -> bool:
+        """Whether it is of the success of the best actions, what a study is made for; others are the second family."""
+        return self.unit == SUCCESS and self.mode == MODES[0]
 
 
 def timed_arm(arm: str, minutes: float) -> str:
@@ -176,33 +193,53 @@ def claims(
     """The paper's claims, each in every mode, and at equal minutes where the arms were kept as they were then.
 
     ``played``: all arms after equal updates; ``at_minutes``: what time they had, in words -> the arms after that.
+    Claims are corrected for by Holm's rule in two families: those of the success of best actions, and all others. A
+    claim that its interval alone would settle is open where its corrected p is not below 0.05.
     """
-    units: dict[Measure, str] = {"success": "points of success", "score": "points of score"}
-    found = []
+    units: dict[Measure, str] = {"success": SUCCESS, "score": "points of score"}
+    found: list[Claim] = []
+
+    def claim(
+        text: str, where: str, mode: str, one: Played, other: Played, measure: Measure, margin: float | None = None
+    ) -> None:
+        """``margin``: by how much ``one`` may be worse; without, it is to be better."""
+        apart = difference(one, other, measure, null=0.0 if margin is None else -margin)
+        verdict = above(apart) if margin is None else not_below(apart, margin)
+        found.append(Claim(text, where, verdict, apart, units[measure], mode, apart.p))
+
     for mode in modes:
         arms = {arm: episodes for (arm, its), episodes in played.items() if its == mode}
-        for measure, unit in units.items():
+        for measure in units:
             if {"dpo", "ppo"} <= arms.keys():
-                apart = difference(arms["dpo"], arms["ppo"], measure)
-                found.append(Claim("DPO is better than PPO", f"equal updates, {mode}", above(apart), apart, unit))
+                claim("DPO is better than PPO", f"equal updates, {mode}", mode, arms["dpo"], arms["ppo"], measure)
             if {"dpo", "dpo-generated"} <= arms.keys():
-                apart = difference(arms["dpo-generated"], arms["dpo"], measure)
                 text = f"Few generated trajectories do about as well (at most {EQUIVALENT:g} points less)"
-                found.append(Claim(text, f"equal updates, {mode}", not_below(apart, EQUIVALENT), apart, unit))
+                few, many = arms["dpo-generated"], arms["dpo"]
+                claim(text, f"equal updates, {mode}", mode, few, many, measure, margin=EQUIVALENT)
             for other, where in (("dpo", "beside DPO, half the updates"), ("dpo-again", "beside as many updates")):
                 if {other, "dpo-on-top"} <= arms.keys():
-                    apart = difference(arms["dpo-on-top"], arms[other], measure)
                     text = "Generated preferences on top of the demonstrations' raise it"
-                    found.append(Claim(text, f"{where}, {mode}", above(apart), apart, unit))
+                    claim(text, f"{where}, {mode}", mode, arms["dpo-on-top"], arms[other], measure)
             for arm in ("ppo", "grpo", "gigpo", "dpo", "dpo-generated"):
                 if {"imitation", arm} <= arms.keys():
-                    apart = difference(arms[arm], arms["imitation"], measure)
                     text = f"{arm} is better than the imitation policy it starts from (not measured in the paper)"
-                    found.append(Claim(text, mode, above(apart), apart, unit))
+                    claim(text, mode, mode, arms[arm], arms["imitation"], measure)
     for time_had, arms_then in at_minutes.items():
         for mode in modes:
             if {("dpo", mode), ("ppo", mode)} <= arms_then.keys():
-                for measure, unit in units.items():
-                    apart = difference(arms_then["dpo", mode], arms_then["ppo", mode], measure)
-                    found.append(Claim("DPO is better than PPO", f"{time_had}, {mode}", above(apart), apart, unit))
+                for measure in units:
+                    one, other = arms_then["dpo", mode], arms_then["ppo", mode]
+                    claim("DPO is better than PPO", f"{time_had}, {mode}", mode, one, other, measure)
+    found = _corrected(found)
     return sorted(found, key=lambda claim: [claim.text for claim in found].index(claim.text))
+
+
+def _corrected(found: Sequence[Claim]) -> list[Claim]:
+    """Claims with Holm's p in each of the two families; settled is only what this is small enough for."""
+    corrected = list(found)
+    for primary in (True, False):
+        places = [place for place, claim in enumerate(found) if claim.primary == primary]
+        for place, p in zip(places, holm([found[place].p for place in places]), strict=True):
+            claim = found[place]
+            corrected[place] = replace(claim, p=p, verdict=claim.verdict if p < 1 - CONFIDENCE else OPEN)
+    return corrected

@@ -10,7 +10,7 @@ from rl_recsys.errors import UserError
 
 RewardRule = Literal["original", "corrected"]
 Quirk = Literal["goal_draw", "catalog_filters"]
-Protocol = Literal["1k", "original", "product-disjoint"]
+Protocol = Literal["1k", "original", "product-disjoint", "product-disjoint-all"]
 #: Reward rules that mean something else than they did: runs go on only where they mean the same.
 _REVISED = {"corrected": "corrected, titles by their words"}
 
@@ -31,7 +31,8 @@ class ShopRules:
     titles are compared by their words, however they are spelled, and not by what a tagger takes for nouns."""
     protocol: Protocol = "1k"
     """Which goals are for training and which for the test: the first 500 for the test (1k), another 1,000 for choosing
-    settings (original: dev), or no product of test and dev ever trained on (product-disjoint)."""
+    settings (original: dev), or no product of test and dev ever trained on (product-disjoint; its test and dev have at
+    most 500 goals each, those of product-disjoint-all all there are)."""
     show_attributes: bool = False
     """Item pages have WebShop's Attributes button."""
     quirks: tuple[Quirk, ...] = ()

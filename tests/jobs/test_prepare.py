@@ -115,3 +115,32 @@ def test_an_option_without_values_makes_no_goal_and_is_told(tmp_path, prepare):
     flags = own_files(tmp_path, customization_options={"size": []})
     said = prepare("--check", *flags)
     assert "products with an option without values, of which no synthetic goal is made: 1 (MUG0000001 'size')" in said
+
+
+def test_the_market_is_one_flag_and_decides_its_goals(prepare):
+    said = prepare("--market", "--market-products", "100", "--check")
+    assert "would be made: 100 products, 80 human goals" in said
+    assert "80 goals (100.0%) can be won by buying their own product, under the original reward" in said
+    assert "goals of protocol product-disjoint-all: test 15, dev 5, train 60" in said
+    for flags, why in (
+        (["--market-products", "99"], "a market of 99 products: it has at least 100"),
+        (["--goals", "human"], "--market makes its own goals: leave --items, --goals"),
+        (["--protocol", "original"], "the market's is product-disjoint-all; leave --protocol out"),
+    ):
+        with pytest.raises(UserError, match=why):
+            prepare("--market", "--check", *flags)
+
+
+def test_a_limit_that_words_mean_can_be_given(tmp_path, prepare):
+    people = json.loads((EXAMPLE / "human_instructions.json").read_text())
+    for entries in people.values():
+        entries[0] |= {"instruction": "one for less than forty dollars", "price_upper": 40}
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    flags = [*FILES, "--human-instructions", tmp_path / "people.json", "--goals", "human"]
+    prepare(*flags, "--price-clauses", "as-written", "--out", tmp_path / "shop")
+    shop = Shop.open(tmp_path / "shop")
+    assert {shop.goal(index).price_upper for index in range(shop.goal_count)} == {40.0}
+    entries[0]["price_upper"] = "forty"
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    with pytest.raises(UserError, match="field 'price_upper' is 'forty', expected a price in dollars, or null"):
+        prepare(*flags, "--out", tmp_path / "other")

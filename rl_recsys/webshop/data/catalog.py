@@ -134,6 +134,7 @@ def read_human_instructions(path: Path, findings: Findings | None = None) -> dic
             fields.text("instruction", entry.get("instruction"))
             for field in ("instruction_attributes", "instruction_options"):
                 fields.texts(field, entry.get(field))
+            fields.price("price_upper", entry.get("price_upper"))
             errors.add_all(where, fields)
     errors.raise_any()
     return entries
@@ -192,6 +193,12 @@ class _Fields:
             self.errors.append(f"field {field!r} is {type(values).__name__}, expected a list of texts")
             return ()
         return tuple(self.text(field, value) for value in values)
+
+    def price(self, field: str, value: object) -> None:
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max
+        ):
+            self.errors.append(f"field {field!r} is {value!r}, expected a price in dollars, or null")
 
     def pricing(self) -> tuple[str, list[float]]:
         try:

@@ -244,8 +244,9 @@ def _says_something(entry: Mapping) -> bool:
     return bool(entry["instruction"].strip(" \t\r\n."))
 
 
-def _stated_limit(instruction: str) -> float | None:
-    return understand(instruction).limit
+def _stated_limit(entry: Mapping) -> float | None:
+    """The limit that an instruction names, or is said to mean: where nothing that reads words would find it."""
+    return entry["price_upper"] if "price_upper" in entry else understand(entry["instruction"].strip(".")).limit
 
 
 def _split_sizes(goals: Path, rules: ShopRules) -> dict[str, int]:

@@ -24,7 +24,7 @@ PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars$")
 OPTION = re.compile(r"(?: with |, and )((?:(?! with )[^:,])+): (.+?)(?=, and [^:,]+: |$)")
 VALUES_AGAIN = 3
 
-StatedLimit = Callable[[str], float | None]  # of an instruction, in dollars
+StatedLimit = Callable[[Mapping], float | None]  # of an instruction's entry in the raw files, in dollars
 
 GOAL_SCHEMA = pa.schema(
     [
@@ -160,11 +160,11 @@ def price_clause(price: float, rng: random.Random) -> tuple[float, str]:
 
 
 def _limit_and_clause(
-    instruction: str, product: Product, rng: random.Random, stated_limit: StatedLimit | None
+    entry: Mapping, product: Product, rng: random.Random, stated_limit: StatedLimit | None
 ) -> tuple[float, str]:
     if stated_limit is None:
         return price_clause(product.price, rng)
-    limit = stated_limit(instruction)
+    limit = stated_limit(entry)
     return (NO_PRICE_LIMIT if limit is None else limit), ""
 
 
@@ -180,7 +180,7 @@ def synthetic_goals(
     if not instruction or not wanted:
         return
     rng = random.Random(f"clause:{seed}:{product.asin}")
-    limit, clause = _limit_and_clause(instruction, product, rng, stated_limit)
+    limit, clause = _limit_and_clause(entry, product, rng, stated_limit)
     names = sorted(product.options)
     for values in itertools.product(*(product.options[name] for name in names)):
         yield synthetic_goal(product, instruction, wanted, dict(zip(names, values, strict=True)), limit, clause)
@@ -210,7 +210,7 @@ def human_goals(
             yield None
             continue
         text = entry["instruction"].strip(".")
-        limit, clause = _limit_and_clause(text, product, rng, stated_limit)
+        limit, clause = _limit_and_clause(entry, product, rng, stated_limit)
         text += clause
         yield _goal(product, text, wanted, limit, tuple(entry["instruction_options"]))
 

@@ -39,6 +39,7 @@ def commands(plan: Plan) -> dict[str, list[str]]:
 DIGESTS = {
     "smoke": "576650f034664e04",
     "demo": "5c0bdc06aed60b47",
+    "market": "3176cf7eac0ac137",
     "laptop": "1a9f28e54d738ae0",
     "paper": "f31a91fe2dfd2c3e",
 }
@@ -49,6 +50,14 @@ def test_a_shops_study_has_the_stages_that_it_was_begun_with(preset):
     plan = Plan(Choices(preset=preset), PRESETS[preset], Path("out"), Path("jobs"), None)
     written = json.dumps(commands(plan)).encode()
     assert hashlib.sha256(written).hexdigest()[:16] == DIGESTS[preset]
+
+
+def test_a_study_makes_the_shop_that_its_preset_plays():
+    for preset, flags in {"demo": ["--out", "shops/demo"], "market": ["--out", "shops/market", "--market"]}.items():
+        plan = Plan(Choices(preset=preset), PRESETS[preset], Path("out"), Path("jobs"), None)
+        assert commands(plan)["prepare"] == ["prepare.py", *flags]
+        evaluation = commands(plan)["evaluation"]
+        assert ("--modes" in evaluation) == (preset == "market") and evaluation[-2:] != ["--modes", "sampled"]
 
 
 def test_a_study_of_another_task_gives_every_stage_what_it_takes():

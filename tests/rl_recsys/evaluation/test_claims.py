@@ -38,20 +38,22 @@ def test_a_difference_is_of_pairs():
     better[:, :30] = True
     found = difference(played(better), played(worse), "success")
     assert found.mean == pytest.approx(100 * (better.astype(float) - worse).mean())
-    assert found.low < found.mean < found.high and found.p < 1e-6 and found.pairs == 600
+    assert found.low < found.mean < found.high and found.mcnemar < 1e-6 and found.pairs == 600
+    assert found.p > 0.05, "two seeds, which differ: McNemar's test pools them"
     one = difference(played(better[:1]), played(worse[:1]), "success")
+    assert one.p < 0.001 and difference(played(better[:1]), played(worse[:1]), "success", null=5.0).p > 0.05
     assert 0 < one.low < one.mean < one.high < 12
     score = difference(played(better), played(worse), "score")
     assert score.mean == pytest.approx(found.mean / 2)
     same = difference(played(worse), played(worse), "success")
-    assert (same.low, same.mean, same.high, same.p) == (-1, 0, 1, 1.0)  # three of 300 goals
+    assert (same.low, same.mean, same.high, same.mcnemar, same.p) == (-1, 0, 1, 1.0, 1.0)  # three of 300 goals
     with pytest.raises(ValueError, match="cannot be paired"):
         difference(played(better), played(worse[:1]), "success")
 
 
 def test_verdicts_need_the_whole_interval():
     def of(low, high):
-        return Difference((low + high) / 2, low, high, 0.5, 100)
+        return Difference((low + high) / 2, low, high, 0.5, 100, 0.5)
 
     assert [above(of(*one)) for one in ((0.1, 2), (-2, -0.1), (-1, 1))] == [HOLDS, FAILS, OPEN]
     assert [not_below(of(*one), 2) for one in ((-1.9, 0), (-9, -2.1), (-3, 1))] == [HOLDS, FAILS, OPEN]
@@ -74,6 +76,11 @@ def test_claims_are_settled_by_arms_that_differ_and_left_open_by_those_that_do_n
     ppo = next(one for (text, _), one in success.items() if text.startswith("ppo"))
     assert ppo.verdict == OPEN
     assert not any("on top" in text for text, _ in success)
+    for primary in (True, False):  # Holm's rule by hand: the smallest p of a family is multiplied by its size
+        family = [one for one in settled if one.primary == primary]
+        assert min(one.p for one in family) == min(1.0, len(family) * min(one.found.p for one in family))
+        assert all(one.p >= one.found.p and (one.p < 0.05 or one.verdict == OPEN) for one in family)
+    assert {one.unit for one in settled if one.primary} == {"points of success"}
     assert len(found) == 2 * len(success)
 
 
@@ -121,3 +128,19 @@ def test_an_evaluations_episodes_are_read_by_arm_and_mode(tmp_path):
     (tmp_path / "results.json").write_text('{"arms": []}')
     with pytest.raises(UserError, match=r"results\.json: damaged .*; run jobs/evaluate\.py again"):
         read_evaluation(tmp_path)
+
+
+def test_what_an_interval_alone_would_settle_is_open_among_many_claims():
+    """One difference with a p of about 0.02, alone and among others that are none."""
+    imitation = np.zeros((1, 300), bool)
+    imitation[:, :150] = True
+    better = imitation.copy()
+    better[:, 140:150] = False
+    better[:, 150:174] = True
+    alone = {("imitation", "greedy"): played(imitation), ("ppo", "greedy"): played(better)}
+    (one,) = (one for one in claims(alone, {}, ["greedy"]) if one.primary)
+    assert one.verdict == HOLDS and one.p == one.found.p < 0.05
+    others = {(arm, "greedy"): played(imitation) for arm in ("dpo", "dpo-generated", "dpo-on-top", "dpo-again")}
+    among = {one.text: one for one in claims(alone | others, {}, ["greedy"]) if one.primary}
+    same = next(one for text, one in among.items() if text.startswith("ppo"))
+    assert same.found == one.found and same.found.low > 0 and same.p > 0.05 and same.verdict == OPEN

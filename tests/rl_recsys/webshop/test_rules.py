@@ -73,7 +73,7 @@ def test_equal_rules_are_equal_however_they_are_written():
 def test_no_test_product_is_trained_on_when_products_are_disjoint(owners, salt):
     asins = [f"B{salt}-{owner}" for owner in owners]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splits, "TEST_GOALS", 50)
+        patch.setitem(splits.PRODUCT_DISJOINT, "product-disjoint", 50)
         found = {name: split_goals("product-disjoint", name, asins, len(asins)) for name in ("test", "dev", "train")}
     products = {name: {asins[goal] for goal in goals} for name, goals in found.items()}
     assert not products["train"] & (products["test"] | products["dev"]) and not products["test"] & products["dev"]
@@ -81,6 +81,9 @@ def test_no_test_product_is_trained_on_when_products_are_disjoint(owners, salt):
     assert max(len(found["test"]), len(found["dev"])) <= 50
     if max(map(len, (found["test"], found["dev"]))) < 50:
         assert sum(map(len, found.values())) == len(asins)
+    whole = {name: split_goals("product-disjoint-all", name, asins, len(asins)) for name in found}
+    assert sum(map(len, whole.values())) == len(asins)  # the same sides, and nobody is left out
+    assert all(list(whole[name][: len(goals)]) == list(goals) for name, goals in found.items())
     # A product stays on its side in another catalogue.
     again = split_goals("product-disjoint", "train", reversed(asins), len(asins))
     assert {asins[len(asins) - 1 - goal] for goal in again} == products["train"]
