@@ -30,10 +30,14 @@ def keys(seed: int, kind: int, users: np.ndarray) -> np.ndarray:
     return _mixed(root + np.asarray(users).astype(np.uint64) * _STEP)
 
 
+def words(key: np.ndarray, counter: np.ndarray) -> np.ndarray:
+    """Numbers of 64 bits (uint64); ``key`` (uint64) and ``counter`` (from 0 on) broadcast."""
+    return _mixed(key + (np.asarray(counter).astype(np.uint64) + np.uint64(1)) * _STEP)
+
+
 def uniforms(key: np.ndarray, counter: np.ndarray) -> np.ndarray:
-    """Numbers in [0, 1), a multiple of 2^-53 each; ``key`` (uint64) and ``counter`` (from 0 on) broadcast."""
-    state = _mixed(key + (np.asarray(counter).astype(np.uint64) + np.uint64(1)) * _STEP)
-    return (state >> np.uint64(11)) * _UNIT
+    """Numbers in [0, 1), a multiple of 2^-53 each; ``key`` and ``counter`` as of ``words``."""
+    return (words(key, counter) >> np.uint64(11)) * _UNIT
 
 
 def normals(key: np.ndarray, event: np.ndarray, width: int) -> np.ndarray:
