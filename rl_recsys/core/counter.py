@@ -23,11 +23,20 @@ def _mixed(state: np.ndarray) -> np.ndarray:
     return state
 
 
+def root(seed: int, kind: int) -> np.ndarray:
+    """What the keys of one kind of draw are made of [1] (uint64)."""
+    root = _mixed(np.array([seed], np.uint64) * _STEP + _STEP)
+    return _mixed(root + np.array([kind + 1], np.uint64) * _STEP)
+
+
+def keys_of(root: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """The keys [users] (uint64) of a ``root``."""
+    return _mixed(root + np.asarray(users).astype(np.uint64) * _STEP)
+
+
 def keys(seed: int, kind: int, users: np.ndarray) -> np.ndarray:
     """The keys [users] (uint64) of one kind of draw."""
-    root = _mixed(np.array([seed], np.uint64) * _STEP + _STEP)
-    root = _mixed(root + np.array([kind + 1], np.uint64) * _STEP)
-    return _mixed(root + np.asarray(users).astype(np.uint64) * _STEP)
+    return keys_of(root(seed, kind), users)
 
 
 def words(key: np.ndarray, counter: np.ndarray) -> np.ndarray:

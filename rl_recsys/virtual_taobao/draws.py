@@ -76,7 +76,7 @@ class PairedDraws:
     """By seed, customer, kind and page alone (``counter``): whatever is shown, customers are the same."""
 
     def __init__(self, seed: int):
-        self._seed = seed
+        self._roots = {kind: counter.root(seed, kind) for kind in Kind}
 
     def noise(self, customers: np.ndarray) -> np.ndarray:
         """See ``Draws``; two of a word, multiples of 2^-24 as torch's are."""
@@ -102,7 +102,7 @@ class PairedDraws:
         return counter.uniforms(self._keys(kind, customers), places)
 
     def _keys(self, kind: Kind, customers: np.ndarray) -> np.ndarray:
-        return counter.keys(self._seed, kind, customers)[:, None]
+        return counter.keys_of(self._roots[kind], customers)[:, None]
 
 
 def _below(probabilities: np.ndarray, drawn: np.ndarray) -> np.ndarray:
