@@ -10,7 +10,7 @@ import numpy as np
 from rl_recsys.evaluation.intervals import ratio_interval
 from rl_recsys.virtual_taobao.agents import Agent, Program, RandomAgent
 from rl_recsys.virtual_taobao.networks import ITEM_ATTRIBUTES, SHOWN
-from rl_recsys.virtual_taobao.search import best_constant
+from rl_recsys.virtual_taobao.search import best_program
 from rl_recsys.virtual_taobao.settings import Settings, SettingsError
 from rl_recsys.virtual_taobao.weights import open_weights
 from rl_recsys.virtual_taobao.world import World
@@ -32,8 +32,11 @@ class ArmResult:
 
     @property
     def rate_interval(self) -> tuple[float, float]:
-        """Of ``rate``, 95 %."""
-        return ratio_interval(self.clicks, self.pages * SHOWN)
+        """Of ``rate``, 95 %; where all items were clicked, or none, by the rule of three over customers."""
+        low, high = ratio_interval(self.clicks, self.pages * SHOWN)
+        unseen = 3 / len(self.clicks)
+        low = 1 - unseen if self.rate == 1 else max(0.0, low)
+        return low, unseen if self.rate == 0 else min(1.0, high)
 
     @property
     def clicks_interval(self) -> tuple[float, float]:
@@ -51,7 +54,7 @@ def compare_arms(
     """
     if settings.stream != "paired":
         raise SettingsError("arms are compared with stream='paired': in the original's they meet different customers")
-    constant = best_constant(settings) if constant is None else constant
+    constant = best_program(settings, 1) if constant is None else constant
     beside = {
         BEST_CONSTANT: constant,
         "random": RandomAgent(),
