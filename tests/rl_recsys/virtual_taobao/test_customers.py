@@ -18,7 +18,7 @@ from rl_recsys.virtual_taobao.torch_stream import TorchStream
 from rl_recsys.virtual_taobao.world import NoCustomerError
 
 STAND_IN = "stand-in:0"
-QUICK = Search(restarts=2, generations=12, population=32, elite=6, customers=4)
+QUICK = Search(restarts=2, generations=10, population=32, elite=6, customers=4)
 
 
 def played(world, agent):
@@ -35,7 +35,7 @@ def served(size, agent, **arguments):
     return world, played(world, agent)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 2**31 - 1), number=st.integers(0, 2**40), bored=st.booleans(), memory=st.integers(1, 3))
 def test_customers_are_the_same_alone_and_among_others(seed, number, bored, memory):
     arguments = {"random_seed": seed, "leave_when_bored": bored, "bored_memory": memory}
@@ -61,7 +61,7 @@ def test_whatever_is_shown_customers_stay_as_long():
 
 
 def test_draws_have_the_frequencies_of_the_networks():
-    world, size = World(Settings(weights=STAND_IN), 1), 4000
+    world, size = World(Settings(weights=STAND_IN), 1), 2000
     networks, numbers = world.weights.networks, np.arange(size)
     for draws in (PairedDraws(3), OriginalDraws(3)):
         noise = np.full((1, 128), 0.5, np.float32)
@@ -76,8 +76,8 @@ def test_draws_have_the_frequencies_of_the_networks():
             assert (np.abs(shares - table[group, :, 0]) <= 5 * error).all()
 
 
-@given(seed=st.integers(0, 2**31 - 1), counts=st.lists(st.integers(1, 3000), max_size=8))
-@settings(max_examples=20)
+@given(seed=st.integers(0, 2**31 - 1), counts=st.lists(st.integers(1, 3000), max_size=5))
+@settings(max_examples=8)
 def test_blocks_of_the_stream_are_one_stream(seed, counts):
     whole, parts = TorchStream(seed), TorchStream(seed)
     expected = whole.exponentials(sum(counts))
@@ -112,8 +112,8 @@ def test_bored_customers_leave_what_points_the_same_way():
     assert (~world.left == (world.leave_pages > 1)).all()
     assert world.would_bore(np.arange(300), away)[~world.left].all()  # the same again
     aside = np.random.default_rng(0).standard_normal(away.shape)
-    for known in (away,):  # at right angles to the page before, and away from the past
-        aside -= (aside * known).sum(1, keepdims=True) / (known**2).sum(1, keepdims=True) * known
+    aside -= (aside * away).sum(1, keepdims=True) / (away**2).sum(1, keepdims=True) * away
+    # At nearly right angles to the page before and to the past, and away from both or towards both.
     other = (0.02 * aside / np.abs(aside).max(axis=1, keepdims=True) - 0.002 * away).astype(np.float32)
     bored = world.would_bore(np.arange(300), other)
     left = world.left.copy()
@@ -146,7 +146,7 @@ def test_the_best_constant_is_found_and_always_an_arm():
 def test_knowing_the_truth_is_worth_much_where_customers_can_be_bored():
     plain = Settings(weights=STAND_IN, leave_when_bored=True)
     constant = best_program(plain, 1, search=QUICK)
-    results = compare_arms(plain, {"truth": Truth(good_actions(plain))}, customers=60, constant=constant)
+    results = compare_arms(plain, {"truth": Truth(good_actions(plain)[:100])}, customers=30, constant=constant)
     assert results["truth"].clicks_interval[0] > results["best constant"].clicks_interval[1]
     assert results["best constant"].pages.max() <= 2 < results["truth"].pages.mean()
 
