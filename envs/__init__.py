@@ -12,6 +12,8 @@ import gymnasium
 from envs.choice import ChoiceEnv
 from envs.recogym import RecoGymEnv
 from envs.recogym_vector import RecoGymVectorEnv
+from envs.virtual_taobao import VirtualTaobaoEnv
+from envs.virtual_taobao_vector import VirtualTaobaoVectorEnv
 from envs.webshop_choice import WebShopChoiceEnv
 from envs.webshop_remote import RemoteShopError, RemoteWebShopEnv, webshop_env
 from envs.webshop_text import WebShopTextEnv
@@ -21,6 +23,7 @@ from rl_recsys.errors import UserError
 CHOICE_ID = "Choice-v0"  # any task
 WEBSHOP_TEXT_ID, WEBSHOP_CHOICE_ID = "WebShop-v0", "WebShopChoice-v0"
 RECOGYM_IDS = ("RecoGym-v0", "RecoGym-v1")
+VIRTUAL_TAOBAO_ID = "VirtualTaobao-v0"
 
 for _id, _entry in (
     (CHOICE_ID, "envs.choice:ChoiceEnv"),
@@ -33,6 +36,7 @@ for _id, _entry in (
 for _id, _entry, _vector_entry in (
     (RECOGYM_IDS[0], "envs.recogym:RecoGymV0Env", "envs.recogym_vector:RecoGymV0VectorEnv"),
     (RECOGYM_IDS[1], "envs.recogym:RecoGymV1Env", "envs.recogym_vector:RecoGymV1VectorEnv"),
+    (VIRTUAL_TAOBAO_ID, "envs.virtual_taobao:VirtualTaobaoEnv", "envs.virtual_taobao_vector:VirtualTaobaoVectorEnv"),
 ):
     if _id not in gymnasium.registry:
         gymnasium.register(_id, entry_point=_entry, vector_entry_point=_vector_entry)
@@ -80,6 +84,7 @@ __all__ = [
     "CHOICE_ID",
     "RECOGYM_IDS",
     "REQUIRED",
+    "VIRTUAL_TAOBAO_ID",
     "WEBSHOP_CHOICE_ID",
     "WEBSHOP_TEXT_ID",
     "ChoiceEnv",
@@ -87,6 +92,8 @@ __all__ = [
     "RecoGymVectorEnv",
     "RemoteShopError",
     "RemoteWebShopEnv",
+    "VirtualTaobaoEnv",
+    "VirtualTaobaoVectorEnv",
     "WebShopChoiceEnv",
     "WebShopTextEnv",
     "register_with_ray",

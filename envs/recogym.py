@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.arguments import ArgumentError, refused, require_flag, require_number, require_render_mode, require_whole
+from envs.arguments import refused, require_render_mode
 from envs.options import OptionsError, is_index, read_options
-from rl_recsys.console.ranges import Range
+from envs.settings import read_settings
 from rl_recsys.recogym import ClusterSettings, LatentSettings, Settings, open_world
 from rl_recsys.recogym.world import World
 
 MOST_SKIPPED = 10_000  # users in turn who leave without a recommendation, before an episode is given up
-
-
-def read_settings(kind: type[Settings], arguments: Mapping[str, Any]) -> Settings:
-    """Settings of a simulator. Raises ``ArgumentError``, ``RangeError`` and ``SettingsError``."""
-    hints = get_type_hints(kind, include_extras=True)
-    known = [field.name for field in fields(kind)]
-    if unknown := [name for name in arguments if name not in known]:
-        raise ArgumentError(f"no argument {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
-    checked = dict(arguments)
-    for name, value in arguments.items():
-        allowed = next((part for part in get_args(hints[name]) if isinstance(part, Range)), None)
-        if hints[name] is bool:
-            checked[name] = require_flag(name, value)
-        elif allowed is not None:
-            whole = get_args(hints[name])[0] is int
-            checked[name] = (require_whole if whole else require_number)(name, value, allowed)
-    return kind(**checked)
 
 
 class NoUserError(gymnasium.error.Error):

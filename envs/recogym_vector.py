@@ -12,7 +12,8 @@ from gymnasium.vector.utils import batch_space
 
 from envs.arguments import refused, require_whole
 from envs.options import read_options
-from envs.recogym import MOST_SKIPPED, NoUserError, read_settings
+from envs.recogym import MOST_SKIPPED, NoUserError
+from envs.settings import read_settings
 from rl_recsys.console.ranges import COUNT
 from rl_recsys.recogym import ClusterSettings, LatentSettings, Settings, open_crowd
 

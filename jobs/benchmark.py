@@ -8,6 +8,7 @@ python jobs/benchmark.py training-soak --policy runs/demo/seed-0/imitation/polic
 python jobs/benchmark.py serve --shop shops/demo --out benchmarks
 python jobs/benchmark.py recommend --policy runs/demo/seed-0/imitation/policy --shops shops/demo --out benchmarks
 python jobs/benchmark.py recogym --original-python original/bin/python --out benchmarks
+python jobs/benchmark.py virtual-taobao --original-python original/bin/python --checkout VirtualTaobao --out benchmarks
 python jobs/benchmark.py versions --against ../before --policy runs/demo/seed-0/imitation/policy --shop shops/demo \\
     --trajectories runs/demo/demonstrations --out benchmarks
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Union
 
 from algorithms.benchmarks.flags import (
     LearnerBenchmarkFlags,
@@ -27,6 +29,7 @@ from algorithms.benchmarks.flags import (
     ServeBenchmarkFlags,
     TrainingSoakFlags,
     VersionsBenchmarkFlags,
+    VirtualTaobaoBenchmarkFlags,
 )
 from algorithms.benchmarks.recommender import recommender_figures
 from rl_recsys.console.command import run_job
@@ -47,12 +50,10 @@ KINDS = {
     "serve": ServeBenchmarkFlags,
     "recommend": RecommendBenchmarkFlags,
     "recogym": RecoGymBenchmarkFlags,
+    "virtual-taobao": VirtualTaobaoBenchmarkFlags,
     "versions": VersionsBenchmarkFlags,
 }
-Arguments = (
-    ShopBenchmarkFlags | PolicyBenchmarkFlags | LearnerBenchmarkFlags | ScaleBenchmarkFlags | TrainingSoakFlags
-    | ServeBenchmarkFlags | RecommendBenchmarkFlags | RecoGymBenchmarkFlags | VersionsBenchmarkFlags
-)  # fmt: skip
+Arguments = Union[*KINDS.values()]
 
 
 @writes_to_its_out("benchmark")
@@ -104,6 +105,10 @@ def _figures(arguments: Arguments, work: Path) -> Iterator[Figure]:
             from algorithms.benchmarks.recogym import recogym_figures
 
             yield from recogym_figures(arguments)
+        case VirtualTaobaoBenchmarkFlags():
+            from algorithms.benchmarks.virtual_taobao import virtual_taobao_figures
+
+            yield from virtual_taobao_figures(arguments)
         case VersionsBenchmarkFlags():
             from algorithms.benchmarks.versions import version_figures
 

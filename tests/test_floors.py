@@ -25,7 +25,7 @@ ROOMS = set(MAY_IMPORT)
 INNER = {
     "rl_recsys": (
         ("checkout", "errors", "console"), ("storage",), ("runs",), ("core",),
-        ("evaluation", "webshop", "replay"), ("recogym",),
+        ("evaluation", "webshop", "replay"), ("recogym", "virtual_taobao"),
     ),
     "algorithms": (
         ("common", "cluster"), ("rollouts",), ("imitation",), ("dpo", "ppo", "grpo"), ("runs", "registration"),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 from algorithms.common.ranges import GROUP_SIZE, ROLLOUT_STEPS, SCALE_PARTS, ScalePart
 from rl_recsys.console.command import Flags
 from rl_recsys.console.ranges import COUNT, RATE, Range
+from rl_recsys.errors import UserError
 from rl_recsys.storage.locations import Place
 
 
@@ -146,6 +147,33 @@ class RecoGymBenchmarkFlags(Flags):
     """Users at once."""
     repeats: Annotated[int, COUNT] = 5
     """Measurements of each, of which the median counts."""
+
+
+@dataclass(kw_only=True)
+class VirtualTaobaoBenchmarkFlags(Flags):
+    """Virtual-Taobao's environments, one customer after the other and many at once; about a minute."""
+
+    weights: str = "stand-in:0"
+    """Whose networks: a folder made by jobs/prepare_virtual_taobao.py, or stand-in:SEED. They decide how long customers
+    stay."""
+    original_python: Path | None = None
+    """Python that has torch and gym: the original is measured too, in turn. Needs --checkout."""
+    checkout: Path | None = None
+    """Checkout of the original."""
+    out: Place | None = None
+    """Folder for virtual-taobao.json and virtual-taobao.md; without it they are only printed."""
+    pages: Annotated[int, Range(least=100)] = 30_000
+    """Pages of a measurement one customer after the other; twenty times as many at once, a quarter by the original."""
+    customers: Annotated[int, COUNT] = 4096
+    """Customers at once."""
+    repeats: Annotated[int, COUNT] = 5
+    """Measurements of each, of which the median counts."""
+
+    def validate(self) -> None:
+        """The original needs both."""
+        super().validate()
+        if (self.original_python is None) != (self.checkout is None):
+            raise UserError("the original is measured with --original-python and --checkout: name both, or neither")
 
 
 VersionPart = Literal["play", "ppo", "imitation", "dpo", "start", "help"]

@@ -40,6 +40,18 @@ def beta_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -
     return float(median), float(low), float(high)
 
 
+def ratio_interval(parts: Sequence[float], wholes: Sequence[float]) -> tuple[float, float]:
+    """The interval of sum(parts) / sum(wholes) over users [n]: 1.96 standard errors of the ratio's linear form.
+
+    >>> tuple(round(bound, 3) for bound in ratio_interval([1, 0, 1, 0], [2, 2, 2, 2]))
+    (0.005, 0.495)
+    """
+    parts, wholes = np.asarray(parts, float), np.asarray(wholes, float)
+    rate = parts.sum() / wholes.sum()
+    error = np.sqrt(((parts - rate * wholes) ** 2).sum()) / wholes.sum()
+    return float(rate - 1.96 * error), float(rate + 1.96 * error)
+
+
 def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
     """The exact two-sided p-value that two arms succeed equally often, from pairs of outcomes (McNemar 1947).
 

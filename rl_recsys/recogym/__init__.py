@@ -1,7 +1,7 @@
 """RecoGym (Rohde et al. 2018): users who look at products in a shop, and elsewhere meet one recommendation at a time.
 
 ``settings`` has the arguments; ``world`` plays one user after the other, ``crowd`` many at once; ``cluster`` and
-``latent`` are the two simulators, v0 and v1. ``draws`` and ``counter`` say where chance comes from. ``agents``
+``latent`` are the two simulators, v0 and v1. ``draws`` says where chance comes from. ``agents``
 recommend, ``logs`` and ``evaluation`` measure them.
 """
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from rl_recsys.recogym import counter
+from rl_recsys.core import counter
 from rl_recsys.recogym.cluster import ClusterCatalogue
 from rl_recsys.recogym.draws import Kind
 from rl_recsys.recogym.latent import LatentCatalogue, click_rate

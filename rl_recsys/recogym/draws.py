@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rl_recsys.recogym import counter
+from rl_recsys.core import counter
 from rl_recsys.recogym.settings import Settings
 
 BLOCK = 64  # events that are drawn at a time for one user

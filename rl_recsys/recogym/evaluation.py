@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_recsys.evaluation.intervals import beta_interval
+from rl_recsys.evaluation.intervals import beta_interval, ratio_interval
 from rl_recsys.recogym.agents import Agent, RandomLogging
 from rl_recsys.recogym.logs import generate_logs
 from rl_recsys.recogym.settings import Settings, SettingsError
@@ -101,10 +101,3 @@ def compare_arms(
         clicked = np.bincount(users[clicks == 1], minlength=online_users)
         results[name] = ArmResult(clicked, shown, ratio_interval(clicked, shown))
     return results
-
-
-def ratio_interval(parts: np.ndarray, wholes: np.ndarray) -> tuple[float, float]:
-    """The interval of sum(parts) / sum(wholes) over users: 1.96 standard errors of the ratio's linear form."""
-    rate = parts.sum() / wholes.sum()
-    error = np.sqrt(((parts - rate * wholes) ** 2).sum()) / wholes.sum()
-    return float(rate - 1.96 * error), float(rate + 1.96 * error)

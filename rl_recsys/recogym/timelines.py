@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_recsys.recogym import counter
+from rl_recsys.core import counter
 from rl_recsys.recogym.crowd import Crowd
 from rl_recsys.recogym.draws import Kind
 from rl_recsys.recogym.settings import Settings, SettingsError

@@ -51,6 +51,7 @@ LEAST = {
     "leaderboard": "a --out b",
     "ppo": "--shop a --policy b --out c",
     "prepare": "--items a --attributes b --goals synthetic --out c",
+    "prepare_virtual_taobao": "a --out b",
     "recommend": "--shop a --policy b --requests c",
     "report": "--study a",
     "site": "--shop a --record b",

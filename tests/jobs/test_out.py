@@ -48,6 +48,7 @@ FLAGS = {
     "prepare": ("--demo-products", 20),
     "recommend": (*NOWHERE, *POLICY),
     "report": ("--study", "nowhere"),
+    "prepare_virtual_taobao": ("nowhere",),
     "reproduce": ("--preset", "smoke"),
     "serve_recommender": (*NOWHERE, *POLICY),
     "site": NOWHERE,
@@ -60,7 +61,7 @@ FLAGS = {
 CALLED = {"site": "--record"}
 #: Jobs that write no folder: they serve, or write a page, which their own tests look at.
 WITHOUT = ("leaderboard", "serve_environment", "watch")
-WHOLE = ("add_queries", "import_trajectories", "prepare", "train_queries", "trajectories")
+WHOLE = ("add_queries", "import_trajectories", "prepare", "prepare_virtual_taobao", "train_queries", "trajectories")
 
 
 def call(name: str, out: object) -> None:
@@ -238,7 +239,7 @@ def test_the_docs_say_which_flags_make_another_run():
 
 #: Jobs that are done in one go: what they make is made again as a whole, or is only looked at. And servers.
 AT_ONCE = {
-    "add_queries", "benchmark", "import_trajectories", "leaderboard", "prepare",
+    "add_queries", "benchmark", "import_trajectories", "leaderboard", "prepare", "prepare_virtual_taobao",
     "recommend", "report", "serve_environment", "serve_recommender", "site", "train_queries", "trajectories", "watch",
 }  # fmt: skip
 

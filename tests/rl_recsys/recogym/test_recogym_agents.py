@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_recsys.evaluation.intervals import beta_interval
+from rl_recsys.evaluation.intervals import beta_interval, ratio_interval
 from rl_recsys.recogym import LatentSettings, SettingsError, open_world
 from rl_recsys.recogym.agents import BanditCount, Oracle, OrganicUserCount, RandomAgent
-from rl_recsys.recogym.evaluation import compare_arms, evaluate_as_original, ratio_interval
+from rl_recsys.recogym.evaluation import compare_arms, evaluate_as_original
 from rl_recsys.recogym.logistic import ClickRegression
 from rl_recsys.recogym.logs import NONE, generate_logs
 

@@ -23,17 +23,30 @@ def _mixed(state: np.ndarray) -> np.ndarray:
     return state
 
 
-def keys(seed: int, kind: int, users: np.ndarray) -> np.ndarray:
-    """The keys [users] (uint64) of one kind of draw."""
+def root(seed: int, kind: int) -> np.ndarray:
+    """What the keys of one kind of draw are made of [1] (uint64)."""
     root = _mixed(np.array([seed], np.uint64) * _STEP + _STEP)
-    root = _mixed(root + np.array([kind + 1], np.uint64) * _STEP)
+    return _mixed(root + np.array([kind + 1], np.uint64) * _STEP)
+
+
+def keys_of(root: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """The keys [users] (uint64) of a ``root``."""
     return _mixed(root + np.asarray(users).astype(np.uint64) * _STEP)
 
 
+def keys(seed: int, kind: int, users: np.ndarray) -> np.ndarray:
+    """The keys [users] (uint64) of one kind of draw."""
+    return keys_of(root(seed, kind), users)
+
+
+def words(key: np.ndarray, counter: np.ndarray) -> np.ndarray:
+    """Numbers of 64 bits (uint64); ``key`` (uint64) and ``counter`` (from 0 on) broadcast."""
+    return _mixed(key + (np.asarray(counter).astype(np.uint64) + np.uint64(1)) * _STEP)
+
+
 def uniforms(key: np.ndarray, counter: np.ndarray) -> np.ndarray:
-    """Numbers in [0, 1), a multiple of 2^-53 each; ``key`` (uint64) and ``counter`` (from 0 on) broadcast."""
-    state = _mixed(key + (np.asarray(counter).astype(np.uint64) + np.uint64(1)) * _STEP)
-    return (state >> np.uint64(11)) * _UNIT
+    """Numbers in [0, 1), a multiple of 2^-53 each; ``key`` and ``counter`` as of ``words``."""
+    return (words(key, counter) >> np.uint64(11)) * _UNIT
 
 
 def normals(key: np.ndarray, event: np.ndarray, width: int) -> np.ndarray:
