@@ -1,6 +1,6 @@
 """Repeat the study of Feng & Feng (2024), and more than it could show: one command, one report.
 
-    python jobs/reproduce.py --out runs/demo                                   # the demo shop, some 12 minutes
+    python jobs/reproduce.py --out runs/demo                                   # the demo shop, 12 to 30 minutes
     python jobs/reproduce.py --preset laptop --shop shops/webshop-1k --out runs/laptop
     python jobs/reproduce.py --task NAME:PLACE --policy-type TYPE --loss LOSS --out runs/mine    # docs/extend.md
 
@@ -47,8 +47,8 @@ class Arguments(TaskFlags):
     out: Place
     """Folder for everything: runs, trajectories, logs, and the report. On a disk: a study's stages share it."""
     preset: Literal["smoke", "demo", "market", "laptop", "paper"] = "demo"
-    """The size of the study: smoke (a minute), demo (12 minutes, demo shop), market (4.5 hours on two cores, sized to
-    tell 2 points), laptop (two to three hours on two cores, the real 1,000 products), paper (a T4 and the full
+    """The size of the study: smoke (a minute), demo (12 to 30 minutes, demo shop), market (4.5 hours on two cores, sized
+    to tell 2 points), laptop (two to three hours on two cores, the real 1,000 products), paper (a T4 and the full
     catalogue)."""
     shop: Place | None = None
     """Shop folder; by default the preset's, where no --task is named. shops/demo and shops/market are made if they are

@@ -76,7 +76,7 @@ PRESETS = {
         frozen_layers=0,
     ),
     "demo": Preset(
-        needs="about 12 minutes on two cores; the demo shop",
+        needs="12 to 30 minutes on two cores; the demo shop",
         shop=Path("shops/demo"), seeds=(0,), demonstrations=2000, imitation_updates=300, updates=200, batch=8,
         generated=100, sizes=(), minutes=(), goals=200, runs=2, rollouts=250,
     ),
