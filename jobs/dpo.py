@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from algorithms.dpo.settings import DPOSettings
-from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
+from algorithms.runs.training_flags import RECORDED_INCIDENTAL as INCIDENTAL
+from algorithms.runs.training_flags import RecordedTrainingArguments
 from rl_recsys.console.command import run_job
 from rl_recsys.console.terminal import say
 from rl_recsys.core.registry import LOSSES, require_registered
@@ -22,7 +23,7 @@ from rl_recsys.storage.locations import Place, place_of
 
 
 @dataclass(kw_only=True)
-class Arguments(DPOSettings, TrainingArguments):
+class Arguments(DPOSettings, RecordedTrainingArguments):
     """DPO."""
 
     policy: Place

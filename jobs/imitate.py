@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from algorithms.imitation.settings import ImitationSettings
 from algorithms.runs.run_folder import begun
-from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
+from algorithms.runs.training_flags import RECORDED_INCIDENTAL as INCIDENTAL
+from algorithms.runs.training_flags import RecordedTrainingArguments
 from policies.bert.encoder_folder import BUNDLED
 from rl_recsys.console.command import run_job
 from rl_recsys.console.progress import phase
@@ -28,7 +29,7 @@ FRESH = ("encoder", "apart_layers", *EncodingShape.__dataclass_fields__)  # flag
 
 
 @dataclass(kw_only=True)
-class Arguments(ImitationSettings, TrainingArguments):
+class Arguments(ImitationSettings, RecordedTrainingArguments):
     """Imitation."""
 
     trajectories: Place

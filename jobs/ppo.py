@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from algorithms.ppo.settings import PPOSettings
-from algorithms.runs.training_flags import INCIDENTAL, TrainingArguments
+from algorithms.runs.training_flags import RECORDED_INCIDENTAL as INCIDENTAL
+from algorithms.runs.training_flags import RecordedTrainingArguments
 from rl_recsys.console.command import run_job
 from rl_recsys.console.terminal import say
 from rl_recsys.errors import UserError
@@ -18,7 +19,7 @@ from rl_recsys.storage.locations import Place, absolute, place_of
 
 
 @dataclass(kw_only=True)
-class Arguments(PPOSettings, TrainingArguments):
+class Arguments(PPOSettings, RecordedTrainingArguments):
     """PPO."""
 
     policy: Place

@@ -26,8 +26,9 @@ INCIDENTAL = (
     "snapshot_minutes",
     "log_to",
     "wait_for_nodes",
-    "any_world",
 )
+#: The same of a run that learns from recordings.
+RECORDED_INCIDENTAL = (*INCIDENTAL, "any_world")
 
 #: Hyper-parameters that were no flags once, with what runs were made with then: such a run goes on.
 ADDED = {"loss": "dpo", "grad_clip": 1.0, "gae_lambda": 0.95, "minimum_reward": 1.0}
@@ -50,9 +51,6 @@ class TrainingArguments(TaskFlags):
     """Accelerator of the nodes that the learners must be on, as t4 or a100: each gets a process of its own there."""
     wait_for_nodes: Annotated[float, WEIGHT] = 0.0
     """Minutes to wait for nodes that a cluster lacks; its autoscaler, if it has one, is asked to add them."""
-    any_world: bool = False
-    """Learn from --trajectories that were recorded in another world, as to train one policy on several shops; without
-    it they are refused."""
     checkpoint_every: Annotated[int, COUNT] = 1
     """Iterations between checkpoints; a kill loses at most this many."""
     evaluate_every: Annotated[int, COUNT_OR_ZERO] = 5
@@ -64,3 +62,12 @@ class TrainingArguments(TaskFlags):
     snapshot_minutes: Annotated[tuple[float, ...], RATE] = ()
     """Minutes of training after which the policy is written to snapshots/ as well (the last one, where the run is
     shorter), to compare runs of equal time."""
+
+
+@dataclass(kw_only=True)
+class RecordedTrainingArguments(TrainingArguments):
+    """The same of a run that learns, or may learn, from recorded trajectories."""
+
+    any_world: bool = False
+    """Learn from --trajectories that were recorded in another world, as to train one policy on several shops; without
+    it they are refused."""

@@ -13,7 +13,7 @@ from algorithms.cluster.connection import accelerator_resource, connect_for, qui
 from algorithms.common.config import SettingsConfig
 from algorithms.common.learner import LAST_UPDATE
 from algorithms.runs.telemetry import tracker
-from algorithms.runs.training_flags import ADDED, INCIDENTAL, TrainingArguments
+from algorithms.runs.training_flags import ADDED, RECORDED_INCIDENTAL, TrainingArguments
 from algorithms.runs.training_run import Evaluation, Schedule, TrainingRun
 from policies.base import Policy
 from policies.play import policy_episodes
@@ -74,8 +74,8 @@ def run(config: AlgorithmConfig, arguments: TrainingArguments, headline: Mapping
         config.validate()
     except ValueError as error:
         raise UserError(str(error).splitlines()[0]) from None
-    settings = deciding(arguments, INCIDENTAL) | {FINGERPRINT: task.fingerprint}
-    training = TrainingRun(arguments.out, settings, incidental=INCIDENTAL, added=ADDED)
+    settings = deciding(arguments, RECORDED_INCIDENTAL) | {FINGERPRINT: task.fingerprint}
+    training = TrainingRun(arguments.out, settings, incidental=RECORDED_INCIDENTAL, added=ADDED)
     training.open()
     if training.finished:
         say(f"{place_of(training.policy_folder)}: this run is finished")

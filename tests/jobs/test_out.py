@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithms.runs.training_flags import INCIDENTAL
+from algorithms.runs.training_flags import RECORDED_INCIDENTAL
 from rl_recsys.console.command import read_flags
 from rl_recsys.core import demonstrations as recorded_demonstrations
 from rl_recsys.core.trajectory import read_trajectories
@@ -234,7 +234,7 @@ def test_queries_are_not_added_to_the_shop_itself_however_it_is_called(tmp_path,
 def test_the_docs_say_which_flags_make_another_run():
     _, section = (ROOT / "docs" / "reference" / "run-files.md").read_text().split("## The same run")
     said = re.findall("`--([a-z-]+)`", section.partition("Any other")[0].partition("(`--help`")[2])
-    assert sorted(said) == sorted(name.replace("_", "-") for name in INCIDENTAL)
+    assert sorted(said) == sorted(name.replace("_", "-") for name in RECORDED_INCIDENTAL)
 
 
 #: Jobs that are done in one go: what they make is made again as a whole, or is only looked at. And servers.

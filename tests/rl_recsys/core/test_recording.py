@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from algorithms.runs.training_flags import TrainingArguments
+from algorithms.runs.training_flags import RecordedTrainingArguments
 from algorithms.tuning.search_space import SearchArguments
 from rl_recsys.core.demonstrations import record_demonstrations
 from rl_recsys.core.recording import recording, require_recorded_in
@@ -90,7 +90,7 @@ def test_jobs_refuse_what_another_world_recorded_before_they_start(
     with pytest.raises(TrajectoryError, match=f"{recorded} was recorded in .*--any-world"):
         main_of(job, capsys)(*flags)
     assert not (tmp_path / "out").exists()
-    assert not TrainingArguments.any_world and not SearchArguments.any_world
+    assert not RecordedTrainingArguments.any_world and not SearchArguments.any_world
 
 
 def test_another_worlds_episodes_are_taken_where_that_is_asked_for(recorded, other, policy_folder, tmp_path, capsys):
