@@ -23,6 +23,7 @@ SPARE = 1.25  # times the demonstrations: not all of the scripted ones succeed, 
 PPO_EPOCHS = 2
 PPO_STEPS = 2  # environment steps a use of a decision: a quarter of the pages leave a doubt, and each is used twice
 PPO_SPARE = 4  # times the iterations that so many updates should need; the updates end the run. GRPO's too
+GROUP_RATE = 3e-6  # GRPO's and GiGPO's learning rate: at PPO's of 1e-5 they stepped beyond the clip
 GRPO_STEPS = 6  # the same for GRPO: groups in which all earn alike drop out as well
 GROUP_SIZE, EPISODE_STEPS = 8, 8  # episodes of a goal in a group, steps of an episode, about
 IMITATION_BATCH, IMITATION_UPDATES = 16, 10  # decisions an update, updates an iteration
@@ -239,10 +240,11 @@ class Plan:
         groups = max(2, preset.rollout_steps // (GROUP_SIZE * EPISODE_STEPS))
         steps = GRPO_STEPS * preset.updates * preset.batch
         expected = -(-steps // (groups * GROUP_SIZE * EPISODE_STEPS))
+        rate = self._choices.learning_rate if self._choices.learning_rate is not None else GROUP_RATE
         return self._training(
             arm, seed, "grpo", PPO_SPARE * expected, steps * PPO_STEP_S, *flags, "--algorithm", arm,
             "--updates", preset.updates, "--groups", groups, "--group-size", GROUP_SIZE, "--batch", preset.batch,
-            "--learning-rate", preset.ppo_rate, "--epochs", PPO_EPOCHS,
+            "--learning-rate", rate, "--epochs", PPO_EPOCHS,
             "--num-workers", self._choices.num_workers, needs=needs, expected=expected,
         )  # fmt: skip
 

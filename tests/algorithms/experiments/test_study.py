@@ -94,7 +94,10 @@ def test_arms_beside_the_papers_are_trained_and_measured_like_ppo():
     assert "grpo.py" in grpo and "--algorithm gigpo" in " ".join(stages["gigpo-1"])
     for flags in ("--updates 3000", "--batch 4", "--learning-rate", "--epochs 2", "--seed 1", "--snapshot-minutes 2"):
         assert flags in ppo and flags in grpo
-    assert grpo[grpo.index("--learning-rate") :].split()[1] == ppo[ppo.index("--learning-rate") :].split()[1]
+    chosen = commands(
+        Plan(Choices(also=("grpo",), learning_rate=2e-5), PRESETS["demo"], Path("out"), Path("jobs"), None)
+    )
+    assert "--learning-rate 3e-06" in grpo and "--learning-rate 2e-05" in " ".join(chosen["grpo-0"])
     evaluated = " ".join(stages["evaluation"])
     for arm in ("grpo", "gigpo"):
         assert f" {arm}=out/seed-2/{arm}/policy" in evaluated and f" {arm}-minutes-5=out/seed-2/{arm}/" in evaluated
