@@ -47,12 +47,10 @@ class Arguments(TaskFlags):
     out: Place
     """Folder for everything: runs, trajectories, logs, and the report. On a disk: a study's stages share it."""
     preset: Literal["smoke", "demo", "market", "laptop", "paper"] = "demo"
-    """The size of the study: smoke (a minute), demo (12 to 30 minutes, demo shop), market (4.5 hours on two cores,
-    sized to tell 2 points), laptop (two to three hours on two cores, the real 1,000 products), paper (a T4 and the
-    full catalogue)."""
+    """The size of the study on two cores: smoke (a minute), demo (12 to 30 minutes, demo shop), market (4.5 hours, to
+    tell 2 points), laptop (2 to 3 hours, the real 1,000 products); paper (a T4 and the full catalogue)."""
     shop: Place | None = None
-    """Shop folder; by default the preset's, where no --task is named. shops/demo and shops/market are made if they are
-    not there."""
+    """Shop folder; by default the preset's, without --task. shops/demo and shops/market are made if missing."""
     seeds: Annotated[tuple[int, ...] | None, SEED] = None
     """One training of each arm a seed; by default the preset's."""
     recorded: Place | None = None

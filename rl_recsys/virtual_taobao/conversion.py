@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 
 from rl_recsys.storage.files import checksum, write_json
-from rl_recsys.storage.folders import whole_folder
+from rl_recsys.storage.folders import require_replaceable, whole_folder
 from rl_recsys.virtual_taobao.networks import LAYERS
 from rl_recsys.virtual_taobao.weights import KIND, WEIGHTS_FILE, Weights, WeightsError, require_form
 
@@ -31,6 +31,7 @@ def convert(checkout: Path, out: Path, read: ReadArrays, *, any_networks: bool =
     A file that is not the published one is refused before it is read, unless ``any_networks``; one of another form is
     refused in any case. Raises ``WeightsError``, and ``FolderError`` where ``out`` holds something else.
     """
+    require_replaceable(out, kind=KIND)  # before anything is read
     arrays: dict[str, np.ndarray] = {}
     source: dict[str, str] = {}
     for network in LAYERS:
