@@ -14,7 +14,7 @@ from algorithms.common.offline import BatchSource, DecisionData
 from algorithms.common.ranges import Pairing, Ties
 from algorithms.common.reference import Reference
 from algorithms.dpo.columns import decision_columns, trajectory_columns
-from algorithms.rollouts.goal_sampler import Shuffled
+from algorithms.rollouts.goal_sampler import BARREN_GROUPS, Shuffled
 from policies.base import MASKED
 from rl_recsys.core.preferences import (
     Preference,
@@ -28,9 +28,6 @@ from rl_recsys.core.trajectory import Step, Trajectory
 from rl_recsys.errors import UserError
 
 TIED_EPOCHS = 2  # epochs without a single pair before the run is given up
-#: Groups without a single pair, one after the other, before the run is given up. Where a click in 60 recommendations is
-#: all the reward, a group in 50 of those in turn has one, and half of the groups are in turn.
-BARREN_GROUPS = 1000
 COUNTS = ("groups", "unequal", "batches")
 MIXED_BATCHES = 4  # batches' pairs that are kept at least, where pairs are used several times
 

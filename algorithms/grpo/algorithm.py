@@ -31,7 +31,7 @@ from algorithms.grpo.steps import (
     rows_to_learn,
 )
 from algorithms.rollouts.episode_metrics import log_rollouts
-from algorithms.rollouts.goal_sampler import GoalsInTurn
+from algorithms.rollouts.goal_sampler import BARREN_GROUPS, GoalsInTurn
 from algorithms.rollouts.pool import RolloutPool, with_rollout_workers
 from algorithms.rollouts.sampled_groups import LocalGroups, SampledGroups
 from policies.base import Policy, load_policy, precision_to_play
@@ -39,8 +39,6 @@ from policies.play import SampledEpisode
 from rl_recsys.core.encoding import fitting_goals
 from rl_recsys.core.task import open_task
 from rl_recsys.errors import UserError
-
-BARREN_GROUPS = 200  # groups in a row in which all earned alike, before the run is given up
 
 
 class NothingToCompare(UserError):

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from rl_recsys.console.ranges import LARGEST
 
+#: Groups in a row whose episodes all earned alike, before a run that learns from groups ends. Where a click in 60
+#: recommendations is all the reward, one group in 50 has a difference, and hundreds without one happen by chance.
+BARREN_GROUPS = 1000
 SEED_STRIDE = 1_000_003  # between the seeds of two parts of a run: no seed of another run
 
 
