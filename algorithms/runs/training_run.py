@@ -20,7 +20,7 @@ from ray.exceptions import ObjectLostError, RayActorError
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, TIMERS
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_MODULE_STEPS_TRAINED, TIMERS
 
 from algorithms.cluster.connection import ClusterError, bundles_of, occupied, shortage
 from algorithms.common.figures import of_the_iteration
@@ -369,8 +369,11 @@ def flatten(result: Mapping) -> dict[str, float]:
     for section, prefix in (("learners", "learners"), ("env_runners", "rollouts")):
         values = result.get(section, {})
         values = values.get(DEFAULT_MODULE_ID, {}) if section == "learners" else values
-        for name, value in of_the_iteration(section, values):
-            if math.isfinite(value) or name.endswith("_loss"):  # RLlib has nan for what nothing was logged of
+        figures = dict(of_the_iteration(section, values))
+        # RLlib has nan for what nothing was logged of: of a loss where something was learnt from it is a loss of nan.
+        learnt = figures.get(NUM_MODULE_STEPS_TRAINED, 0.0) > 0
+        for name, value in figures.items():
+            if math.isfinite(value) or (learnt and name.endswith("_loss")):
                 kept[f"{prefix}/{name}"] = value
     return kept
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,24 @@ def test_groups_in_which_all_earn_alike_drop_out(built, start, monkeypatch):
     np.testing.assert_array_equal(weights(grpo), before)
     with pytest.raises(UserError, match="in 18 groups one after the other all episodes earned alike"):
         grpo.train()
+
+
+def test_an_iteration_without_a_difference_reports_no_loss_and_the_next_goes_on(built):
+    """What was logged before and is not in an iteration is nan to RLlib, and a loss of nan ends runs."""
+    grpo = built(groups=12, group_size=3)
+    learnt = grpo.learner_group.get_weights()
+    assert "learners/policy_loss" in flatten(grpo.train())
+    ((module, state),) = learnt.items()
+    never_orders = {name: np.array(array) for name, array in state.items()}
+    never_orders["model.weights.weight"][0, 2] = -50.0
+    grpo.learner_group.set_weights({module: never_orders})
+    grpo._publish()
+    row = flatten(grpo.train())
+    assert row["learners/unequal_share"] == 0 and not [name for name in row if name.endswith("_loss")]
+    assert not [name for name, value in row.items() if math.isnan(value)]
+    grpo.learner_group.set_weights(learnt)
+    grpo._publish()
+    assert flatten(grpo.train())["learners/updates"] > 0
 
 
 def test_a_part_of_the_groups_is_learnt_from(built, monkeypatch):
