@@ -9,12 +9,13 @@ from algorithms.common.learner import FROZEN_LAYERS
 from algorithms.ppo import PPOConfig
 from algorithms.ppo.env_runner import WatchedEnvRunner
 from algorithms.rollouts.goal_sampler import later_seed
-from envs import CHOICE_ID
+from envs import CHOICE_ID, register_with_ray
 
 EPISODES = 60
 
 
 def config_of(policy_folder, shop_folder, workers=1, environments=1):
+    register_with_ray()  # as a config does that an algorithm is built of: else workers are not told their number
     task_of = {"task": f"webshop:{shop_folder}", "policy": str(policy_folder)}
     config = PPOConfig().environment(CHOICE_ID, env_config=task_of).training(policy=str(policy_folder))
     config.learners(learner_config_dict={FROZEN_LAYERS: 0})
