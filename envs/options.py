@@ -25,6 +25,21 @@ def read_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> dic
     return named
 
 
+def read_person(options: Mapping[str, Any] | None, name: str, *, paired: bool) -> int | None:
+    """The number of the user or customer that the option ``name`` asks for, the only one; None where it asks for none.
+
+    ``paired``: whether the simulator's stream is, for otherwise people only come in turn. Raises ``OptionsError``.
+    """
+    number = read_options(options, (name,)).get(name)
+    if number is None:
+        return None
+    if not paired:
+        raise OptionsError(f"the option {name!r} needs stream='paired': the original's {name}s only come in turn")
+    if not (is_index(number) and number >= 0):
+        raise OptionsError(f"the option {name!r} is {number!r}, it must be a whole number of at least 0")
+    return int(number)
+
+
 def is_index(value: object) -> bool:
     """Whether it is an integer, of Python's or of numpy's."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.arguments import refused, require_render_mode
-from envs.options import OptionsError, is_index, read_options
+from envs.options import OptionsError, is_index, read_person
 from envs.settings import read_settings
 from rl_recsys.recogym import ClusterSettings, LatentSettings, Settings, open_world
 from rl_recsys.recogym.world import World
@@ -74,16 +74,12 @@ class RecoGymEnv(gymnasium.Env):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin with a user; see Starting State. Raises ``OptionsError`` and ``NoUserError``."""
         super().reset(seed=seed)
-        named = read_options(options, ("user",)).get("user")
-        if named is not None and self.world.settings.stream != "paired":
-            raise OptionsError("the option 'user' needs stream='paired': the original's users only come in turn")
-        if named is not None and not (is_index(named) and named >= 0):
-            raise OptionsError(f"the option 'user' is {named!r}, it must be a whole number of at least 0")
+        named = read_person(options, "user", paired=self.world.settings.stream == "paired")
         if seed is not None:
             self.world.seed_users(seed)
             self._next_user = 0
         if named is not None:
-            self._next_user = int(named)
+            self._next_user = named
         skipped = 0
         self._begin_user()
         while self.world.left:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.arguments import refused, require_render_mode
-from envs.options import OptionsError, is_index, read_options
+from envs.options import read_person
 from envs.settings import read_settings
 from rl_recsys.virtual_taobao import Settings, World
 from rl_recsys.virtual_taobao.networks import CLICKS, FEATURES, ITEM_ATTRIBUTES, LEAVES, SECONDS, SHOWN
@@ -76,16 +76,12 @@ class VirtualTaobaoEnv(gymnasium.Env):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin with a customer; see Starting State. Raises ``OptionsError``."""
         super().reset(seed=seed)
-        named = read_options(options, ("customer",)).get("customer")
-        if named is not None and self.world.settings.stream != "paired":
-            raise OptionsError("the option 'customer' needs stream='paired': the original's only come in turn")
-        if named is not None and not (is_index(named) and named >= 0):
-            raise OptionsError(f"the option 'customer' is {named!r}, it must be a whole number of at least 0")
+        named = read_person(options, "customer", paired=self.world.settings.stream == "paired")
         if seed is not None:
             self.world.seed_customers(seed)
             self._next_customer = 0
         if named is not None:
-            self._next_customer = int(named)
+            self._next_customer = named
         self.world.begin(self._place, np.array([self._next_customer]))
         self._next_customer += 1
         return self.world.observation()[0], self._info()

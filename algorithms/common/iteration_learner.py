@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.numpy import convert_to_numpy
 
 from algorithms.common.averaging import WeightAverage
 from algorithms.common.learner import PolicyLearner
 from algorithms.common.rllib_compat import PassesOverOwnRows, is_asked_for
+
+
+def least_doubt(config: AlgorithmConfig) -> float:
+    """The config's ``doubt``, or 0 where a term of the loss is of every page."""
+    return 0.0 if config.kl_weight or config.entropy_coeff else config.doubt
 
 
 class IterationLearner(PassesOverOwnRows, PolicyLearner):

@@ -21,6 +21,7 @@ from rl_recsys.core.preferences import (
     better_and_worse,
     branching_decisions,
     diverging_decisions,
+    earn_differently,
     sample_actions,
     without_shared_start,
 )
@@ -250,7 +251,7 @@ class RecordedGroups:
         by_goal: dict[str, list[Trajectory]] = defaultdict(list)
         for trajectory in trajectories:
             by_goal[trajectory.goal["instruction_text"]].append(trajectory)
-        groups = [group for group in by_goal.values() if better_and_worse(group)]
+        groups = [group for group in by_goal.values() if earn_differently(group)]
         if not groups:
             raise NoPreferences(
                 f"{len(trajectories)} trajectories of {len(by_goal)} goals, and no goal has a better and a worse one: "

@@ -18,6 +18,7 @@ from ray.tune import PlacementGroupFactory
 
 from algorithms.common.driver_fed import DriverFedAlgorithm
 from algorithms.common.figures import MEAN
+from algorithms.common.iteration_learner import least_doubt
 from algorithms.common.learner import PRECISION
 from algorithms.common.reference import Reference
 from algorithms.common.rllib_compat import MultiAgentBatch, train_batch
@@ -27,7 +28,6 @@ from algorithms.grpo.steps import (
     advantages_by_episode,
     advantages_by_state,
     columns_of,
-    earn_differently,
     rows_to_learn,
 )
 from algorithms.rollouts.episode_metrics import log_rollouts
@@ -37,6 +37,7 @@ from algorithms.rollouts.sampled_groups import LocalGroups, SampledGroups
 from policies.base import Policy, load_policy, precision_to_play
 from policies.play import SampledEpisode
 from rl_recsys.core.encoding import fitting_goals
+from rl_recsys.core.preferences import earn_differently
 from rl_recsys.core.task import open_task
 from rl_recsys.errors import UserError
 
@@ -125,7 +126,7 @@ class GRPO(DriverFedAlgorithm):
         episodes = [episode for group in groups for episode in group]
         advantages = self.advantages([group for group, unequal in zip(played, differ, strict=True) if unequal])
         decisions = rows_to_learn(episodes, doubt=0.0)
-        rows = rows_to_learn(episodes, doubt=self.config.least_doubt)
+        rows = rows_to_learn(episodes, doubt=least_doubt(self.config))
         self._log("kept_share", len(rows) / max(1, len(decisions)))
         if not len(rows):
             return []

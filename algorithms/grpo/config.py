@@ -75,11 +75,6 @@ class GRPOConfig(DriverFedConfig):
         if not self.task:
             raise ValueError("task is not set: .training(task='webshop:FOLDER')")
 
-    @property
-    def least_doubt(self) -> float:
-        """``doubt``, or 0 where a term of the loss is of every page."""
-        return 0.0 if self.kl_weight or self.entropy_coeff else self.doubt
-
     def get_default_learner_class(self) -> type:
         """``GRPOLearner``."""
         return GRPOLearner

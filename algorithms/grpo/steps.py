@@ -53,11 +53,6 @@ def advantages_by_state(
     )
 
 
-def earn_differently(group: Group) -> bool:
-    """Whether there is something to compare: a group in which all earn alike is not learnt from."""
-    return len({episode.reward for episode in group}) > 1
-
-
 def rows_to_learn(episodes: Sequence[SampledEpisode], *, doubt: float) -> np.ndarray:
     """Which of all their steps are learnt from, ascending: those with a choice, whose other actions than the likeliest
     had at least ``doubt`` of probability in all."""

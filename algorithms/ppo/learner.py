@@ -12,7 +12,7 @@ from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from algorithms.common.figures import MEAN
-from algorithms.common.iteration_learner import IterationLearner
+from algorithms.common.iteration_learner import IterationLearner, least_doubt
 from algorithms.common.losses import imitation_loss, kl_divergence
 from algorithms.common.offline import decisions_to_learn, fitting_trajectories
 from algorithms.common.reference import REFERENCE_LOGITS
@@ -40,8 +40,7 @@ class PPOLearner(IterationLearner, PPOTorchLearner):
         connectors = connectors_of(self)
         connectors.insert_before(GeneralAdvantageEstimation, StartValues(self._values))
         connectors.append(FitValues(self._values))
-        everywhere = self.config.kl_weight or self.config.entropy_coeff  # terms that are of every page
-        self._keep = KeepDecisions(0.0 if everywhere else self.config.doubt, self.config.minibatch_size)
+        self._keep = KeepDecisions(least_doubt(self.config), self.config.minibatch_size)
         connectors.append(self._keep)
         if self.config.kl_weight:
             connectors.append(AddReference(self.config.policy))

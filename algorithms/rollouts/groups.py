@@ -12,6 +12,7 @@ import ray
 
 from algorithms.rollouts.goal_sampler import GoalsInTurn, NextGoal, later_seed
 from algorithms.rollouts.published_weights import Weights
+from rl_recsys.core.preferences import earn_differently
 from rl_recsys.core.trajectory import Trajectory
 
 TASKS_AHEAD = 2  # groups each worker has to play, so that it never waits for the learner
@@ -99,7 +100,7 @@ class RolloutGroups:
 
     def _contested(self, group: list[Trajectory]) -> bool:
         """Whether the goal is worth playing again soon."""
-        return len({episode.reward for episode in group}) > 1
+        return earn_differently(self._own(group))
 
     def _own(self, group: list[Trajectory]) -> list[Trajectory]:
         """The episodes that say how well the policy does."""

@@ -28,9 +28,6 @@ class SampledGroups(RolloutGroups):
         goals, draws = [goal] * self._size, range(self._size)
         return worker.sampled.remote(self._policy, goals, draws, seed, self._temperature, self._weights)
 
-    def _contested(self, group: list[SampledEpisode]) -> bool:
-        return len({episode.trajectory.reward for episode in group}) > 1
-
     def _own(self, group: list[SampledEpisode]) -> list[Trajectory]:
         return [episode.trajectory for episode in group]
 

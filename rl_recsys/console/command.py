@@ -49,6 +49,12 @@ def run_job(main: Callable[[Any], None], flags: type[Flags] | Mapping[str, type[
         main(given)
 
 
+def run_module(main: Callable[[Any], None], flags: type[Flags], description: str) -> None:
+    """The same of a module that is run by ``python -m``, and says no more than what it prints."""
+    with plain_errors():
+        main(read_flags(flags, description, sys.argv[1:]))
+
+
 def _called() -> tuple[str, list[str]]:
     """What the command line calls, a job's script or this project's program with a job, and the words after it."""
     called, *words = sys.argv

@@ -43,6 +43,11 @@ def better_and_worse(episodes: Sequence[Trajectory]) -> list[tuple[Trajectory, T
     return [(one, other) for one in episodes for other in episodes if one.reward > other.reward]
 
 
+def earn_differently(episodes: Sequence[Trajectory]) -> bool:
+    """Whether there is something to compare: of episodes that all earn alike none is better."""
+    return len({episode.reward for episode in episodes}) > 1
+
+
 @dataclass(frozen=True, slots=True)
 class Preference:
     """At ``step`` its chosen action is preferred to the one at index ``rejected``."""

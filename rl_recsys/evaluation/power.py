@@ -17,13 +17,12 @@ from typing import Annotated
 
 import numpy as np
 import scipy
-import tyro
 
-from rl_recsys.console.command import Flags
+from rl_recsys.console.command import Flags, run_module
 from rl_recsys.console.ranges import COUNT, RATE, WEIGHT, Range
 from rl_recsys.console.table import Table
 from rl_recsys.core.outcome import MODES, Mode
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.claims import Played, read_evaluation
 from rl_recsys.evaluation.corrections import pocock_level
 from rl_recsys.evaluation.intervals import CONFIDENCE
@@ -187,7 +186,6 @@ def paired(played: dict[tuple[str, str], Played], pair: str, mode: str, folder: 
 
 def main(arguments: Arguments) -> None:
     """Read the pilots and show the table."""
-    arguments.validate()
     level = pocock_level(arguments.looks, (1 - CONFIDENCE) / arguments.claims)
     wanted, sized = arguments.power, {"goals_a_cluster": arguments.goals_a_cluster, "level": level}
     rows = []
@@ -226,5 +224,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_module(main, Arguments, __doc__)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from typing import Annotated, Any, get_type_hints
 
+import numpy as np
+
 from rl_recsys.console.ranges import COUNT
 from rl_recsys.core.decision import Choice, Decision
 from rl_recsys.core.task import Baseline, ReportWords, Task, TaskError
@@ -78,16 +80,14 @@ class RecoGymSession:
         if not within:
             return Recommendation()
         self.done = True
-        timelines = self.task.timelines
-        probability = float(timelines.click_probabilities(self.run)[index])
-        clicked = timelines.clicks(self.number, index)
+        clicked, probability = self.task.timelines.show(self.number, index)
         return Recommendation(float(clicked), True, {"click_probability": probability})
 
 
 def most_seen(session: RecoGymSession) -> int:
     """The product that the user viewed most often so far; of equal ones the first."""
-    seen = session.task.timelines.viewed(session.run).tolist()
-    return max(range(session.choices), key=seen.count)
+    seen = np.bincount(session.task.timelines.viewed(session.run), minlength=session.choices)
+    return int(seen[: session.choices].argmax())
 
 
 def anything(session: RecoGymSession) -> int:

@@ -107,9 +107,10 @@ class Timelines:
         """Of all products [P] within a run: what no agent can see."""
         return self.crowd.rates(self.tastes[run : run + 1])[0]
 
-    def clicks(self, recommendation: int, product: int) -> bool:
-        """Whether a product is clicked, shown in place of nothing at a recommendation."""
+    def show(self, recommendation: int, product: int) -> tuple[bool, float]:
+        """Whether a product is clicked, shown at a recommendation, and how probable that was."""
         run = self.run_of(recommendation)
         event = self.events[run : run + 1] + (recommendation - self.starts[run])
         key = counter.keys(self.crowd.settings.random_seed, Kind.CLICK, self.users[run : run + 1])
-        return bool(counter.uniforms(key, event)[0] >= 1.0 - self.click_probabilities(run)[product])
+        probability = float(self.click_probabilities(run)[product])
+        return bool(counter.uniforms(key, event)[0] >= 1.0 - probability), probability

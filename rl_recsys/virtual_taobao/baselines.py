@@ -14,11 +14,10 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from rl_recsys.console.command import Flags
+from rl_recsys.console.command import Flags, run_module
 from rl_recsys.console.progress import phase
 from rl_recsys.console.ranges import COUNT, SEED
 from rl_recsys.console.table import Table
-from rl_recsys.errors import plain_errors
 from rl_recsys.evaluation.comparison import percent, with_interval
 from rl_recsys.virtual_taobao.agents import Truth, expected_clicks
 from rl_recsys.virtual_taobao.evaluation import compare_arms
@@ -81,7 +80,4 @@ def good_actions(settings: Settings) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        given = tyro.cli(Arguments, description=__doc__)
-        given.validate()
-        main(given)
+    run_module(main, Arguments, __doc__)

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from rl_recsys.console.command import Flags
+from rl_recsys.console.command import Flags, run_module
 from rl_recsys.console.progress import progress
 from rl_recsys.console.ranges import COUNT
 from rl_recsys.console.table import Table
 from rl_recsys.core.outcome import is_success
 from rl_recsys.core.play import baseline_episodes
-from rl_recsys.errors import UserError, plain_errors
+from rl_recsys.errors import UserError
 from rl_recsys.evaluation.comparison import percent
 from rl_recsys.evaluation.intervals import mean_interval
 from rl_recsys.runs.results import write_results
@@ -118,7 +116,6 @@ def hardness(task: WebShop, goals: Sequence[int]) -> dict[str, dict[str, object]
 
 def main(arguments: Arguments) -> None:
     """Measure, show, and write."""
-    arguments.validate()
     task = WebShop.open(str(arguments.shop))
     goals = list(task.split(arguments.split))[: arguments.goals]
     if not goals:
@@ -137,5 +134,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main(tyro.cli(Arguments, description=__doc__))
+    run_module(main, Arguments, __doc__)

@@ -7,6 +7,7 @@ import pytest
 
 import envs
 from algorithms.benchmarks import recogym
+from algorithms.benchmarks.beside_original import OriginalError
 
 
 @pytest.mark.parametrize("name", envs.RECOGYM_IDS)
@@ -18,5 +19,5 @@ def test_each_way_to_play_is_measured(name):
 
 @pytest.mark.parametrize("python", [Path("/nowhere/python"), Path(sys.executable)])
 def test_a_python_without_the_original_is_named(python):
-    with pytest.raises(recogym.OriginalError, match=f"{python.name}.*install recogym"):
+    with pytest.raises(OriginalError, match=f"{python.name}.*install recogym"):
         recogym.original_rate(python, "RecoGym-v1", 10, 1000)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from algorithms.benchmarks import virtual_taobao
+from algorithms.benchmarks.beside_original import OriginalError
 from algorithms.benchmarks.flags import VirtualTaobaoBenchmarkFlags
 from rl_recsys.errors import UserError
 
@@ -18,7 +19,7 @@ def test_each_way_to_play_is_measured():
 
 @pytest.mark.parametrize("python", [Path("/nowhere/python"), Path(sys.executable)])
 def test_a_python_without_the_original_is_named(python, tmp_path):
-    with pytest.raises(virtual_taobao.OriginalError, match=f"{python.name}.*checkout of"):
+    with pytest.raises(OriginalError, match=f"{python.name}.*checkout of"):
         virtual_taobao.original_rate(python, tmp_path, 1000)
 
 

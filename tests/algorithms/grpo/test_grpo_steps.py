@@ -15,11 +15,11 @@ from algorithms.grpo.steps import (
     advantages_by_episode,
     advantages_by_state,
     columns_of,
-    earn_differently,
     rows_to_learn,
 )
 from policies.base import fresh_policy
 from policies.play import SampledEpisode, sampled_episodes
+from rl_recsys.core.preferences import earn_differently
 from rl_recsys.core.task import open_task
 from rl_recsys.core.trajectory import Step, Trajectory
 

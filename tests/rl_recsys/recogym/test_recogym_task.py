@@ -44,7 +44,7 @@ def test_timelines_are_those_of_the_world_where_nothing_is_clicked(world_setting
             assert (timelines.users[run], timelines.viewed(run).tolist()) == (user, viewed)
             assert timelines.click_probabilities(run) == pytest.approx(rates)
             clicked = [
-                product for product in range(world_settings.num_products) if timelines.clicks(recommendation, product)
+                product for product in range(world_settings.num_products) if timelines.show(recommendation, product)[0]
             ]
             if clicked:
                 assert min(rates[clicked]) > max(
@@ -68,7 +68,7 @@ def test_the_share_of_clicks_is_the_probability(task):
         for number in range(timelines.recommendations):
             rates = timelines.click_probabilities(timelines.run_of(number))
             expected.append(rates[choose(rates)])
-            clicks += timelines.clicks(number, choose(rates))
+            clicks += timelines.show(number, choose(rates))[0]
         deviation = np.sqrt(np.sum(np.array(expected) * (1 - np.array(expected))))
         assert abs(clicks - sum(expected)) < 4 * deviation
 
